@@ -1,0 +1,170 @@
+"""Every call to the Bullet physics engine."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Bullet's C code prints (its build time, ``argv[0]=``) out of the user's terminal."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).fflush(None)  # C buffers what it prints: out with it while nobody listens
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(sink)
+
+
+with _quiet():
+    import pybullet
+    from pybullet_utils.bullet_client import BulletClient
+
+Floats = NDArray[np.float64]
+NEAR, FAR = 0.1, 6.0  # m, the slice of the world that a camera draws
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A joint that can move: its index in Bullet, its name and limits (rad)."""
+
+    index: int
+    name: str
+    lower: float
+    upper: float
+
+
+class Bullet:
+    """One headless physics client, with one robot in it.
+
+    Several may live in one process. A client does not survive a fork or a spawn: make it where it is used.
+    """
+
+    def __init__(self, robot: Path, gravity: float = -9.81, physics_hz: int = 240) -> None:
+        with _quiet():
+            self._client = BulletClient(pybullet.DIRECT)
+            self._open = True
+            if robot.suffix == ".sdf":
+                self._robot = self._client.loadSDF(str(robot))[0]
+            else:
+                self._robot = self._client.loadURDF(
+                    str(robot), useFixedBase=True, flags=pybullet.URDF_USE_INERTIA_FROM_FILE
+                )
+        self.seconds = 1.0 / physics_hz  # of a physics step
+        self._client.setGravity(0, 0, gravity)
+        self._client.setPhysicsEngineParameter(
+            fixedTimeStep=self.seconds, numSubSteps=0, deterministicOverlappingPairs=1
+        )
+        infos = [self._client.getJointInfo(self._robot, j) for j in range(self._client.getNumJoints(self._robot))]
+        self.joints = tuple(
+            Joint(i[0], i[1].decode(), i[8], i[9]) for i in infos if i[2] == pybullet.JOINT_REVOLUTE
+        )
+        self._links = {i[12].decode(): i[0] for i in infos}
+        self._indices = [joint.index for joint in self.joints]
+        # Bullet's links come with a damping of their own and a default motor at each joint: both off, so
+        # that a joint does what its controller says and nothing else.
+        for index in range(-1, len(infos)):
+            self._client.changeDynamics(self._robot, index, linearDamping=0, angularDamping=0, jointDamping=0)
+        self.release_motors()
+
+    def close(self) -> None:
+        """Disconnect. Doing so twice is fine."""
+        if self._open:
+            self._open = False
+            self._client.disconnect()
+
+    def release_motors(self) -> None:
+        """Take the motors' force away."""
+        self.drive_velocities(np.zeros(len(self.joints)), np.zeros(len(self.joints)))
+
+    def set_joints(self, positions: Floats) -> None:
+        """Put the joints at ``positions`` (joints,), rad, at rest."""
+        for index, position in zip(self._indices, positions, strict=True):
+            self._client.resetJointState(self._robot, index, position, 0.0)
+        self.release_motors()
+
+    def joint_states(self) -> tuple[Floats, Floats]:
+        """Positions (joints,), rad, and velocities (joints,), rad/s."""
+        states = self._client.getJointStates(self._robot, self._indices)
+        return np.array([s[0] for s in states]), np.array([s[1] for s in states])
+
+    def link_position(self, link: str) -> Floats:
+        """Position of the frame of ``link`` in the world (3,), m."""
+        state = self._client.getLinkState(self._robot, self._links[link], computeForwardKinematics=1)
+        return np.array(state[4])
+
+    def drive_velocities(self, velocities: Floats, forces: Floats) -> None:
+        """Let motors hold ``velocities`` (joints,), rad/s, with at most ``forces`` (joints,), N m."""
+        self._client.setJointMotorControlArray(
+            self._robot,
+            self._indices,
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=velocities.tolist(),
+            forces=forces.tolist(),
+        )
+
+    def drive_positions(self, positions: Floats, forces: Floats, max_velocity: float) -> None:
+        """Let motors go to ``positions`` (joints,), rad, with at most ``forces`` (joints,), N m."""
+        for index, position, force in zip(self._indices, positions, forces, strict=True):
+            self._client.setJointMotorControl2(
+                self._robot,
+                index,
+                pybullet.POSITION_CONTROL,
+                targetPosition=position,
+                force=force,
+                positionGain=0.3,
+                velocityGain=1.0,
+                maxVelocity=max_velocity,
+            )
+
+    def apply_torques(self, torques: Floats) -> None:
+        """Apply ``torques`` (joints,), N m, during the next physics step."""
+        self._client.setJointMotorControlArray(
+            self._robot, self._indices, pybullet.TORQUE_CONTROL, forces=torques.tolist()
+        )
+
+    def mass_matrix(self, positions: Floats) -> Floats:
+        """Inertia (joints, joints), kg m², that the joints feel at ``positions`` (joints,), rad."""
+        return np.array(self._client.calculateMassMatrix(self._robot, positions.tolist()))
+
+    def gravity_torques(self, positions: Floats) -> Floats:
+        """Torques (joints,), N m, that hold the robot still at ``positions`` (joints,), rad."""
+        still = [0.0] * len(positions)
+        return np.array(self._client.calculateInverseDynamics(self._robot, positions.tolist(), still, still))
+
+    def step(self, steps: int = 1) -> None:
+        """Advance the physics by ``steps`` of its time steps."""
+        for _ in range(steps):
+            self._client.stepSimulation()
+
+    def render(
+        self, eye: Sequence[float], target: Sequence[float], up: Sequence[float], fov: float, size: int
+    ) -> NDArray[np.uint8]:
+        """Draw a picture (size, size, 3), uint8, with the TinyRenderer."""
+        view = self._client.computeViewMatrix(eye, target, up)
+        projection = self._client.computeProjectionMatrixFOV(fov, 1.0, NEAR, FAR)
+        picture = self._client.getCameraImage(
+            size,
+            size,
+            view,
+            projection,
+            shadow=0,
+            flags=pybullet.ER_NO_SEGMENTATION_MASK,
+            renderer=pybullet.ER_TINY_RENDERER,
+        )
+        # A PyBullet that was built without numpy returns tuples here.
+        return np.asarray(picture[2], np.uint8).reshape(size, size, 4)[:, :, :3]

@@ -1,0 +1,119 @@
+"""The arms, and one arm with cameras in a simulation of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.camera import Camera
+from imitate.errors import choose
+
+from .bullet import Bullet
+from .control import CONTROLS
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+PHYSICS_HZ = 240
+CONTROL_HZ = 20
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm that can be simulated.
+
+    Attributes:
+        file: Its description below ``assets/kuka``.
+        flange: The link whose position is the arm's end.
+        lower: (joints,) lower ends of the range that random poses are drawn from, rad.
+        upper: (joints,) upper ends, rad.
+        torques: (joints,) torque of a full action, N m. It also sets the viscous damping of torque control,
+            so that a full action ends at the full velocity.
+    """
+
+    file: str
+    flange: str
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    torques: tuple[float, ...]
+
+    @property
+    def joints(self) -> int:
+        """Number of joints."""
+        return len(self.lower)
+
+
+# 0.8 of the joint limits of the iiwa, so that a policy may overshoot a demonstration by a little.
+_IIWA = tuple(0.8 * limit for limit in (2.967, 2.094, 2.967, 2.094, 2.967, 2.094, 3.054))
+_IIWA_TORQUES = (40.0, 40.0, 20.0, 20.0, 4.0, 4.0, 1.0)
+
+ARMS = {
+    "iiwa": Arm(
+        file="iiwa.urdf",
+        flange="lbr_iiwa_link_7",
+        lower=tuple(-limit for limit in _IIWA),
+        upper=_IIWA,
+        torques=_IIWA_TORQUES,
+    ),
+    # The paper's: 7 joints of the arm, one between arm and gripper, and two for each of the two fingers.
+    # The gripper's limits in the file are three turns wide: fingers stay within what looks like a gripper.
+    "iiwa_gripper": Arm(
+        file="iiwa_gripper.sdf",
+        flange="lbr_iiwa_link_7",
+        lower=(*(-limit for limit in _IIWA), -1.5, -0.6, -0.3, 0.0, -0.3),
+        upper=(*_IIWA, 1.5, 0.0, 0.3, 0.6, 0.3),
+        torques=(*_IIWA_TORQUES[:6], 1.0, 0.5, 0.05, 0.05, 0.05, 0.05),
+    ),
+}
+
+
+class Kuka:
+    """One arm in a simulation of its own, moved by normalised actions and filmed by cameras.
+
+    Args:
+        arm: One of ``ARMS``.
+        control: One of ``CONTROLS``: what an action means.
+
+    Raises:
+        UserError: Unknown arm or control.
+    """
+
+    def __init__(self, arm: str = "iiwa", control: str = "velocity") -> None:
+        self.arm = choose(ARMS, arm, "arm")
+        self._control = choose(CONTROLS, control, "control")
+        self._bullet = Bullet(ASSETS / "kuka" / self.arm.file, physics_hz=PHYSICS_HZ)
+        self._torques = np.array(self.arm.torques)
+
+    def reset(self, positions: NDArray[np.floating]) -> None:
+        """Put the joints at ``positions`` (joints,), rad, at rest."""
+        self._bullet.set_joints(np.asarray(positions, np.float64))
+
+    def step(self, action: NDArray[np.floating]) -> None:
+        """Apply ``action`` (joints,), in [-1, 1], for one control step (1/20 s)."""
+        clipped = np.clip(np.asarray(action, np.float64), -1.0, 1.0)
+        self._control(self._bullet, clipped, self._torques, PHYSICS_HZ // CONTROL_HZ)
+
+    def joint_states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Positions (joints,), rad, and velocities (joints,), rad/s."""
+        return self._bullet.joint_states()
+
+    def flange_position(self) -> NDArray[np.float64]:
+        """Position of the flange in the world (3,), m."""
+        return self._bullet.link_position(self.arm.flange)
+
+    def flange_positions(self, poses: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Positions (n, 3), m, of the flange at ``poses`` (n, joints), rad. The arm ends at the last one."""
+        positions = np.empty((len(poses), 3))
+        for k, pose in enumerate(poses):
+            self.reset(pose)
+            positions[k] = self.flange_position()
+        return positions
+
+    def film(self, camera: Camera, size: int) -> NDArray[np.uint8]:
+        """Take a picture (size, size, 3), uint8."""
+        return self._bullet.render(camera.eye, camera.target, camera.up, camera.fov, size)
+
+    def close(self) -> None:
+        """Free the simulation. Doing so twice is fine."""
+        self._bullet.close()

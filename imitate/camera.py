@@ -1,0 +1,56 @@
+"""The camera contract: what a frame must have been taken with to mean the same to an encoder."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from imitate.errors import UserError
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera with a square picture.
+
+    An encoder only means something on frames like those that it was trained on, so that a checkpoint and a
+    dataset both carry the camera that took their frames, and an environment refuses any other.
+
+    Attributes:
+        name: What it is called.
+        eye: Position of the camera in the world, m.
+        target: The point that it looks at, m.
+        up: The direction that is up in the picture.
+        fov: Vertical field of view, degrees.
+        renderer: What draws the picture; pictures of the same scene differ from one renderer to another.
+    """
+
+    name: str
+    eye: Vector
+    target: Vector
+    up: Vector = (0.0, 0.0, 1.0)
+    fov: float = 50.0
+    renderer: str = "tiny"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Camera:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            UserError: ``data`` lacks a field, or has one that no camera has.
+        """
+        try:
+            values = {k: tuple(map(float, v)) if isinstance(v, list) else v for k, v in dict(data).items()}
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"not a camera: {data!r} ({error})") from None
+
+    def differences(self, other: Camera) -> list[str]:
+        """Name the fields, apart from the name, in which two cameras differ: ``"fov 50.0 != 60.0"``."""
+        pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.name != "name"]
+        return [f"{name} {mine} != {theirs}" for name, mine, theirs in pairs if mine != theirs]

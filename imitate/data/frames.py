@@ -1,0 +1,66 @@
+"""The decoded frames of a dataset, on disk as one memory-mapped array, built once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.data.lerobot import LeRobotDataset
+from imitate.errors import UserError
+from imitate.runs import written_aside
+from imitate.video import read_video
+
+
+def decoded_frames(
+    dataset: LeRobotDataset, camera: str, progress: Callable[[int], object] = lambda frames: None
+) -> NDArray[np.uint8]:
+    """Return every frame of a dataset, decoding the videos the first time.
+
+    Args:
+        dataset: Of which the frames are.
+        camera: Of which camera.
+        progress: Called with the number of frames that were just decoded.
+
+    Returns:
+        (frames, height, width, 3) uint8, memory-mapped and read-only.
+
+    Raises:
+        UserError: A video is damaged.
+    """
+    files = dataset.video_files(camera)
+    size = int(dataset.info["features"][f"observation.images.{camera}"]["shape"][0])
+    shape = (int(dataset.lengths.sum()), size, size, 3)
+    path = dataset.folder / "cache" / f"{camera}-{_fingerprint([p for p, _ in files])}.npy"
+    if not path.is_file():
+        with written_aside(path) as aside:
+            frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                for count in pool.map(lambda item: _decode(dataset, frames, *item), files):
+                    progress(count)
+            frames.flush()
+            del frames
+    return np.load(path, mmap_mode="r")
+
+
+def _decode(dataset: LeRobotDataset, frames: NDArray[np.uint8], path: Path, episodes: list[int]) -> int:
+    decoded, _ = read_video(path)
+    first, end = dataset.starts[episodes[0]], dataset.starts[episodes[-1] + 1]
+    if decoded.shape != (end - first, *frames.shape[1:]):
+        raise UserError(f"{path}: frames {decoded.shape}, expected {(end - first, *frames.shape[1:])}: record it again")
+    frames[first:end] = decoded
+    return len(decoded)
+
+
+def _fingerprint(paths: list[Path]) -> str:
+    """Changes with the videos: their names, sizes and times of writing."""
+    try:
+        facts = [(str(p.name), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: no such video file: record it again") from None
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

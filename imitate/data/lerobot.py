@@ -1,0 +1,412 @@
+"""LeRobotDataset v3.0: Parquet tables and an MP4 per camera, several episodes a file.
+
+The format of the field, so that what is recorded here opens in ``lerobot`` and public robot videos can be
+embedded here. Only pyarrow and av are needed to read and write it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from imitate.camera import Camera
+from imitate.demonstration import Demonstration
+from imitate.errors import UserError
+from imitate.runs import read_json, write_json, written_aside
+from imitate.video import Compression, read_video, write_video
+
+VERSION = "v3.0"
+FILES_A_CHUNK = 1000
+DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
+TASK = "babble"
+SPLITS = ("train", "validation", "test")
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One recorded trajectory.
+
+    Attributes:
+        frames: By camera name, (length, size, size, 3) uint8.
+        joints: (length, joints) positions, rad.
+        velocities: (length, joints), rad/s.
+        flange: (length, 3) position of the arm's end, m.
+        actions: (length, joints) in [-1, 1]: what was done at each frame; zero at the last.
+    """
+
+    frames: dict[str, NDArray[np.uint8]]
+    joints: Floats
+    velocities: Floats
+    flange: Floats
+    actions: Floats
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a dataset holds: everything that is known before the first episode is recorded.
+
+    Attributes:
+        cameras: The cameras; the first is the one that is embedded.
+        image_size: Pixels a side.
+        joint_names: One a joint.
+        fps: Frames a second.
+        robot: What the robot is called.
+        control: What an action means.
+        lengths: Frames of each episode.
+        splits: By name, the number of episodes, in order.
+        episodes_a_file: Episodes that share a Parquet file and a video: the unit that is recorded, or
+            recorded again, whole.
+        compression: Of the videos.
+    """
+
+    cameras: tuple[Camera, ...]
+    image_size: int
+    joint_names: tuple[str, ...]
+    fps: int
+    robot: str
+    control: str
+    lengths: tuple[int, ...]
+    splits: dict[str, int]
+    compression: Compression
+    episodes_a_file: int = 50
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """(episodes + 1,) index of each episode's first frame."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    @property
+    def files(self) -> int:
+        """Number of files."""
+        return -(-len(self.lengths) // self.episodes_a_file)
+
+    def episodes_of(self, file: int) -> range:
+        """The episodes that stand in a file."""
+        first = file * self.episodes_a_file
+        return range(first, min(first + self.episodes_a_file, len(self.lengths)))
+
+    def split_ranges(self) -> dict[str, str]:
+        """LeRobot's way to write splits: ``{"train": "0:190"}``."""
+        ends = np.cumsum(list(self.splits.values()))
+        return {name: f"{end - n}:{end}" for (name, n), end in zip(self.splits.items(), ends, strict=True)}
+
+
+def _place(file: int) -> dict[str, int]:
+    return {"chunk_index": file // FILES_A_CHUNK, "file_index": file % FILES_A_CHUNK}
+
+
+def _video_key(camera: str) -> str:
+    return f"observation.images.{camera}"
+
+
+def file_is_written(folder: Path, file: int) -> bool:
+    """Whether ``write_file`` finished this file."""
+    return (folder / DATA_PATH.format(**_place(file))).is_file()
+
+
+def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episode]) -> None:
+    """Write the episodes of one file: the videos first, the table last, so that a table means all is there."""
+    for camera in layout.cameras:
+        path = folder / VIDEO_PATH.format(video_key=_video_key(camera.name), **_place(file))
+        frames = (frame for episode in episodes for frame in episode.frames[camera.name])
+        write_video(path, frames, layout.fps, layout.compression)
+    numbers = layout.episodes_of(file)
+    lengths = np.array([len(episode) for episode in episodes])
+    frame_index = np.concatenate([np.arange(n) for n in lengths])
+    columns = {
+        "observation.state": _vectors([np.hstack([e.joints, e.velocities]) for e in episodes]),
+        "observation.flange": _vectors([e.flange for e in episodes]),
+        "action": _vectors([e.actions for e in episodes]),
+        "timestamp": pa.array((frame_index / layout.fps).astype(np.float32)),
+        "frame_index": pa.array(frame_index),
+        "episode_index": pa.array(np.repeat(np.array(numbers), lengths)),
+        "index": pa.array(layout.starts[numbers[0]] + np.arange(lengths.sum())),
+        "task_index": pa.array(np.zeros(lengths.sum(), np.int64)),
+    }
+    with written_aside(folder / DATA_PATH.format(**_place(file))) as aside:
+        pq.write_table(pa.table(columns), aside)
+
+
+def _vectors(parts: Sequence[Floats]) -> pa.Array:
+    rows = np.concatenate(parts).astype(np.float32)
+    return pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+
+
+def write_meta(folder: Path, layout: Layout) -> None:
+    """Write ``meta/``, which makes the files a dataset. Reads the tables back for the statistics."""
+    _write_tasks(folder)
+    _write_episodes(folder, layout)
+    columns = ("observation.state", "observation.flange", "action")
+    write_json(folder / "meta/stats.json", _stats(folder, layout, columns))
+    write_json(folder / "meta/info.json", _info(layout))
+
+
+def _write_tasks(folder: Path) -> None:
+    table = pa.table({"task_index": pa.array([0]), "task": pa.array([TASK])})
+    # The format reads this table with pandas and looks tasks up by its index.
+    pandas = {
+        "index_columns": ["task"],
+        "column_indexes": [],
+        "columns": [
+            {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"},
+            {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object"},
+        ],
+        "pandas_version": "2.2.0",
+    }
+    for column in pandas["columns"]:
+        column["metadata"] = None  # type: ignore[index]
+    with written_aside(folder / "meta/tasks.parquet") as aside:
+        pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), aside)
+
+
+def _write_episodes(folder: Path, layout: Layout) -> None:
+    starts = layout.starts
+    rows = []
+    for file in range(layout.files):
+        episodes = layout.episodes_of(file)
+        for episode in episodes:
+            row: dict[str, Any] = {
+                "episode_index": episode,
+                "tasks": [TASK],
+                "length": layout.lengths[episode],
+                "dataset_from_index": int(starts[episode]),
+                "dataset_to_index": int(starts[episode + 1]),
+                "meta/episodes/chunk_index": 0,
+                "meta/episodes/file_index": 0,
+            }
+            row |= {f"data/{key}": value for key, value in _place(file).items()}
+            for camera in layout.cameras:
+                prefix = f"videos/{_video_key(camera.name)}"
+                row |= {f"{prefix}/{key}": value for key, value in _place(file).items()}
+                row[f"{prefix}/from_timestamp"] = float(starts[episode] - starts[episodes[0]]) / layout.fps
+                row[f"{prefix}/to_timestamp"] = float(starts[episode + 1] - starts[episodes[0]]) / layout.fps
+            rows.append(row)
+    with written_aside(folder / EPISODES_PATH) as aside:
+        pq.write_table(pa.Table.from_pylist(rows), aside)
+
+
+def _stats(folder: Path, layout: Layout, columns: Sequence[str]) -> dict[str, Any]:
+    parts: dict[str, list[Floats]] = {column: [] for column in columns}
+    for file in range(layout.files):
+        table = pq.read_table(folder / DATA_PATH.format(**_place(file)), columns=list(columns))
+        for column in columns:
+            parts[column].append(_matrix(table, column))
+    stats = {}
+    for column, matrices in parts.items():
+        rows = np.concatenate(matrices).astype(np.float64)
+        stats[column] = {
+            "min": rows.min(0).tolist(),
+            "max": rows.max(0).tolist(),
+            "mean": rows.mean(0).tolist(),
+            "std": rows.std(0).tolist(),
+            "count": [len(rows)],
+        }
+    return stats
+
+
+def _info(layout: Layout) -> dict[str, Any]:
+    joints = list(layout.joint_names)
+    velocities = [f"{name}.velocity" for name in joints]
+    features: dict[str, Any] = {
+        "observation.state": _feature("float32", [2 * len(joints)], joints + velocities),
+        "observation.flange": _feature("float32", [3], ["x", "y", "z"]),
+        "action": _feature("float32", [len(joints)], joints),
+        "timestamp": _feature("float32", [1]),
+    }
+    features |= {
+        name: _feature("int64", [1]) for name in ("frame_index", "episode_index", "index", "task_index")
+    }
+    for camera in layout.cameras:
+        size = layout.image_size
+        features[_video_key(camera.name)] = {
+            **_feature("video", [size, size, 3], ["height", "width", "channels"]),
+            "info": {
+                "video.height": size,
+                "video.width": size,
+                "video.channels": 3,
+                "video.codec": "h264",
+                "video.pix_fmt": layout.compression.pixels,
+                "video.fps": layout.fps,
+                "video.is_depth_map": False,
+                "has_audio": False,
+            },
+        }
+    return {
+        "codebase_version": VERSION,
+        "robot_type": layout.robot,
+        "total_episodes": len(layout.lengths),
+        "total_frames": int(sum(layout.lengths)),
+        "total_tasks": 1,
+        "chunks_size": FILES_A_CHUNK,
+        "data_files_size_in_mb": 100,
+        "video_files_size_in_mb": 200,
+        "fps": layout.fps,
+        "splits": layout.split_ranges(),
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH,
+        "features": features,
+        # Not of the format, which ignores what it does not know: what an encoder must match.
+        "cameras": [camera.to_json() for camera in layout.cameras],
+        "control": layout.control,
+    }
+
+
+def _feature(dtype: str, shape: list[int], names: list[str] | None = None) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "names": names}
+
+
+def _matrix(table: pa.Table, column: str) -> Floats:
+    """A column of vectors as (rows, dim) float32."""
+    array = table[column].combine_chunks()
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1).astype(np.float32)
+
+
+@dataclass
+class LeRobotDataset:
+    """A dataset in a folder, opened for reading.
+
+    Args:
+        folder: Where ``meta/info.json`` stands below.
+
+    Raises:
+        UserError: It is missing, of another version, empty, or damaged.
+    """
+
+    folder: Path
+    info: dict[str, Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise UserError(f"{self.folder}: no such dataset folder")
+        self.info = read_json(self.folder / "meta/info.json")
+        version = self.info.get("codebase_version") if isinstance(self.info, dict) else None
+        if version != VERSION:
+            raise UserError(f"{self.folder}: dataset version {version!r}, expected {VERSION!r}")
+        try:
+            rows = pq.read_table(self.folder / "meta/episodes").to_pylist()
+            self._rows = sorted(rows, key=lambda row: row["episode_index"])
+            self.lengths = np.array([row["length"] for row in self._rows], np.int64)
+            self.video_keys = [k for k, f in self.info["features"].items() if f["dtype"] == "video"]
+            self.fps = int(self.info["fps"])
+        except (OSError, pa.ArrowException, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{self.folder}: damaged dataset ({error})") from None
+        if not self._rows:
+            raise UserError(f"{self.folder}: an empty dataset, expected at least one episode: record some")
+        if not self.video_keys:
+            raise UserError(f"{self.folder}: a dataset without videos")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """(episodes + 1,) index of each episode's first frame."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    def camera(self, name: str | None = None) -> Camera:
+        """The camera of that name, or the first.
+
+        Raises:
+            UserError: There is none of that name; or the dataset does not say where its cameras stood.
+        """
+        cameras = [Camera.from_json(data) for data in self.info.get("cameras", [])]
+        if not cameras:  # of another origin: nothing is known of its camera but its name
+            cameras = [Camera(key.rsplit(".", 1)[-1], (0, 0, 0), (0, 0, 0)) for key in self.video_keys]
+        for camera in cameras:
+            if name in (None, camera.name):
+                return camera
+        raise UserError(f"{self.folder}: no camera {name!r}: choose one of {', '.join(c.name for c in cameras)}")
+
+    def split(self, name: str) -> range:
+        """The episodes of a split.
+
+        Raises:
+            UserError: There is none of that name, or it is empty.
+        """
+        splits = self.info.get("splits", {})
+        if name not in splits:
+            raise UserError(f"{self.folder}: no split {name!r}: choose one of {', '.join(sorted(splits))}")
+        try:
+            first, end = (int(number) for number in splits[name].split(":"))
+        except ValueError:
+            raise UserError(f"{self.folder}: split {name!r} is {splits[name]!r}, expected 'first:end'") from None
+        if not 0 <= first < end <= len(self):
+            raise UserError(f"{self.folder}: split {name!r} ({first}:{end}) is empty or beyond its {len(self)} episodes")
+        return range(first, end)
+
+    def column(self, name: str, episodes: Sequence[int] | None = None) -> Floats:
+        """A feature (frames, dim) of the given episodes, one after the other; of all by default."""
+        wanted = range(len(self)) if episodes is None else episodes
+        tables: dict[Path, tuple[Floats, NDArray[np.int64]]] = {}
+        parts = []
+        for episode in wanted:
+            row = self._rows[episode]
+            path = self.folder / self.info["data_path"].format(
+                chunk_index=row["data/chunk_index"], file_index=row["data/file_index"]
+            )
+            if path not in tables:
+                try:
+                    table = pq.read_table(path, columns=[name, "episode_index"])
+                    tables[path] = (_matrix(table, name), table["episode_index"].to_numpy())
+                except (OSError, pa.ArrowException, KeyError) as error:
+                    raise UserError(f"{path}: damaged, or without {name!r} ({error})") from None
+            matrix, numbers = tables[path]
+            parts.append(matrix[numbers == episode])
+            if len(parts[-1]) != row["length"]:
+                raise UserError(f"{path}: {len(parts[-1])} rows of episode {episode}, expected {row['length']}")
+        return np.concatenate(parts)
+
+    def joints(self, episodes: Sequence[int] | None = None) -> Floats:
+        """Joint positions (frames, joints), rad: the first half of the state that is recorded here."""
+        state = self.column("observation.state", episodes)
+        return state[:, : state.shape[1] // 2]
+
+    def video_files(self, camera: str) -> list[tuple[Path, list[int]]]:
+        """The video files of a camera, each with the episodes in it, in order."""
+        key = _video_key(camera)
+        files: dict[Path, list[int]] = {}
+        for number, row in enumerate(self._rows):
+            path = self.folder / self.info["video_path"].format(
+                video_key=key,
+                chunk_index=row[f"videos/{key}/chunk_index"],
+                file_index=row[f"videos/{key}/file_index"],
+            )
+            files.setdefault(path, []).append(number)
+        return list(files.items())
+
+    def demonstration(self, episode: int, camera: str | None = None) -> Demonstration:
+        """One episode as a demonstration.
+
+        Raises:
+            UserError: There is no such episode, or its files are damaged.
+        """
+        if not 0 <= episode < len(self):
+            raise UserError(f"{self.folder}: no episode {episode}, expected 0 to {len(self) - 1}")
+        name = self.camera(camera).name
+        path, episodes = next((p, e) for p, e in self.video_files(name) if episode in e)
+        frames, _ = read_video(path)
+        expected = int(self.lengths[episodes].sum())
+        if len(frames) != expected:
+            raise UserError(f"{path}: {len(frames)} frames, expected {expected}: record it again")
+        start = int(self.lengths[[e for e in episodes if e < episode]].sum())
+        return Demonstration(
+            name=f"episode-{episode}",
+            frames=frames[start : start + self.lengths[episode]],
+            joints=self.joints([episode]).astype(np.float64),
+            fps=self.fps,
+        )

@@ -1,0 +1,69 @@
+"""Demonstrations: what the robot is shown, and, to measure by, how it was really done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.errors import UserError
+from imitate.video import read_video
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A video, and the poses behind it where they are known.
+
+    The frames alone make the reward. The poses say where the robot starts, and how well it did.
+
+    Attributes:
+        name: What it is called.
+        frames: (length, size, size, 3) uint8.
+        joints: (length, joints) rad, or None for a video of unknown poses.
+        fps: Frames a second.
+    """
+
+    name: str
+    frames: NDArray[np.uint8]
+    joints: NDArray[np.float64] | None
+    fps: float = 20.0
+
+    def __post_init__(self) -> None:
+        if len(self.frames) < 2:
+            raise UserError(f"demonstration {self.name}: {len(self.frames)} frame(s), expected at least 2")
+        if self.joints is not None and len(self.joints) != len(self.frames):
+            raise UserError(
+                f"demonstration {self.name}: {len(self.joints)} poses for {len(self.frames)} frames, expected as many"
+            )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def check_size(self, size: int) -> None:
+        """Refuse frames of any size but ``size``.
+
+        Raises:
+            UserError: They are of another.
+        """
+        height, width = self.frames.shape[1:3]
+        if (height, width) != (size, size):
+            raise UserError(
+                f"demonstration {self.name}: frames of {width}x{height}, expected the encoder's {size}x{size}: "
+                "crop and scale the video, or ask for it with --resize"
+            )
+
+
+def demonstration_from_video(path: Path, size: int | None = None) -> Demonstration:
+    """Read a demonstration of unknown poses from a video.
+
+    Args:
+        path: An MP4, or any other video that FFmpeg reads.
+        size: Crop the middle and scale it to this size, pixels; None leaves the frames as they are.
+
+    Raises:
+        UserError: It can't be read, or is shorter than two frames.
+    """
+    frames, fps = read_video(path, size)
+    return Demonstration(path.stem, frames, None, fps)

@@ -1,0 +1,26 @@
+"""What a user can get wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class UserError(ValueError):
+    """A mistake of the user's: one line naming the thing, what was expected, and what to do.
+
+    Commands print it on standard error, without a traceback, and exit with code 2.
+    """
+
+
+def choose(registry: Mapping[str, T], name: str, noun: str) -> T:
+    """Look ``name`` up in ``registry``.
+
+    Raises:
+        UserError: ``name`` is unknown; the message lists the choices.
+    """
+    if name not in registry:
+        raise UserError(f"unknown {noun} {name!r}: choose one of {', '.join(sorted(registry))}")
+    return registry[name]

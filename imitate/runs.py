@@ -1,0 +1,157 @@
+"""Run directories: ``runs/<name>/<stage>/`` with config.json, metrics.json, manifest.json, artefacts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from imitate.errors import UserError
+
+_PACKAGES = ("numpy", "torch", "gymnasium", "stable-baselines3", "pybullet", "av", "pyarrow")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` to write to; it takes ``path``'s place only when all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        yield aside
+        with aside.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` whole or not at all. NaN and infinity, which JSON lacks, become null."""
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(_finite(data), indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: It is missing, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path}: not a readable JSON file ({error})") from None
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": sys.version.split()[0]}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # an optional package: what is not installed had no part in the run
+    return found
+
+
+def _git_commit() -> str | None:
+    here = Path(__file__).resolve().parent
+    try:
+        commit = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None  # installed from a wheel, or a machine without git
+    return commit.stdout.strip()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Stage:
+    """One folder of a run: what one command made.
+
+    ``manifest.json`` names every artefact with its size and sha256 and is written last, so that a stage
+    without one is unfinished.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, name: str) -> Path:
+        """Where the artefact ``name`` stands."""
+        return self.folder / name
+
+    @property
+    def finished(self) -> bool:
+        """Whether the command that makes this stage came to its end."""
+        return self.path("manifest.json").is_file()
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings that the stage was begun with."""
+        return dict(read_json(self.path("config.json")).get("settings", {}))
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The figures of a finished stage."""
+        return dict(read_json(self.path("metrics.json")))
+
+    def begin(self, settings: dict[str, Any]) -> bool:
+        """Start the stage, or go on with it.
+
+        Returns:
+            False if it is finished already, with the same settings: there is nothing to do.
+
+        Raises:
+            UserError: It was begun with other settings, or can't be written.
+        """
+        settings = json.loads(json.dumps(_finite(settings)))
+        if self.path("config.json").exists():
+            before = self.settings
+            changed = [k for k in sorted({*before, *settings}) if before.get(k) != settings.get(k)]
+            if changed:
+                was = ", ".join(f"{k} was {before.get(k)!r}, is now {settings.get(k)!r}" for k in changed[:3])
+                raise UserError(f"{self.folder} was made with other settings ({was}): choose another run, or delete it")
+            return not self.finished
+        config = {"settings": settings, "versions": _versions(), "git_commit": _git_commit()}
+        try:
+            write_json(self.path("config.json"), config)
+        except OSError as error:
+            raise UserError(f"{self.folder} can't be written ({error.strerror}): choose another run") from None
+        return True
+
+    def finish(self, metrics: dict[str, Any]) -> None:
+        """Write the figures, then the manifest of everything in the folder."""
+        write_json(self.path("metrics.json"), metrics)
+        kept = (p for p in sorted(self.folder.rglob("*")) if p.is_file() and p.name != "manifest.json")
+        artefacts = {
+            p.relative_to(self.folder).as_posix(): {"bytes": p.stat().st_size, "sha256": _sha256(p)}
+            for p in kept
+            if not {"cache", "tensorboard"} & set(p.relative_to(self.folder).parts)
+        }
+        write_json(self.path("manifest.json"), {"artefacts": artefacts})

@@ -1,0 +1,111 @@
+"""Reading and writing videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.errors import UserError
+from imitate.runs import written_aside
+
+MAX_FRAMES = 200_000  # of a video that is read whole: 2.5 GB at 64x64
+MAX_SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How frames are compressed with H.264.
+
+    Attributes:
+        crf: Constant rate factor: 0 is lossless, 51 the worst.
+        pixels: Pixel format. yuv444p keeps colour at full resolution and allows odd sizes; yuv420p is
+            what every browser plays.
+        keyframes: Frames from one key frame to the next.
+    """
+
+    crf: int
+    pixels: str
+    keyframes: int = 10
+
+
+FOR_PEOPLE = Compression(crf=20, pixels="yuv420p")
+
+
+def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compression: Compression) -> None:
+    """Write ``frames``, each (height, width, 3) uint8, as MP4, whole or not at all.
+
+    One thread, so that equal frames give equal bytes.
+    """
+    with written_aside(path) as aside, av.open(str(aside), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.pix_fmt = compression.pixels
+        stream.thread_count = 1
+        stream.time_base = Fraction(1, fps)
+        stream.options = {
+            "crf": str(compression.crf),
+            "preset": "veryfast",
+            "g": str(compression.keyframes),
+        }
+        for k, array in enumerate(frames):
+            if k == 0:
+                stream.height, stream.width = array.shape[:2]
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+            frame.pts = k
+            frame.time_base = stream.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], float]:
+    """Decode a local video.
+
+    Args:
+        path: A file. Not a URL: nothing is fetched.
+        size: Crop the middle of each frame to a square and scale it to this size, pixels.
+
+    Returns:
+        Frames (length, height, width, 3) uint8, and frames a second.
+
+    Raises:
+        UserError: There is no such file, it is no video, or too large a one.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such video file")
+    try:
+        # A file object, not a name: FFmpeg opens no URL, protocol or option that a name might spell.
+        with path.open("rb") as file, av.open(file, "r") as container:
+            if not container.streams.video:
+                raise UserError(f"{path}: no video in this file")
+            stream = container.streams.video[0]
+            if max(stream.width, stream.height) > MAX_SIDE:
+                raise UserError(f"{path}: {stream.width}x{stream.height}, expected at most {MAX_SIDE} a side")
+            stream.thread_count = 1
+            frames = []
+            for frame in container.decode(stream):
+                frames.append(_square(frame, size) if size else frame.to_ndarray(format="rgb24"))
+                if len(frames) > MAX_FRAMES:
+                    raise UserError(f"{path}: more than {MAX_FRAMES} frames: cut it")
+            rate = float(stream.average_rate or 20)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path}: not a readable video ({error})") from None
+    if not frames:
+        raise UserError(f"{path}: a video without frames")
+    return np.stack(frames), rate
+
+
+def _square(frame: av.VideoFrame, size: int) -> NDArray[np.uint8]:
+    """Crop the middle of ``frame`` and average it down (or interpolate it up) to (size, size, 3)."""
+    from PIL import Image
+
+    side = min(frame.width, frame.height)
+    left, top = (frame.width - side) // 2, (frame.height - side) // 2
+    picture = frame.to_image().crop((left, top, left + side, top + side))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC))
