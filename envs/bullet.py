@@ -18,15 +18,18 @@ from numpy.typing import NDArray
 def _quiet() -> Iterator[None]:
     """Keep what Bullet's C code prints (its build time, ``argv[0]=``) out of the user's terminal."""
     sys.stdout.flush()
-    saved = os.dup(1)
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
+    os.dup2(sink, 2)
     try:
         yield
     finally:
         ctypes.CDLL(None).fflush(None)  # C buffers what it prints: out with it while nobody listens
-        os.dup2(saved, 1)
-        os.close(saved)
+        for descriptor, copy in zip((1, 2), saved, strict=True):
+            os.dup2(copy, descriptor)
+            os.close(copy)
         os.close(sink)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from imitate.errors import UserError
@@ -46,18 +47,18 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compr
         stream = container.add_stream("libx264", rate=fps)
         stream.pix_fmt = compression.pixels
         stream.thread_count = 1
-        stream.time_base = Fraction(1, fps)
         stream.options = {
             "crf": str(compression.crf),
             "preset": "veryfast",
             "g": str(compression.keyframes),
+            "bf": "0",  # no frame depends on a later one
         }
         for k, array in enumerate(frames):
             if k == 0:
                 stream.height, stream.width = array.shape[:2]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
             frame.pts = k
-            frame.time_base = stream.time_base
+            frame.time_base = Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 
@@ -86,9 +87,11 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
             if max(stream.width, stream.height) > MAX_SIDE:
                 raise UserError(f"{path}: {stream.width}x{stream.height}, expected at most {MAX_SIDE} a side")
             stream.thread_count = 1
+            to_rgb = VideoReformatter()  # one for all frames: making one takes longer than using it
             frames = []
             for frame in container.decode(stream):
-                frames.append(_square(frame, size) if size else frame.to_ndarray(format="rgb24"))
+                rgb = to_rgb.reformat(frame, format="rgb24").to_ndarray()
+                frames.append(_square(rgb, size) if size else rgb)
                 if len(frames) > MAX_FRAMES:
                     raise UserError(f"{path}: more than {MAX_FRAMES} frames: cut it")
             rate = float(stream.average_rate or 20)
@@ -101,11 +104,12 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
     return np.stack(frames), rate
 
 
-def _square(frame: av.VideoFrame, size: int) -> NDArray[np.uint8]:
+def _square(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Crop the middle of ``frame`` and average it down (or interpolate it up) to (size, size, 3)."""
     from PIL import Image
 
-    side = min(frame.width, frame.height)
-    left, top = (frame.width - side) // 2, (frame.height - side) // 2
-    picture = frame.to_image().crop((left, top, left + side, top + side))
+    height, width = frame.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    picture = Image.fromarray(frame[top : top + side, left : left + side])
     return np.asarray(picture.resize((size, size), Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC))

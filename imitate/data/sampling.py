@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,6 @@ from numpy.typing import NDArray
 from imitate.errors import UserError
 
 Indices = NDArray[np.int64]
-
-
-class Triplets(NamedTuple):
-    """Indices of frames, (batch,) each."""
-
-    anchor: Indices
-    positive: Indices
-    negative: Indices
 
 
 @dataclass(frozen=True)
@@ -37,68 +29,110 @@ class Videos:
         return len(self.starts)
 
 
-def sample_triplets(
-    videos: Videos, per_video: int, positive: int, negative: int, rng: np.random.Generator
-) -> Triplets:
-    """Draw single-view triplets (section II.A and III.A of the paper).
+@dataclass(frozen=True)
+class Margins:
+    """How far apart in time frames are, frames.
 
-    The anchor is a random frame that has a negative, the positive another one at most ``positive`` frames
-    away, the negative one more than ``negative`` frames away, in the same video.
+    Attributes:
+        positive: A positive is at most this far from its anchor.
+        negative: A negative in the same video is farther than this.
+    """
 
-    Args:
-        videos: To draw from, each ``per_video`` times.
-        per_video: Triplets a video.
-        positive: Positive margin, frames.
-        negative: Negative margin, frames.
-        rng: All randomness.
+    positive: int = 10
+    negative: int = 30
+
+
+def pairs(videos: Videos, per_video: int, margins: Margins, rng: np.random.Generator) -> Indices:
+    """Draw ``per_video`` anchors of each video, each with a positive.
 
     Returns:
-        Triplets of (videos * per_video,) indices.
+        (2, videos * per_video) indices: anchors; positives, other frames than their anchors.
+
+    Raises:
+        UserError: A video has a single frame.
+    """
+    lengths = np.repeat(videos.lengths, per_video)
+    if lengths.min() < 2:
+        raise UserError("a video of 1 frame has no positive, expected at least 2 frames: record longer episodes")
+    starts = np.repeat(videos.starts, per_video)
+    anchor = rng.integers(0, lengths)
+    return np.stack([starts + anchor, starts + _positive(anchor, lengths, margins.positive, rng)])
+
+
+def triplets(videos: Videos, per_video: int, margins: Margins, rng: np.random.Generator) -> Indices:
+    """Draw ``per_video`` single-view triplets of each video (sections II.A and III.A of the paper).
+
+    The anchor is a random frame that has a negative in its video.
+
+    Returns:
+        (3, videos * per_video) indices: anchors, positives, negatives.
 
     Raises:
         UserError: A video is too short to have a negative.
     """
     lengths = np.repeat(videos.lengths, per_video)
-    shortest = int(videos.lengths.min())
-    if shortest < negative + 2:
+    shortest, gap = int(videos.lengths.min()), margins.negative + 1
+    if shortest <= gap:
         raise UserError(
-            f"a video of {shortest} frames has no frame more than {negative} away from another, expected at "
-            f"least {negative + 2} frames: record longer episodes, or lower the negative margin"
+            f"a video of {shortest} frames has none more than {margins.negative} frames from another, expected "
+            f"at least {gap + 1} frames: record longer episodes, or lower the negative margin"
         )
-    # Frames that have a negative before them: t > negative; behind them: t < length - 1 - negative.
-    before = lengths - 1 - negative  # number of each kind
-    distinct = np.where(before <= negative + 1, 2 * before, lengths)
-    pick = rng.integers(0, distinct)
-    anchor = np.where((before <= negative + 1) & (pick >= before), pick - before + negative + 1, pick)
+    # An anchor has a negative behind it if it is among the first `ends` frames, before it if among the last.
+    ends = lengths - gap
+    apart = ends < gap  # the two kinds leave a gap in the middle
+    pick = rng.integers(0, np.where(apart, 2 * ends, lengths))
+    anchor = np.where(apart & (pick >= ends), pick - ends + gap, pick)
 
-    low, high = np.maximum(anchor - positive, 0), np.minimum(anchor + positive, lengths - 1)
-    other = rng.integers(low, high)  # one fewer than there are: the anchor itself is left out
-    positives = np.where(other >= anchor, other + 1, other)
-
-    left = np.maximum(anchor - negative, 0)  # frames far enough on the left: 0 .. left - 1
-    right = np.maximum(lengths - 1 - negative - anchor, 0)
-    choice = rng.integers(0, left + right)
-    negatives = np.where(choice < left, choice, anchor + negative + 1 + choice - left)
+    before = np.maximum(anchor - margins.negative, 0)  # number of frames far enough on either side
+    behind = np.maximum(ends - anchor, 0)
+    choice = rng.integers(0, before + behind)
+    negative = np.where(choice < before, choice, anchor + gap + choice - before)
 
     starts = np.repeat(videos.starts, per_video)
-    return Triplets(starts + anchor, starts + positives, starts + negatives)
+    positive = _positive(anchor, lengths, margins.positive, rng)
+    return np.stack([starts + anchor, starts + positive, starts + negative])
 
 
-def sample_pairs(
-    videos: Videos, batch: int, positive: int, rng: np.random.Generator
-) -> tuple[Indices, Indices]:
-    """Draw anchors and positives, one pair a video while there are videos enough.
+def _positive(anchor: Indices, lengths: Indices, margin: int, rng: np.random.Generator) -> Indices:
+    low, high = np.maximum(anchor - margin, 0), np.minimum(anchor + margin, lengths - 1)
+    other = rng.integers(low, high)  # one fewer than there are: the anchor itself is left out
+    return np.where(other >= anchor, other + 1, other)
 
-    In-batch objectives take the other videos' positives as negatives. Many videos in a batch, one frame of
-    each, is what teaches the plain time-contrastive network most.
 
-    Returns:
-        Two (batch,) arrays of indices: anchors, and positives at most ``positive`` frames away.
+Sampler = Callable[[Videos, int, Margins, np.random.Generator], Indices]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What is drawn anew each epoch, and how often it is passed over.
+
+    The paper: 5 videos, 200 triplets of each, 5 passes in batches of 64. Or, with as many videos as a batch
+    has samples and one sample of each, every batch is fresh and all its samples are of different videos,
+    which teaches the time-contrastive network much more.
+
+    Attributes:
+        videos: Drawn without repetition while there are enough.
+        per_video: Samples of each.
+        passes: Over the samples, each in another order.
+        batch: Samples a batch.
     """
-    chosen = np.concatenate([rng.permutation(len(videos)) for _ in range(-(-batch // len(videos)))])[:batch]
-    lengths = videos.lengths[chosen]
-    anchor = rng.integers(0, lengths)
-    low, high = np.maximum(anchor - positive, 0), np.minimum(anchor + positive, lengths - 1)
-    other = rng.integers(low, high)
-    partner = np.where(other >= anchor, other + 1, other)
-    return videos.starts[chosen] + anchor, videos.starts[chosen] + partner
+
+    videos: int
+    per_video: int
+    passes: int
+    batch: int
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch."""
+        return self.passes * -(-self.videos * self.per_video // self.batch)
+
+    def batches(self, videos: Videos, sample: Sampler, margins: Margins, rng: np.random.Generator) -> Iterator[Indices]:
+        """Yield (groups, batch) indices of frames."""
+        rounds = -(-self.videos // len(videos))
+        chosen = np.concatenate([rng.permutation(len(videos)) for _ in range(rounds)])[: self.videos]
+        samples = sample(Videos(videos.starts[chosen], videos.lengths[chosen]), self.per_video, margins, rng)
+        for _ in range(self.passes):
+            shuffled = samples[:, rng.permutation(samples.shape[1])]
+            for first in range(0, samples.shape[1], self.batch):
+                yield shuffled[:, first : first + self.batch]

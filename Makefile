@@ -1,0 +1,72 @@
+# imitate: show a robot a video, and it learns to do the same.
+#
+#   make imitate                the whole pipeline: set-up, record, embed, imitate
+#   make test                   set-up and tests
+#   make record PRESET=paper    presets of each command; `ARGS="--help"` lists all settings
+
+PYTHON ?= python3.11
+RUN    ?= runs/default
+PRESET ?= default
+DEVICE ?= auto
+DEMO   ?=
+ARGS   ?=
+
+BIN := .venv/bin
+GO  := $(BIN)/python -m pipelines
+IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
+
+.DEFAULT_GOAL := help
+.PHONY: install record embed imitate evaluate test test-fast lint format type check build clean help
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/installed: setup.cfg constraints.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "imitate: $(PYTHON) not found: install Python 3.11, or say make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 12))' || { \
+	  echo "imitate: $(PYTHON) is $$($(PYTHON) -V), but PyBullet has wheels for Python 3.10 and 3.11 only: install Python 3.11 and say make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipelines,dev]'
+	@touch $@
+
+install: .venv/installed ## make .venv from the pinned versions
+
+record: install ## film the robot's babbling [RUN= PRESET= ARGS=]
+	$(GO) record $(PRESET) --run $(RUN) $(ARGS)
+
+embed: install ## train the encoder on it [RUN= PRESET= DEVICE= ARGS=]
+	$(GO) embed $(PRESET) --run $(RUN) --device $(DEVICE) $(ARGS)
+
+imitate: install ## learn to follow a demonstration [DEMO= RUN= PRESET= DEVICE= ARGS=]
+	$(GO) imitate $(PRESET) --run $(RUN) --device $(DEVICE) $(IF_DEMO) $(ARGS)
+
+evaluate: install ## run a saved policy again [DEMO= RUN= ARGS=]
+	$(GO) evaluate --run $(RUN) --device $(DEVICE) $(if $(DEMO),--demos "$(DEMO)") $(ARGS)
+
+test: install ## all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: install ## the tests that train and install nothing
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: install ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: install ## put into style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+type: install ## types
+	$(BIN)/mypy
+
+check: lint type test ## everything that must be green
+
+build: install ## wheel and source distribution, in dist/
+	$(BIN)/python -m build --quiet
+
+clean: ## remove what was built; runs stay
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,168 @@
+"""The Gymnasium environment that moves and films the arm: everything but the learned reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from imitate.camera import Camera
+from imitate.errors import UserError, choose
+
+from .cameras import CAMERAS
+from .kuka import CONTROL_HZ, Kuka
+
+JOINT_BOUND = 4 * np.pi  # rad; the widest limits in the arms' descriptions are 10.4
+VELOCITY_BOUND = 20.0  # rad/s, ten times a full action
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the robot is to do, as far as is known.
+
+    Attributes:
+        start: (joints,) first pose, rad.
+        length: Number of frames.
+        joints: (length, joints) poses, rad, to measure by; None where the demonstration is a bare video.
+    """
+
+    start: NDArray[np.float64]
+    length: int
+    joints: NDArray[np.float64] | None = None
+
+    @classmethod
+    def from_joints(cls, joints: NDArray[np.floating]) -> Reference:
+        """A reference that is known throughout, from (length, joints) rad."""
+        poses = np.asarray(joints, np.float64)
+        return cls(poses[0], len(poses), poses)
+
+
+class KukaEnv(gym.Env):
+    """Follow a reference with the arm, seen by a camera.
+
+    Time advances the reference by a frame each step: after step t the robot is compared with frame t. An
+    episode is truncated at the reference's last frame: the video ends, the world does not.
+
+    Observation (dict): ``image`` (size, size, 3) uint8; ``joints`` (n,) rad; ``velocities`` (n,) rad/s.
+    Action: (n,) in [-1, 1], see ``envs.control``.
+    Reward: minus the mean absolute joint error, rad: the *true* reward, which ``TCNImitate-v0`` replaces; 0
+    where the reference's poses are unknown.
+    Info: ``demonstration`` (index), ``step``, and where known ``ee_error_m`` and ``joint_error_rad``.
+
+    Args:
+        references: To follow; one is drawn at each reset. None: the arm's home pose for 100 frames.
+        arm: One of ``ARMS``.
+        control: One of ``CONTROLS``.
+        camera: One of ``CAMERAS``, or a camera of your own.
+        image_size: Pixels a side of the observation.
+        start_noise: The first pose differs from the reference's by up to this, uniformly, in each joint, rad.
+        render_mode: ``rgb_array`` or None.
+        render_size: Pixels a side of what ``render`` returns.
+
+    Raises:
+        UserError: An unknown name, a reference for another arm, or no reference at all.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012 (as Gymnasium has it)
+
+    def __init__(
+        self,
+        references: Sequence[Reference] | None = None,
+        arm: str = "iiwa",
+        control: str = "velocity",
+        camera: str | Camera = "front",
+        image_size: int = 64,
+        start_noise: float = 0.0,
+        render_mode: str | None = None,
+        render_size: int = 256,
+    ) -> None:
+        self.camera = choose(CAMERAS, camera, "camera") if isinstance(camera, str) else camera
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise UserError(f"unknown render mode {render_mode!r}: choose rgb_array, or None")
+        self.kuka = Kuka(arm, control)
+        n = self.kuka.arm.joints
+        self.references = tuple(references) if references is not None else (Reference.from_joints(np.zeros((100, n))),)
+        if not self.references:
+            raise UserError("no demonstration to follow, expected at least one")
+        for reference in self.references:
+            if len(reference.start) != n:
+                raise UserError(
+                    f"a demonstration of {len(reference.start)} joints, expected the {n} of the arm {arm!r}"
+                )
+        self._flange = [None if r.joints is None else self.kuka.flange_positions(r.joints) for r in self.references]
+        self.image_size = image_size
+        self.start_noise = start_noise
+        self.render_mode = render_mode
+        self.render_size = render_size
+        self.observation_space = observation_space(n, image_size)
+        self.action_space = spaces.Box(-1.0, 1.0, (n,), np.float32)
+        self._index = 0
+        self._step = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Go to the start of a reference: ``options["demonstration"]``, or one drawn at random."""
+        super().reset(seed=seed)
+        drawn = int(self.np_random.integers(len(self.references)))
+        self._index = int((options or {}).get("demonstration", drawn))
+        if not 0 <= self._index < len(self.references):
+            raise UserError(f"no demonstration {self._index}, expected 0 to {len(self.references) - 1}")
+        self._step = 0
+        start = self.references[self._index].start
+        noise = self.np_random.uniform(-self.start_noise, self.start_noise, len(start))
+        self.kuka.reset(start + noise)
+        return self._observe(), self._info()
+
+    def step(self, action: NDArray[np.floating]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Apply an action for 1/20 s."""
+        if not np.all(np.isfinite(action)):
+            raise ValueError(f"action {action} is not finite")
+        self.kuka.step(action)
+        self._step += 1
+        info = self._info()
+        truncated = self._step >= self.references[self._index].length - 1
+        return self._observe(), -info.get("joint_error_rad", 0.0), False, truncated, info
+
+    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+        """Take a picture for people (render_size, render_size, 3) uint8."""
+        return self.kuka.film(self.camera, self.render_size)
+
+    def close(self) -> None:
+        """Free the simulation. Doing so twice is fine."""
+        self.kuka.close()
+
+    def _observe(self) -> dict[str, Any]:
+        joints, velocities = self.kuka.joint_states()
+        return {
+            "image": self.kuka.film(self.camera, self.image_size),
+            "joints": np.clip(joints, -JOINT_BOUND, JOINT_BOUND).astype(np.float32),
+            "velocities": np.clip(velocities, -VELOCITY_BOUND, VELOCITY_BOUND).astype(np.float32),
+        }
+
+    def _info(self) -> dict[str, Any]:
+        info: dict[str, Any] = {"demonstration": self._index, "step": self._step}
+        reference = self.references[self._index]
+        if reference.joints is not None:
+            t = min(self._step, reference.length - 1)
+            joints, _ = self.kuka.joint_states()
+            flange = self._flange[self._index]
+            info["joint_error_rad"] = float(np.abs(joints - reference.joints[t]).mean())
+            info["ee_error_m"] = float(np.linalg.norm(self.kuka.flange_position() - flange[t]))  # type: ignore[index]
+        return info
+
+
+def observation_space(joints: int, image_size: int) -> spaces.Dict:
+    """What a ``KukaEnv`` observes."""
+    return spaces.Dict(
+        {
+            "image": spaces.Box(0, 255, (image_size, image_size, 3), np.uint8),
+            "joints": spaces.Box(-JOINT_BOUND, JOINT_BOUND, (joints,), np.float32),
+            "velocities": spaces.Box(-VELOCITY_BOUND, VELOCITY_BOUND, (joints,), np.float32),
+        }
+    )

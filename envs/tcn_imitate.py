@@ -1,0 +1,146 @@
+"""``TCNImitate-v0``: the arm, rewarded for looking like a demonstration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.camera import Camera
+from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.data.lerobot import LeRobotDataset
+from imitate.demonstration import Demonstration
+from imitate.errors import choose
+from imitate.wrappers import EmbeddingReward, EmbeddingRewardVector, Reward
+
+from .cameras import CAMERAS
+from .kuka import ARMS, ASSETS
+from .kuka_env import KukaEnv, Reference
+from .vector import KukaVectorEnv
+
+
+class TCNImitateEnv(gym.Env):
+    """Follow a demonstration video, rewarded by the distance between embeddings.
+
+    Observation: (n + n + dim + dim,) float32: joint positions, rad; joint velocities, rad/s; the embedding of
+    the robot's own image; the embedding of the demonstration's next frame, which is the one that the coming
+    action will be scored against.
+    Action: (n,) in [-1, 1]; what it means is the control mode's.
+    Reward: the paper's, ``-scale * (alpha d^2 + beta sqrt(gamma + d^2))``, d the L2 distance between the
+    embeddings of the robot's image and of the demonstration's frame at the same step.
+    Info: ``embedding_distance``; and, never in observation or reward, where the demonstration's poses are known:
+    ``ee_error_m`` (distance of the flanges), ``joint_error_rad`` (mean absolute difference), ``env_reward``.
+
+    Args:
+        encoder: A trained encoder, or the folder of one. None: the one that comes with the package.
+        demonstrations: To follow; one is drawn at each reset. None: the one that comes with the package.
+        reward: Another reward than ``HuberReward()``, from embeddings (n, dim), (n, dim) to (n,).
+        camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
+        kwargs: Of ``KukaEnv``: arm, control, start_noise, render_mode, render_size.
+
+    Raises:
+        UserError: An unknown name, a camera that is not the encoder's, a demonstration of the wrong size.
+    """
+
+    metadata = KukaEnv.metadata
+
+    def __init__(
+        self,
+        encoder: TrainedEncoder | str | Path | None = None,
+        demonstrations: Sequence[Demonstration] | None = None,
+        reward: Reward | None = None,
+        camera: str | Camera | None = None,
+        **kwargs: Any,
+    ) -> None:
+        trained, shown, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
+        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, shown, reward)
+        self.render_mode = self._env.render_mode
+        self.observation_space = self._env.observation_space
+        self.action_space = self._env.action_space
+
+    @property
+    def kuka_env(self) -> KukaEnv:
+        """The environment inside, without the learned reward."""
+        return self._env.unwrapped  # type: ignore[return-value]
+
+    @property
+    def np_random(self) -> np.random.Generator:
+        """All randomness: that of the environment inside."""
+        return self.kuka_env.np_random
+
+    @np_random.setter
+    def np_random(self, value: np.random.Generator) -> None:
+        self.kuka_env.np_random = value
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Go to the start of a demonstration: ``options["demonstration"]``, or one drawn at random."""
+        return self._env.reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Apply an action for 1/20 s."""
+        return self._env.step(action)
+
+    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+        """Take a picture for people (render_size, render_size, 3) uint8."""
+        return self._env.render()  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """Free the simulation. Doing so twice is fine."""
+        self._env.close()
+
+
+def tcn_imitate_vector(
+    num_envs: int = 1,
+    encoder: TrainedEncoder | str | Path | None = None,
+    demonstrations: Sequence[Demonstration] | None = None,
+    reward: Reward | None = None,
+    camera: str | Camera | None = None,
+    workers: int = 0,
+    **kwargs: Any,
+) -> EmbeddingRewardVector:
+    """``num_envs`` times ``TCNImitateEnv``, with one call of the encoder a step for all of them.
+
+    Args as of ``TCNImitateEnv`` and ``KukaVectorEnv``.
+    """
+    trained, shown, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
+    return EmbeddingRewardVector(KukaVectorEnv(num_envs, workers, **kwargs), trained, shown, reward)
+
+
+def _resolve(
+    encoder: TrainedEncoder | str | Path | None,
+    demonstrations: Sequence[Demonstration] | None,
+    camera: str | Camera | None,
+    kwargs: dict[str, Any],
+) -> tuple[TrainedEncoder, Sequence[Demonstration], dict[str, Any]]:
+    """Fill in what comes with the package, and check that camera, encoder and demonstrations go together."""
+    trained = encoder if isinstance(encoder, TrainedEncoder) else load_encoder(Path(encoder or ASSETS / "encoder"))
+    if demonstrations is None:
+        demonstrations = [LeRobotDataset(ASSETS / "demonstration").demonstration(0)]
+    image_size = kwargs.pop("image_size", trained.image_size)
+    chosen = trained.camera if camera is None else camera
+    chosen = choose(CAMERAS, chosen, "camera") if isinstance(chosen, str) else chosen
+    trained.check_camera(chosen, image_size)
+    joints = choose(ARMS, kwargs.get("arm", "iiwa"), "arm").joints
+    references = [reference_of(demonstration, trained, joints) for demonstration in demonstrations]
+    return trained, demonstrations, {**kwargs, "references": references, "camera": chosen, "image_size": image_size}
+
+
+def reference_of(demonstration: Demonstration, encoder: TrainedEncoder, joints: int) -> Reference:
+    """Where the robot starts, and, if the demonstration's poses are known, what to measure by.
+
+    A bare video says nothing of joints. The robot then starts where the pose head, if there is one, sees the
+    first frame's arm; else at its home pose, all joints zero.
+    """
+    if demonstration.joints is not None:
+        return Reference.from_joints(demonstration.joints)
+    start = np.zeros(joints)
+    if encoder.pose_head is not None:
+        demonstration.check_size(encoder.image_size)
+        start = encoder.decode_joints(encoder.embed(demonstration.frames[:1]))[0]
+    return Reference(start, len(demonstration))

@@ -1,0 +1,213 @@
+"""Many arms at once: worker processes step and film, and hand frames over through shared memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from imitate.errors import UserError
+
+from .kuka_env import KukaEnv
+
+OBSERVED = ("image", "joints", "velocities")
+TOLD = {"demonstration": np.int64, "step": np.int64, "ee_error_m": np.float64, "joint_error_rad": np.float64}
+Arrays = dict[str, NDArray[Any]]
+
+
+class KukaVectorEnv(VectorEnv):
+    """``num_envs`` times ``KukaEnv``, stepped by worker processes with several of them each.
+
+    Resets in the same step: the last observation and info of an episode stand in ``infos["final_obs"]`` and
+    ``infos["final_info"]``. Errors that are not known are NaN.
+
+    Args:
+        num_envs: Number of environments.
+        workers: Number of processes; 0 steps them in this one, and so needs no ``if __name__ == "__main__"``.
+        kwargs: Of ``KukaEnv``.
+
+    Raises:
+        UserError: As ``KukaEnv`` does.
+    """
+
+    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, num_envs: int = 1, workers: int = 0, **kwargs: Any) -> None:
+        if num_envs < 1:
+            raise UserError(f"{num_envs} environments, expected at least 1")
+        self.closed = True  # until there is something to close
+        model = KukaEnv(**kwargs)  # finds a user's mistake here, rather than in a worker
+        model.close()
+        self.num_envs = num_envs
+        self.render_mode = model.render_mode
+        self.single_observation_space = model.observation_space
+        self.single_action_space = model.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+        workers = min(workers, num_envs)
+        raw = {name: _allocate(dtype, shape, shared=workers > 0) for name, (dtype, shape) in self._plan().items()}
+        self._arrays = _arrays(raw)
+        parts = np.array_split(np.arange(num_envs), max(workers, 1))
+        slices = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
+        self._slices = slices
+        self._local = None if workers else _Slice(self._arrays, slices[0], kwargs)
+        self._pipes: list[Connection] = []
+        self._processes: list[Any] = []
+        context = multiprocessing.get_context("spawn")
+        for part in slices if workers else []:
+            pipe, far = context.Pipe()
+            process = context.Process(target=_work, args=(far, raw, part, kwargs), daemon=True)
+            process.start()
+            far.close()
+            self._pipes.append(pipe)
+            self._processes.append(process)
+        self.closed = False
+
+    def _plan(self) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+        plan = {key: (space.dtype, space.shape) for key, space in self.observation_space.spaces.items()}  # type: ignore[attr-defined]
+        plan |= {key: (np.dtype(dtype), (self.num_envs,)) for key, dtype in TOLD.items()}
+        plan |= {f"final_{key}": value for key, value in plan.items()}
+        plan["action"] = (np.dtype(np.float32), self.action_space.shape)  # type: ignore[assignment]
+        plan["reward"] = (np.dtype(np.float64), (self.num_envs,))
+        plan["truncated"] = (np.dtype(np.bool_), (self.num_envs,))
+        return plan  # type: ignore[return-value]
+
+    def reset(  # type: ignore[override]
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Arrays, dict[str, Any]]:
+        """Reset all; environment i takes ``seed + i``. ``options["demonstration"]`` may be one index, or one each."""
+        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
+        chosen = (options or {}).get("demonstration")
+        each = [{}] * self.num_envs if chosen is None else [
+            {"demonstration": int(index)} for index in np.broadcast_to(chosen, self.num_envs)
+        ]  # fmt: skip
+        self._run(lambda part: ("reset", seeds[part], each[part]))
+        return self._observed(""), self._told("")
+
+    def step(self, actions: NDArray[np.floating]) -> tuple[Arrays, NDArray, NDArray, NDArray, dict[str, Any]]:  # type: ignore[override]
+        """Step all, and reset those whose reference ends."""
+        self._arrays["action"][:] = actions
+        self._run(lambda part: ("step",))
+        truncated = self._arrays["truncated"].copy()
+        infos: dict[str, Any] = self._told("")
+        if truncated.any():
+            infos |= {"final_obs": self._observed("final_"), "_final_obs": truncated.copy()}
+            infos |= {"final_info": self._told("final_"), "_final_info": truncated.copy()}
+        reward = self._arrays["reward"].copy()
+        return self._observed(""), reward, np.zeros(self.num_envs, np.bool_), truncated, infos
+
+    def render(self) -> tuple[NDArray[np.uint8], ...]:  # type: ignore[override]
+        """A picture for people of each environment."""
+        return tuple(picture for pictures in self._run(lambda part: ("render",)) for picture in pictures)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the workers."""
+        if self._local is not None:
+            self._local.close()
+        for pipe in self._pipes:
+            try:
+                pipe.send(("close",))
+                pipe.close()
+            except OSError:
+                continue  # the worker is gone already
+        for process in self._processes:
+            process.join(timeout=5)
+            if process.is_alive():
+                process.terminate()
+
+    def _run(self, task: Callable[[slice], tuple]) -> list[Any]:
+        """Let every worker do its part of a task at the same time."""
+        if self._local is not None:
+            return [self._local.do(*task(self._slices[0]))]
+        for pipe, part in zip(self._pipes, self._slices, strict=True):
+            pipe.send(task(part))
+        answers = []
+        for pipe in self._pipes:
+            try:
+                answers.append(pipe.recv())
+            except (EOFError, ConnectionError):
+                raise RuntimeError("a worker process of the environment died") from None
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers
+
+    def _observed(self, prefix: str) -> Arrays:
+        return {key: self._arrays[prefix + key].copy() for key in OBSERVED}
+
+    def _told(self, prefix: str) -> dict[str, Any]:
+        return {key: self._arrays[prefix + key].copy() for key in TOLD}
+
+
+class _Slice:
+    """The environments of one worker, writing to their rows of the arrays."""
+
+    def __init__(self, arrays: Arrays, rows: slice, kwargs: dict[str, Any]) -> None:
+        self._arrays = arrays
+        self._rows = range(rows.start, rows.stop)
+        self._envs = [KukaEnv(**kwargs) for _ in self._rows]
+
+    def do(self, name: str, *args: Any) -> Any:
+        return getattr(self, name)(*args)
+
+    def reset(self, seeds: list[int | None], options: list[dict[str, Any]]) -> None:
+        for row, env, seed, option in zip(self._rows, self._envs, seeds, options, strict=True):
+            self._write(row, "", *env.reset(seed=seed, options=option))
+
+    def step(self) -> None:
+        for row, env in zip(self._rows, self._envs, strict=True):
+            observation, reward, _, truncated, info = env.step(self._arrays["action"][row])
+            self._arrays["reward"][row] = reward
+            self._arrays["truncated"][row] = truncated
+            if truncated:
+                self._write(row, "final_", observation, info)
+                observation, info = env.reset()
+            self._write(row, "", observation, info)
+
+    def render(self) -> list[NDArray[np.uint8]]:
+        return [env.render() for env in self._envs]
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+
+    def _write(self, row: int, prefix: str, observation: dict[str, Any], info: dict[str, Any]) -> None:
+        for key in OBSERVED:
+            self._arrays[prefix + key][row] = observation[key]
+        for key in TOLD:
+            self._arrays[prefix + key][row] = info.get(key, np.nan)
+
+
+def _allocate(dtype: np.dtype, shape: tuple[int, ...], shared: bool) -> Any:
+    size = int(np.prod(shape)) * dtype.itemsize
+    buffer = multiprocessing.get_context("spawn").RawArray("b", size) if shared else bytearray(size)
+    return buffer, dtype, shape
+
+
+def _arrays(raw: dict[str, Any]) -> Arrays:
+    return {name: np.frombuffer(buffer, dtype).reshape(shape) for name, (buffer, dtype, shape) in raw.items()}
+
+
+def _work(pipe: Connection, raw: dict[str, Any], rows: slice, kwargs: dict[str, Any]) -> None:
+    """The loop of a worker process."""
+    part = _Slice(_arrays(raw), rows, kwargs)
+    try:
+        while True:
+            name, *args = pipe.recv()
+            if name == "close":
+                break
+            try:
+                pipe.send(part.do(name, *args))
+            except Exception as error:  # raised again where the user sees it
+                pipe.send(error)
+    except (EOFError, KeyboardInterrupt):
+        pass  # the main process is gone, or ends: so does this one
+    finally:
+        part.close()

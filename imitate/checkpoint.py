@@ -1,0 +1,180 @@
+"""A trained encoder: weights, and everything that its embeddings depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from imitate.camera import Camera
+from imitate.device import mixed_precision
+from imitate.encoders import build_encoder
+from imitate.errors import UserError
+from imitate.preprocess import preprocess
+from imitate.runs import read_json, write_json, written_aside
+
+FORMAT = 1
+CHUNK = 512  # frames that are embedded at once
+
+
+class PoseHead(nn.Sequential):
+    """Self-regression: sines and cosines of the robot's own joints from an embedding.
+
+    The robot knows its joints while it babbles (Sermanet et al., 2017, section III.C). Learned beside the
+    time-contrastive objective, it keeps what time alone would let the embedding forget.
+
+    Args:
+        dim: Of the embedding.
+        joints: Number of joints.
+        norm: Of the embedding, divided out.
+    """
+
+    def __init__(self, dim: int, joints: int, norm: float = 10.0) -> None:
+        super().__init__(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, 2 * joints))
+        self.scale = dim**0.5 / norm  # components of about 1
+
+    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Map (batch, dim) to (batch, 2 * joints): sines, then cosines."""
+        return super().forward(embeddings * self.scale)
+
+    def angles(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Map (batch, dim) to (batch, joints), rad."""
+        sines, cosines = self(embeddings).chunk(2, dim=-1)
+        return torch.atan2(sines, cosines)
+
+
+@dataclass
+class TrainedEncoder:
+    """An encoder with the camera that its frames must come from.
+
+    Attributes:
+        name: Of the architecture, one of ``ENCODERS``.
+        module: The network.
+        image_size: Pixels a side of the frames.
+        dim: Of the embeddings.
+        camera: That took the frames.
+        pose_head: From embeddings to joints, if one was trained.
+    """
+
+    name: str
+    module: nn.Module
+    image_size: int
+    dim: int
+    camera: Camera
+    pose_head: PoseHead | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.module.parameters()).device
+
+    def to(self, device: torch.device) -> TrainedEncoder:
+        """Move the network, and set it to inference."""
+        self.module = self.module.to(device, memory_format=torch.channels_last).eval()
+        if self.pose_head is not None:
+            self.pose_head = self.pose_head.to(device).eval()
+        return self
+
+    @torch.inference_mode()
+    def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed (n, image_size, image_size, 3) uint8 frames to (n, dim) float32, of the encoder's norm.
+
+        Raises:
+            UserError: Frames of another size.
+        """
+        size = self.image_size
+        if frames.shape[1:] != (size, size, 3) or frames.dtype != np.uint8:
+            raise UserError(
+                f"frames of shape {tuple(frames.shape[1:])} {frames.dtype}, expected ({size}, {size}, 3) uint8"
+            )
+        out = np.empty((len(frames), self.dim), np.float32)
+        for first in range(0, len(frames), CHUNK):
+            chunk = torch.from_numpy(np.ascontiguousarray(frames[first : first + CHUNK]))
+            with mixed_precision(self.device):
+                embedded = self.module(preprocess(chunk.to(self.device, non_blocking=True)))
+            out[first : first + CHUNK] = embedded.float().cpu().numpy()
+        return out
+
+    @torch.inference_mode()
+    def decode_joints(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Map (n, dim) embeddings to (n, joints), rad.
+
+        Raises:
+            UserError: The encoder was trained without self-regression.
+        """
+        if self.pose_head is None:
+            raise UserError("this encoder has no pose head: train one with --self-regression above 0")
+        return self.pose_head.angles(torch.from_numpy(embeddings).to(self.device)).double().cpu().numpy()
+
+    def check_camera(self, camera: Camera, image_size: int) -> None:
+        """Refuse to score what another camera sees.
+
+        Raises:
+            UserError: The camera, or the size of its pictures, differs; the message says in what.
+        """
+        differences = self.camera.differences(camera)
+        if image_size != self.image_size:
+            differences.append(f"image_size {self.image_size} != {image_size}")
+        if differences:
+            raise UserError(
+                f"the encoder was trained on another camera than {camera.name!r} ({'; '.join(differences)}): "
+                "use that camera, or train an encoder on this one"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.json`` and ``encoder.safetensors``."""
+        tensors = {f"encoder.{key}": value for key, value in self.module.state_dict().items()}
+        joints = 0
+        if self.pose_head is not None:
+            tensors |= {f"pose_head.{key}": value for key, value in self.pose_head.state_dict().items()}
+            joints = self.pose_head[-1].out_features // 2
+        with written_aside(folder / "encoder.safetensors") as aside:
+            save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, aside)
+        facts = {
+            "format": FORMAT,
+            "encoder": self.name,
+            "image_size": self.image_size,
+            "dim": self.dim,
+            "camera": self.camera.to_json(),
+            "preprocessing": "[-1, 1]",
+            "pose_head_joints": joints,
+        }
+        write_json(folder / "encoder.json", facts)
+
+
+def load_encoder(folder: Path, device: torch.device | None = None) -> TrainedEncoder:
+    """Read what ``TrainedEncoder.save`` wrote. Nothing in it is run: JSON and safetensors only.
+
+    Raises:
+        UserError: It is missing, damaged, or of another version.
+    """
+    facts = read_json(folder / "encoder.json")
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT}")
+    weights = folder / "encoder.safetensors"
+    try:
+        module = build_encoder(facts["encoder"], int(facts["image_size"]), int(facts["dim"]))
+        joints = int(facts["pose_head_joints"])
+        head = PoseHead(int(facts["dim"]), joints) if joints else None
+        state = load_file(weights)
+        module.load_state_dict(_part(state, "encoder."))
+        if head is not None:
+            head.load_state_dict(_part(state, "pose_head."))
+    except FileNotFoundError:
+        raise UserError(f"{weights}: no such file") from None
+    except (KeyError, TypeError, RuntimeError, SafetensorError, OSError) as error:
+        raise UserError(f"{weights}: damaged, or not of this encoder ({str(error).splitlines()[0]})") from None
+    camera = Camera.from_json(facts.get("camera"))
+    encoder = TrainedEncoder(facts["encoder"], module, int(facts["image_size"]), int(facts["dim"]), camera, head)
+    return encoder.to(device or torch.device("cpu"))
+
+
+def _part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -1,0 +1,98 @@
+"""Pictures to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from imitate.runs import written_aside
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+
+Frames = NDArray[np.uint8]
+
+
+def contact_sheet(path: Path, rows: Sequence[Frames], titles: Sequence[str], least: int = 96) -> None:
+    """Write a PNG with one row of frames for each of ``rows``.
+
+    Args:
+        path: Where to.
+        rows: Each (n, height, width, 3) uint8.
+        titles: One a row.
+        least: Small frames are enlarged to this height, pixels.
+    """
+    size = max(least, rows[0].shape[1])
+    band = 16  # pixels for the title
+    sheet = Image.new("RGB", (size * max(map(len, rows)), (size + band) * len(rows)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for y, (frames, title) in enumerate(zip(rows, titles, strict=True)):
+        draw.text((3, y * (size + band) + 2), title, fill="black")
+        for x, frame in enumerate(frames):
+            sheet.paste(Image.fromarray(frame).resize((size, size)), (x * size, y * (size + band) + band))
+    with written_aside(path) as aside:
+        sheet.save(aside)
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write ``figure`` as PNG and free it."""
+    with written_aside(path) as aside:
+        figure.savefig(aside, dpi=120, bbox_inches="tight")
+    plt.close(figure)
+
+
+def tsne_figure(embeddings: NDArray[np.float32], seed: int = 0) -> Figure:
+    """t-SNE of a trajectory's embeddings (length, dim), coloured from blue to cyan (figure 2 of the paper)."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(embeddings) - 1) / 3)
+    points = TSNE(2, perplexity=perplexity, learning_rate=200, max_iter=1000, random_state=seed).fit_transform(
+        embeddings
+    )
+    figure, axes = plt.subplots(figsize=(5, 4))
+    colours = axes.scatter(*points.T, c=np.arange(len(points)), cmap="winter", s=14)
+    figure.colorbar(colours, label="frame")
+    axes.set_title("t-SNE of a validation trajectory")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return figure
+
+
+def distance_matrix_figure(embeddings: NDArray[np.float32]) -> Figure:
+    """L2 distances between a trajectory's embeddings (length, dim): figure 3 of the paper."""
+    distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=-1)
+    figure, axes = plt.subplots(figsize=(5, 4))
+    image = axes.imshow(distances, cmap="coolwarm")
+    figure.colorbar(image, label="L2 distance")
+    axes.set_xlabel("frame")
+    axes.set_ylabel("frame")
+    axes.set_title("distances within a validation trajectory")
+    return figure
+
+
+def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping[str, float]) -> Figure:
+    """Reward and true errors over training, with holding still for comparison.
+
+    Args:
+        curve: One row a rollout: ``steps``, ``reward``, ``ee_error_m``, ``joint_error_rad``.
+        metrics: Those of the finished policy and of holding still.
+    """
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.2))
+    steps = [row["steps"] for row in curve]
+    titles = {"reward": "learned reward a step", "ee_error_m": "flange error, m", "joint_error_rad": "joint error, rad"}
+    for axes, (key, title) in zip(panels, titles.items(), strict=True):
+        axes.plot(steps, [row.get(key, np.nan) for row in curve], label="while exploring")
+        if np.isfinite(metrics.get(key, np.nan)) and key != "reward":
+            axes.axhline(metrics[f"hold_still_{key}"], color="grey", linestyle="--", label="holding still")
+            axes.axhline(metrics[key], color="tab:green", linestyle=":", label="the finished policy")
+            axes.legend()
+        axes.set_title(title)
+        axes.set_xlabel("env steps")
+    figure.tight_layout()
+    return figure

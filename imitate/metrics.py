@@ -1,0 +1,77 @@
+"""How good an embedding is, and how well a robot imitated."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+Floats = NDArray[np.floating]
+
+
+class Poses(NamedTuple):
+    """The truth behind frames, to measure by.
+
+    Attributes:
+        joints: (frames, joints) rad.
+        flange: (frames, 3) m.
+        episode: (frames,) the episode of each frame.
+    """
+
+    joints: Floats
+    flange: Floats
+    episode: NDArray[np.int64]
+
+
+def triplet_accuracy(anchor: Floats, positive: Floats, negative: Floats, margin: float = 0.0) -> float:
+    """Share of triplets of (n, dim) embeddings with ``|a - p|^2 + margin < |a - n|^2``.
+
+    The paper's measure (section IV). An untrained network orders most triplets already, so that it says
+    little: see ``pose_correlation`` and ``retrieval_error``.
+    """
+    near = np.square(anchor - positive).sum(axis=-1)
+    far = np.square(anchor - negative).sum(axis=-1)
+    return float(np.mean(near + margin < far))
+
+
+def pose_correlation(embeddings: Floats, truth: Floats, rng: np.random.Generator, pairs: int = 20_000) -> float:
+    """Spearman's rank correlation of embedding distance with true distance, over random pairs of frames.
+
+    Args:
+        embeddings: (frames, dim).
+        truth: (frames, k): joints or flange positions.
+        rng: Draws the pairs.
+        pairs: Number of pairs.
+    """
+    a, b = rng.integers(0, len(embeddings), (2, pairs))
+    a, b = a[a != b], b[a != b]
+    seen = np.linalg.norm(embeddings[a].astype(np.float32) - embeddings[b], axis=-1)
+    true = np.linalg.norm(truth[a] - truth[b], axis=-1)
+    return float(spearmanr(seen, true).statistic)
+
+
+def nearest_elsewhere(embeddings: Floats, episode: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(frames,) index of the nearest embedding among the frames of other episodes."""
+    squares = np.square(embeddings).sum(axis=1)
+    nearest = np.empty(len(embeddings), np.int64)
+    for number in np.unique(episode):
+        own = np.flatnonzero(episode == number)
+        others = np.flatnonzero(episode != number)
+        distances = squares[others] - 2.0 * embeddings[own] @ embeddings[others].T
+        nearest[own] = others[distances.argmin(axis=1)]
+    return nearest
+
+
+def embedding_metrics(embeddings: Floats, poses: Poses, seed: int = 0) -> dict[str, float]:
+    """Rank correlation with, and retrieval of, the true pose: the metric names of metrics.json."""
+    embeddings = np.asarray(embeddings, np.float32)
+    nearest = nearest_elsewhere(embeddings, poses.episode)
+    joints = np.abs(poses.joints - poses.joints[nearest]).mean()
+    return {
+        "pose_spearman_ee": pose_correlation(embeddings, poses.flange, np.random.default_rng(seed)),
+        "pose_spearman_joint": pose_correlation(embeddings, poses.joints, np.random.default_rng(seed)),
+        "retrieval_ee_error_m": float(np.linalg.norm(poses.flange - poses.flange[nearest], axis=1).mean()),
+        "retrieval_joint_error_rad": float(joints),
+    }

@@ -1,0 +1,30 @@
+"""Objectives: what pulls embeddings together and pushes them apart.
+
+To add one: a module like ``triplet.py`` with a plain ``nn.Module`` over embeddings, a line here with the
+sampler that feeds it, and a test.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import nn
+
+from imitate.data.sampling import Sampler, pairs, triplets
+from imitate.objectives.infonce import InfoNCE
+from imitate.objectives.triplet import TripletLoss
+
+
+class Objective(NamedTuple):
+    """A loss, and how its groups of frames are drawn.
+
+    Attributes:
+        loss: Takes one (batch, dim) tensor of embeddings for each group of frames.
+        sample: Draws the groups: (groups, samples) indices of frames.
+    """
+
+    loss: type[nn.Module]
+    sample: Sampler
+
+
+OBJECTIVES = {"triplet": Objective(TripletLoss, triplets), "infonce": Objective(InfoNCE, pairs)}

@@ -1,0 +1,151 @@
+"""The learner: PPO from stable-baselines3, its settings, and what it tells while it learns."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.vec_env import VecEnv
+
+from imitate.errors import UserError
+from imitate.runs import written_aside
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Settings of PPO (table 2 of the paper, and what the paper does not say)."""
+
+    n_envs: int = 16
+    """Environments that act at the same time."""
+    n_steps: int = 128
+    """Steps of each between two updates."""
+    batch_size: int = 512
+    """Samples a gradient step."""
+    n_epochs: int = 10
+    """Passes over the samples an update."""
+    gamma: float = 0.9
+    """Discount factor. What the robot does now shows within half a second: with 0.99 the advantage of an
+    action drowns in the noise of all that comes after."""
+    gae_lambda: float = 0.95
+    """Of generalised advantage estimation; the paper's tau."""
+    clip_range: float = 0.2
+    """Of the probability ratio; the paper's epsilon."""
+    learning_rate: float = 1e-3
+    """At the start."""
+    anneal: bool = True
+    """Let the learning rate fall linearly to 0."""
+    log_std: float = -1.0
+    """Logarithm of the actions' standard deviation at the start."""
+    width: int = 256
+    """Units of each of the two hidden layers, of policy and value function."""
+
+
+class ImitationFeatures(BaseFeaturesExtractor):
+    """What the policy's and the value function's networks see of an observation.
+
+    Joints and velocities as they are; of the embeddings, the demonstration's and how far the robot's own is from
+    it, scaled down to the size of the joints. What to do next hangs on that difference, which a network would
+    first have to learn to take.
+
+    Args:
+        space: Of ``policy_observation``.
+        joints: Number of joints.
+    """
+
+    SCALE = 0.2
+
+    def __init__(self, space: spaces.Box, joints: int) -> None:
+        super().__init__(space, space.shape[0])
+        self.dim = (space.shape[0] - 2 * joints) // 2
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        """Map (batch, 2 * joints + 2 * dim) to as many features."""
+        body, own, target = observations.split([observations.shape[1] - 2 * self.dim, self.dim, self.dim], dim=1)
+        return torch.cat([body, self.SCALE * (target - own), self.SCALE * target], dim=1)
+
+
+def build_ppo(learner: Learner, env: VecEnv, seed: int, device: torch.device, tensorboard: Path | None = None) -> PPO:
+    """Make a PPO model that has learned nothing yet."""
+    rate = learner.learning_rate
+    return PPO(
+        "MlpPolicy",
+        env,
+        learning_rate=(lambda remaining: rate * remaining) if learner.anneal else rate,
+        n_steps=learner.n_steps,
+        batch_size=learner.batch_size,
+        n_epochs=learner.n_epochs,
+        gamma=learner.gamma,
+        gae_lambda=learner.gae_lambda,
+        clip_range=learner.clip_range,
+        policy_kwargs={
+            "net_arch": [learner.width, learner.width],
+            "log_std_init": learner.log_std,
+            "features_extractor_class": ImitationFeatures,
+            "features_extractor_kwargs": {"joints": env.action_space.shape[0]},  # type: ignore[index]
+        },
+        seed=seed,
+        device=device,
+        tensorboard_log=str(tensorboard) if tensorboard else None,
+    )
+
+
+def save_policy(model: PPO, path: Path) -> None:
+    """Write SB3's own zip, so that users can load it with SB3."""
+    with written_aside(path) as aside:
+        model.save(aside)
+
+
+def load_policy(model: PPO, path: Path) -> PPO:
+    """Load parameters into a freshly built model. ``PPO.load`` would run code from the file.
+
+    Raises:
+        UserError: The file is missing, damaged, or of a policy of another shape.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such policy")
+    try:
+        model.set_parameters(str(path), device=model.device)
+    except (ValueError, RuntimeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: damaged, or not a policy of this shape ({str(error).splitlines()[0]})") from None
+    return model
+
+
+class Curve(BaseCallback):
+    """Keeps, for each rollout, the mean reward and the mean true errors, and passes them on.
+
+    Args:
+        tell: Called with each row: ``steps`` (of all environments), ``reward``, and where they are known
+            ``ee_error_m`` and ``joint_error_rad``, means over the rollout.
+    """
+
+    def __init__(self, tell: Callable[[dict[str, float]], Any] = lambda row: None) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+        self._tell = tell
+        self._sums: dict[str, list[float]] = {}
+
+    def _on_step(self) -> bool:
+        infos = self.locals["infos"]
+        for key in ("ee_error_m", "joint_error_rad", "embedding_distance"):
+            values = [info[key] for info in infos if key in info]
+            if values:
+                self._sums.setdefault(key, []).append(float(np.mean(values)))
+        self._sums.setdefault("reward", []).append(float(np.mean(self.locals["rewards"])))
+        return True
+
+    def _on_rollout_end(self) -> None:
+        row = {"steps": float(self.num_timesteps)} | {k: float(np.mean(v)) for k, v in self._sums.items()}
+        self._sums.clear()
+        for key, value in row.items():
+            self.logger.record(f"imitate/{key}", value)
+        self.rows.append(row)
+        self._tell(row)

@@ -1,0 +1,194 @@
+"""Reward by embedding distance, for one environment and for many at once.
+
+The environment below observes a dict with ``image``, ``joints`` and ``velocities``, and tells in its info
+which ``demonstration`` (index) it is at which ``step`` of. Nothing else is asked of it: any robot, real or
+simulated, will do. Its own reward stays in the info as ``env_reward``; its true errors, if it knows them,
+pass through, and are never in the observation or the reward.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from imitate.checkpoint import TrainedEncoder
+from imitate.demonstration import Demonstration
+from imitate.encoders import NORM
+from imitate.errors import UserError
+from imitate.rewards import HuberReward
+
+Floats = NDArray[np.float32]
+Reward = Callable[[Floats, Floats], NDArray[np.float64]]
+
+LOOKAHEAD = 1  # frames
+
+
+class Targets:
+    """The embeddings of the demonstrations, computed once.
+
+    Args:
+        encoder: That embeds them.
+        demonstrations: To follow.
+
+    Raises:
+        UserError: Frames that are not of the encoder's size, or no demonstration.
+    """
+
+    def __init__(self, encoder: TrainedEncoder, demonstrations: Sequence[Demonstration]) -> None:
+        if not demonstrations:
+            raise UserError("no demonstration to follow, expected at least one")
+        for demonstration in demonstrations:
+            demonstration.check_size(encoder.image_size)
+        self.lengths = np.array([len(d) for d in demonstrations])
+        self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+        self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)
+
+    def at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats:
+        """(n, dim) embeddings of frame ``step`` of each ``demonstration``; the last frame beyond the end."""
+        return self.embeddings[self.starts[demonstration] + np.minimum(step, self.lengths[demonstration] - 1)]
+
+
+def policy_space(observation: spaces.Dict, dim: int) -> spaces.Box:
+    """The space of ``policy_observation``, for one environment."""
+    parts = [observation["joints"], observation["velocities"]]
+    low = np.concatenate([part.low for part in parts] + [np.full(2 * dim, -NORM)])  # type: ignore[attr-defined]
+    high = np.concatenate([part.high for part in parts] + [np.full(2 * dim, NORM)])  # type: ignore[attr-defined]
+    return spaces.Box(low.astype(np.float32), high.astype(np.float32))
+
+
+def policy_observation(observation: dict[str, Any], own: Floats, target: Floats) -> Floats:
+    """Joint positions, joint velocities, own embedding, embedding of the demonstration (section III.B).
+
+    The demonstration's is that of the *next* frame: the one that the action about to be chosen will be
+    compared with. With the frame of the same step, as the paper words it, the policy would have to guess
+    where the demonstration goes.
+
+    Args:
+        observation: ``joints`` and ``velocities``, each (n, joints).
+        own: (n, dim) embeddings of the robot's own frames.
+        target: (n, dim) embeddings of the demonstrations' next frames.
+
+    Returns:
+        (n, 2 * joints + 2 * dim) float32.
+    """
+    # bfloat16 may round a component a hair beyond the norm
+    embeddings = np.clip(np.concatenate([own, target], axis=-1), -NORM, NORM)
+    return np.concatenate([observation["joints"], observation["velocities"], embeddings], axis=-1, dtype=np.float32)
+
+
+class EmbeddingReward(gym.Wrapper):
+    """One environment, rewarded by embedding distance to a demonstration.
+
+    Info: ``embedding_distance``, ``env_reward``, and what the environment tells.
+
+    Args:
+        env: See the module.
+        encoder: That embeds the frames.
+        demonstrations: In the order of the environment's ``demonstration`` indices.
+        reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
+    """
+
+    def __init__(
+        self,
+        env: gym.Env,
+        encoder: TrainedEncoder,
+        demonstrations: Sequence[Demonstration],
+        reward: Reward | None = None,
+    ) -> None:
+        super().__init__(env)
+        self.encoder = encoder
+        self.targets = Targets(encoder, demonstrations)
+        self.reward = reward or HuberReward()
+        self.observation_space = policy_space(env.observation_space, encoder.dim)  # type: ignore[arg-type]
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
+        """Reset the environment below."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        own = self.encoder.embed(observation["image"][None])
+        return self._observe(observation, own, info), info
+
+    def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
+        """Step the environment below; the reward is the embeddings'."""
+        observation, env_reward, terminated, truncated, info = self.env.step(action)
+        own = self.encoder.embed(observation["image"][None])
+        now = self.targets.at(np.array([info["demonstration"]]), np.array([info["step"]]))
+        info["env_reward"] = env_reward
+        info["embedding_distance"] = float(np.linalg.norm(own - now))
+        reward = float(self.reward(own, now)[0])
+        return self._observe(observation, own, info), reward, terminated, truncated, info
+
+    def _observe(self, observation: dict[str, Any], own: Floats, info: dict[str, Any]) -> Floats:
+        ahead = self.targets.at(np.array([info["demonstration"]]), np.array([info["step"] + LOOKAHEAD]))
+        batch = {key: observation[key][None] for key in ("joints", "velocities")}
+        return policy_observation(batch, own, ahead)[0]
+
+
+class EmbeddingRewardVector(VectorWrapper):
+    """Many environments, rewarded by embedding distance, with one call of the encoder a step.
+
+    The vector environment must reset in the same step (``AutoresetMode.SAME_STEP``), with the last
+    observations of the episodes that ended under ``final_obs`` in its infos.
+
+    Args:
+        env: Its environments are as the module asks.
+        encoder: That embeds the frames of all of them.
+        demonstrations: In the order of the environments' ``demonstration`` indices.
+        reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv,
+        encoder: TrainedEncoder,
+        demonstrations: Sequence[Demonstration],
+        reward: Reward | None = None,
+    ) -> None:
+        super().__init__(env)
+        self.encoder = encoder
+        self.targets = Targets(encoder, demonstrations)
+        self.reward = reward or HuberReward()
+        single = policy_space(env.single_observation_space, encoder.dim)  # type: ignore[arg-type]
+        self.single_observation_space = single
+        self.observation_space = batch_space(single, env.num_envs)
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Floats, dict[str, Any]]:
+        """Reset all environments."""
+        observation, infos = self.env.reset(seed=seed, options=options)
+        own = self.encoder.embed(observation["image"])
+        return self._observe(observation, own, infos), infos
+
+    def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
+        """Step all environments, and reset those whose episode ends."""
+        observation, env_rewards, terminated, truncated, infos = self.env.step(actions)
+        ended = terminated | truncated
+        images = observation["image"]
+        if ended.any():  # the last frames of their episodes are embedded in the same call
+            images = np.concatenate([images, infos["final_obs"]["image"][ended]])
+        embedded = self.encoder.embed(images)
+        own, scored = embedded[: self.num_envs], embedded[: self.num_envs].copy()
+        scored[ended] = embedded[self.num_envs :]
+
+        stepped = infos  # what the infos were before the resets
+        if ended.any():
+            final = infos["final_info"]
+            stepped = {key: np.where(ended, final[key], infos[key]) for key in ("demonstration", "step")}
+        now = self.targets.at(stepped["demonstration"], stepped["step"])
+        facts = {"env_reward": env_rewards, "embedding_distance": np.linalg.norm(scored - now, axis=-1)}
+        infos.update(facts)
+        if ended.any():
+            infos["final_info"].update(facts)
+            infos["final_obs"] = self._observe(infos["final_obs"], scored, stepped)
+        return self._observe(observation, own, infos), self.reward(scored, now), terminated, truncated, infos
+
+    def _observe(self, observation: dict[str, Any], own: Floats, infos: dict[str, Any]) -> Floats:
+        ahead = self.targets.at(infos["demonstration"], infos["step"] + LOOKAHEAD)
+        return policy_observation(observation, own, ahead)

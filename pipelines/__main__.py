@@ -1,0 +1,26 @@
+"""``python -m pipelines record ...``: run one command.
+
+The command's module is imported only here below, so that worker processes, which start by importing the
+main module again, start without PyTorch.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+COMMANDS = ("record", "embed", "imitate", "evaluate", "compression", "promote")
+
+
+def main() -> None:
+    """Run the command that the first argument names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in COMMANDS:
+        print(f"imitate: unknown command {name!r}: choose one of {', '.join(COMMANDS)}", file=sys.stderr)
+        raise SystemExit(2)
+    del sys.argv[1]
+    import_module(f"pipelines.{name}").main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,290 @@
+"""``embed``: train the time-contrastive network on a recorded dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from imitate.checkpoint import PoseHead, TrainedEncoder
+from imitate.data.frames import decoded_frames
+from imitate.data.lerobot import LeRobotDataset
+from imitate.data.sampling import Epoch, Margins, Videos, triplets
+from imitate.device import pick_device
+from imitate.encoders import build_encoder
+from imitate.encoders.inception import InceptionEncoder
+from imitate.errors import UserError, choose
+from imitate.figures import distance_matrix_figure, save_figure, tsne_figure
+from imitate.metrics import Poses, embedding_metrics, triplet_accuracy
+from imitate.objectives import OBJECTIVES
+from imitate.runs import Stage
+from imitate.training import fit
+
+from . import record
+from .cli import command
+
+PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
+PROTOCOL_VIDEOS, PROTOCOL_TRIPLETS = 10, 100
+BASELINE_FRAMES = 1000  # of raw pixels: enough for the baseline, and little memory at 299x299
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the encoder is trained."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    name: str = "embed"
+    """The stage's folder in it: another name keeps another encoder beside the first."""
+    dataset: Path | None = None
+    """A LeRobotDataset v3.0 folder; None: the run's own, recorded first if it is missing."""
+    camera: str | None = None
+    """Which of the dataset's cameras; None: the first."""
+    encoder: str = "conv"
+    """conv (small) or inception (the paper's)."""
+    imagenet: Path | None = None
+    """torchvision's inception_v3 state_dict, to start the inception encoder from."""
+    dim: int = 32
+    """Dimensions of the embedding; its L2 norm is 10."""
+    objective: str = "infonce"
+    """triplet or infonce."""
+    margin: float = 2.0
+    """Of the triplet loss, in squared distance."""
+    temperature: float = 10.0
+    """Of infonce, in squared distance."""
+    positive: int = 5
+    """A positive is at most this many frames from its anchor."""
+    negative: int = 30
+    """A negative in the same video is more than this many frames from its anchor (triplet)."""
+    self_regression: float = 20.0
+    """Weight of the error of the robot's own joints, predicted from the embedding; 0 is the plain TCN."""
+    epochs: int = 1500
+    """Sampled datasets."""
+    videos: int = 144
+    """Videos that an epoch samples."""
+    per_video: int = 1
+    """Samples of each."""
+    passes: int = 1
+    """Passes over an epoch's samples."""
+    batch: int = 144
+    """Samples a batch."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """adamw: one cycle to the learning rate and down to 0. sgd: momentum 0.9, the rate falls to a tenth three
+    times, after each quarter of the epochs (the paper's 500 of 2,000)."""
+    learning_rate: float = 2e-3
+    """The highest."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    preset: str = "default"
+    """Of ``record``, if that has to run first."""
+
+
+PAPER = Settings(
+    encoder="inception",
+    objective="triplet",
+    positive=10,
+    negative=30,
+    self_regression=0.0,
+    epochs=2000,
+    videos=5,
+    per_video=200,
+    passes=5,
+    batch=64,
+    optimizer="sgd",
+    learning_rate=0.1,
+    preset="paper",
+)
+PRESETS = {
+    "default": ("Best reward in minutes on two cores, with self-regression.", Settings()),
+    "plain": ("The same without self-regression: from pixels and time alone.", Settings(self_regression=0.0)),
+    "paper": ("Table 1 of the paper; 2,000 epochs want a GPU, so set --epochs.", PAPER),
+}
+
+
+@dataclass(frozen=True)
+class _Data:
+    """A dataset, opened for training."""
+
+    frames: NDArray[np.uint8]
+    joints: NDArray[np.float32]
+    train: Videos
+    validation: Videos
+    poses: Poses  # of the validation frames
+
+    @property
+    def validation_frames(self) -> NDArray[np.int64]:
+        spans = zip(self.validation.starts, self.validation.lengths, strict=True)
+        return np.concatenate([np.arange(start, start + length) for start, length in spans])
+
+
+def _open(dataset: LeRobotDataset, camera: str) -> _Data:
+    with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
+        frames = decoded_frames(dataset, camera, bar.update)
+    joints, flange = dataset.joints(), dataset.column("observation.flange")
+    starts = dataset.starts[:-1]
+    parts = {name: np.array(dataset.split(name)) for name in ("train", "validation")}
+    train, validation = (Videos(starts[e], dataset.lengths[e]) for e in parts.values())
+    data = _Data(frames, joints, train, validation, Poses(joints, flange, np.empty(0, np.int64)))
+    index = data.validation_frames
+    episodes = np.repeat(np.arange(len(validation)), validation.lengths)
+    return replace(data, poses=Poses(joints[index], flange[index], episodes))
+
+
+def _validate(data: _Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]], margin: float) -> dict[str, float]:
+    """The paper's protocol (1,000 triplets: 100 from each of 10 videos), retrieval and rank correlation."""
+    index = data.validation_frames
+    embeddings = embed(data.frames[index])
+    figures = embedding_metrics(embeddings, data.poses)
+    place = np.zeros(len(data.frames), np.int64)
+    place[index] = np.arange(len(index))
+    first = Videos(data.validation.starts[:PROTOCOL_VIDEOS], data.validation.lengths[:PROTOCOL_VIDEOS])
+    try:
+        drawn = place[triplets(first, PROTOCOL_TRIPLETS, PROTOCOL, np.random.default_rng(0))]
+    except UserError:  # validation videos too short for the protocol: its figures are left out
+        return figures
+    groups = [embeddings[part] for part in drawn]
+    figures["triplet_accuracy"] = triplet_accuracy(*groups)
+    figures["triplet_accuracy_margin"] = triplet_accuracy(*groups, margin=margin)
+    figures["triplets"] = drawn.shape[1]
+    return figures
+
+
+def _pixels(data: _Data, margin: float) -> dict[str, float]:
+    """The baseline that embeds a frame as its pixels."""
+    few = min(len(data.validation), max(2, BASELINE_FRAMES // int(data.validation.lengths.max())))
+    videos = Videos(data.validation.starts[:few], data.validation.lengths[:few])
+    keep = data.poses.episode < few
+    part = replace(data, validation=videos, poses=Poses(*(column[keep] for column in data.poses)))
+    return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / 255, margin)
+
+
+def _optimizer(settings: Settings, modules: list[torch.nn.Module], steps: int) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    parameters = [p for module in modules for p in module.parameters()]
+    if settings.optimizer == "sgd":
+        sgd = torch.optim.SGD(parameters, settings.learning_rate, momentum=0.9)
+        return sgd, MultiStepLR(sgd, [max(1, steps * k // 4) for k in (1, 2, 3)], gamma=0.1)
+    adamw = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=1e-4)
+    return adamw, OneCycleLR(adamw, settings.learning_rate, total_steps=steps, pct_start=0.1)
+
+
+def _batches(settings: Settings, epoch: Epoch, videos: Videos) -> Iterator[NDArray[np.int64]]:
+    rng = np.random.default_rng(settings.seed)
+    sample = OBJECTIVES[settings.objective].sample
+    for _ in range(settings.epochs):
+        yield from epoch.batches(videos, sample, Margins(settings.positive, settings.negative), rng)
+
+
+def _check(settings: Settings) -> None:
+    choose(OBJECTIVES, settings.objective, "objective")
+    for name in ("dim", "positive", "epochs", "videos", "per_video", "passes"):
+        if getattr(settings, name) < 1:
+            raise UserError(f"{name} is {getattr(settings, name)}, expected at least 1")
+    if settings.batch < 2:
+        raise UserError(f"batch is {settings.batch}, expected at least 2")
+    for name in ("learning_rate", "temperature"):
+        if not getattr(settings, name) > 0:
+            raise UserError(f"{name} is {getattr(settings, name)}, expected more than 0")
+    if settings.self_regression < 0:
+        raise UserError(f"self_regression is {settings.self_regression}, expected 0 (plain TCN) or more")
+    if settings.imagenet is not None and settings.encoder != "inception":
+        raise UserError(f"imagenet weights are of the inception encoder, not of {settings.encoder!r}")
+
+
+def run(settings: Settings) -> Stage:
+    """Train, validate, draw the paper's figures, and write the encoder."""
+    _check(settings)
+    stage = Stage(settings.run / settings.name)
+    if settings.dataset is None:
+        record.run(replace(choose(record.PRESETS, settings.preset, "preset")[1], run=settings.run)) if not Stage(
+            settings.run / "record"
+        ).finished else None
+    dataset = LeRobotDataset(settings.dataset or settings.run / "record" / "dataset")
+    camera = dataset.camera(settings.camera)
+    device = pick_device(settings.device)
+    size = int(dataset.info["features"][f"observation.images.{camera.name}"]["shape"][0])
+    torch.manual_seed(settings.seed)
+    module = build_encoder(settings.encoder, size, settings.dim).to(device, memory_format=torch.channels_last)
+    if settings.imagenet is not None and isinstance(module, InceptionEncoder):
+        module.load_imagenet(settings.imagenet)
+    wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")}
+    if not stage.begin(wanted):
+        print(f"{stage.folder} is trained already")
+        return stage
+    data = _open(dataset, camera.name)
+
+    pose_head = PoseHead(settings.dim, data.joints.shape[1]).to(device) if settings.self_regression else None
+    trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
+    margin = settings.margin
+    baselines = {"pixels": _pixels(data, margin), "untrained": _validate(data, trained.to(device).embed, margin)}
+    epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch)
+    figures = _fit(settings, stage, data, trained, epoch)
+    figures |= _validate(data, trained.to(device).embed, margin)
+    figures |= {f"{name}_{key}": value for name, part in baselines.items() for key, value in part.items()}
+
+    trained.save(stage.path("encoder"))
+    shown = trained.embed(data.frames[data.validation_frames[: data.validation.lengths[0]]])
+    save_figure(stage.path("tsne.png"), tsne_figure(shown))
+    save_figure(stage.path("distances.png"), distance_matrix_figure(shown))
+    stage.finish(figures)
+    _report(figures, stage)
+    return stage
+
+
+def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder, epoch: Epoch) -> dict[str, float]:
+    objective = OBJECTIVES[settings.objective].loss(
+        settings.margin if settings.objective == "triplet" else settings.temperature
+    )
+    steps = settings.epochs * epoch.steps
+    modules = [trained.module] + ([trained.pose_head] if trained.pose_head is not None else [])
+    for part in modules:
+        part.train()
+    optimizer, scheduler = _optimizer(settings, modules, steps)
+    writer = SummaryWriter(str(stage.path("tensorboard")))
+    start, done, progress = perf_counter(), 0, None
+    batches = _batches(settings, epoch, data.train)
+    training = fit(
+        trained.module, objective, data.frames, batches, optimizer, scheduler,
+        trained.pose_head, data.joints, settings.self_regression,
+    )  # fmt: skip
+    with writer, tqdm(total=steps, unit="step", desc="embed") as bar:
+        for progress in training:
+            done += 1
+            bar.update()
+            if done % 20 == 0:
+                bar.set_postfix(loss=f"{progress.loss:.3f}", active=f"{progress.active:.2f}")
+                for key, value in progress._asdict().items():
+                    writer.add_scalar(f"embed/{key}", value, done)
+    groups = 3 if settings.objective == "triplet" else 2
+    frames = done * min(settings.batch, settings.videos * settings.per_video) * groups
+    return {"frames_per_second": frames / (perf_counter() - start), "final_loss": progress.loss if progress else 0.0}
+
+
+def _report(figures: dict[str, Any], stage: Stage) -> None:
+    rows = ("retrieval_ee_error_m", "retrieval_joint_error_rad", "pose_spearman_ee", "pose_spearman_joint")
+    rows += ("triplet_accuracy", "triplet_accuracy_margin")
+    print(f"{'validation':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}")
+    for row in rows:
+        values = [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_")]
+        cells = ["-" if value is None else f"{value:.3f}" for value in values]
+        print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}")
+    print(f"encoder in {stage.path('encoder')}; look at {stage.path('tsne.png')} and {stage.path('distances.png')}")
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("embed", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""``evaluate``: run a saved policy again, on chosen demonstrations and seeds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from envs.kuka import CONTROL_HZ
+from imitate.checkpoint import load_encoder
+from imitate.device import pick_device
+from imitate.errors import UserError
+from imitate.ppo import Learner, build_ppo, load_policy
+from imitate.rewards import HuberReward
+from imitate.runs import Stage
+
+from . import imitate
+from .cli import command
+from .demo import load_demo
+from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is evaluated, on what."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    policy: str = "imitate"
+    """The stage of the run that learned the policy."""
+    name: str = "evaluate"
+    """The folder in the run directory to write to."""
+    demos: tuple[str, ...] = ()
+    """Demonstrations, as of imitate's --demo; none: the one that the policy learned."""
+    seeds: tuple[int, ...] = (0,)
+    """Of the starts, which differ when start-noise is above 0."""
+    start_noise: float = 0.0
+    """Start away from the demonstration's first pose by up to this in each joint, rad."""
+    resize: bool = False
+    """Crop and scale a video to the encoder's size."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+
+PRESETS = {"default": ("The demonstration that the policy learned, without exploration.", Settings())}
+
+
+def _learned_with(stage: Stage) -> imitate.Settings:
+    """The settings that a policy was learned with."""
+    if not stage.finished:
+        raise UserError(f"{stage.folder}: no finished policy there: learn one with 'imitate' first")
+    try:
+        known = dict(stage.settings)
+        known["encoder"] = Path(known["encoder"]) if known["encoder"] else None
+        known["learner"], known["reward"] = Learner(**known["learner"]), HuberReward(**known["reward"])
+        return imitate.Settings(**known, run=stage.folder.parent)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
+
+
+def run(settings: Settings) -> Stage:
+    """Roll the policy out, measure it, film it."""
+    learned = replace(_learned_with(Stage(settings.run / settings.policy)), start_noise=settings.start_noise)
+    if not settings.seeds or min(settings.seeds) < 0:
+        raise UserError(f"seeds are {settings.seeds}, expected at least one, of 0 or more")
+    encoder = load_encoder(imitate.find_encoder(learned), pick_device(settings.device))
+    demos = settings.demos or (learned.demo,)
+    shown = [load_demo(text, settings.run, encoder, settings.resize or learned.resize) for text in demos]
+    stage = Stage(settings.run / settings.name)
+    policy_file = settings.run / settings.policy / "policy.zip"
+    rows: list[dict[str, Any]] = []
+    for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
+        env = imitate.single_env(learned, encoder, demonstration)
+        model = build_ppo(learned.learner, DummyVecEnv([partial(_same, env)]), 0, torch.device("cpu"))
+        policy = imitate.acting(load_policy(model, policy_file))
+        if number == 0:  # nothing is written before the policy is known to be whole
+            wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "device")}
+            if not stage.begin({**wanted, "demos": list(demos), "seeds": list(settings.seeds)}):
+                print(f"{stage.folder} is evaluated already")
+                return stage
+        for seed in settings.seeds:
+            rollout = roll_out(env, policy, seed, film=seed == settings.seeds[0])
+            rows.append({"demo": text, "seed": seed, **rollout.metrics(), **baselines(env, seed)})
+            if rollout.frames is not None:
+                film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
+                write_videos(stage.folder, f"demonstration-{number}", film, CONTROL_HZ)
+        env.close()
+    names = [key for key in rows[0] if key not in ("demo", "seed")]
+    medians = {name: float(np.median([row[name] for row in rows])) for name in names}
+    stage.finish({**medians, "runs": rows})
+    imitate.report(medians, stage.path("demonstration-0.gif"))
+    return stage
+
+
+def _same(env: gym.Env) -> gym.Env:
+    return env
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("evaluate", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""``imitate``: learn to do what a demonstration shows, with PPO on the embedding reward."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from tqdm import tqdm
+
+from envs.kuka import CONTROL_HZ
+from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
+from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.demonstration import Demonstration
+from imitate.device import pick_device
+from imitate.errors import UserError, choose
+from imitate.figures import learning_curve_figure, save_figure
+from imitate.ppo import Curve, Learner, build_ppo, save_policy
+from imitate.rewards import HuberReward
+from imitate.runs import Stage, write_json
+from imitate.vec_env import SB3VecEnv
+
+from . import embed
+from .cli import command
+from .demo import load_demo
+from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Who imitates what, and how it learns."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    name: str = "imitate"
+    """The stage's folder in it: another name keeps another policy beside the first."""
+    demo: str = "test:0"
+    """test:N, an episode that neither encoder nor tuning has seen; DATASET:N; or a video file."""
+    resize: bool = False
+    """Crop and scale a video to the encoder's size."""
+    encoder: Path | None = None
+    """The folder of a trained encoder; None: the run's own, trained first if it is missing."""
+    arm: str = "iiwa"
+    """iiwa or iiwa_gripper."""
+    control: str = "velocity"
+    """velocity, position or torque."""
+    steps: int = 100_000
+    """Steps of all environments together."""
+    start_noise: float = 0.0
+    """Start away from the demonstration's first pose by up to this in each joint, rad."""
+    learner: Learner = field(default_factory=Learner)
+    """Of PPO."""
+    reward: HuberReward = field(default_factory=HuberReward)
+    """Of the embeddings."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu or cuda, of the encoder; PPO's small networks stay on the CPU."""
+    workers: int = 0
+    """Processes that simulate and render; 0: one a core."""
+    preset: str = "default"
+    """Of ``record`` and ``embed``, if they have to run first."""
+
+
+PRESETS = {
+    "default": ("Joint velocities, gamma 0.9: minutes on two cores.", Settings()),
+    "paper": (
+        "Tables 1 and 2 of the paper: torques on 12 joints, gamma 0.99, an update every 1000 steps.",
+        Settings(
+            arm="iiwa_gripper",
+            control="torque",
+            learner=Learner(
+                n_steps=63, batch_size=252, n_epochs=4, gamma=0.99, learning_rate=3e-4, anneal=False, log_std=0.0
+            ),
+            preset="paper",
+        ),
+    ),
+}
+
+
+def _check(settings: Settings) -> None:
+    learner = settings.learner
+    if settings.steps < 1 or learner.n_envs < 1 or learner.n_steps < 2 or learner.batch_size < 2:
+        raise UserError("steps and n_envs are expected to be at least 1, n_steps and batch_size at least 2")
+    if not (0 < learner.gamma <= 1 and learner.learning_rate > 0 and settings.start_noise >= 0):
+        raise UserError("expected 0 < gamma <= 1, learning_rate above 0, and start_noise of 0 or more")
+
+
+def single_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> TCNImitateEnv:
+    """The environment as the policy is measured in it."""
+    return TCNImitateEnv(
+        encoder,
+        [demonstration],
+        settings.reward,
+        arm=settings.arm,
+        control=settings.control,
+        start_noise=settings.start_noise,
+        render_mode="rgb_array",
+        render_size=PEOPLE,
+    )
+
+
+@contextmanager
+def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> Iterator[SB3VecEnv]:
+    """The environments that the policy learns in."""
+    env = SB3VecEnv(
+        tcn_imitate_vector(
+            settings.learner.n_envs,
+            encoder,
+            [demonstration],
+            settings.reward,
+            workers=settings.workers or os.cpu_count() or 1,
+            arm=settings.arm,
+            control=settings.control,
+            start_noise=settings.start_noise,
+        )
+    )
+    try:
+        yield env
+    finally:
+        env.close()
+
+
+def acting(model: PPO) -> Policy:
+    """The policy without exploration."""
+
+    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        return model.predict(observation, deterministic=True)[0]
+
+    return act
+
+
+def find_encoder(settings: Any) -> Path:
+    """The folder of the encoder; the run's own is trained first if it is missing."""
+    if settings.encoder is not None:
+        return settings.encoder
+    trained = Stage(settings.run / "embed")
+    if not trained.finished:
+        preset = choose(embed.PRESETS, settings.preset, "preset")[1]
+        embed.run(replace(preset, run=settings.run, device=settings.device))
+    return trained.path("encoder")
+
+
+def run(settings: Settings) -> Stage:
+    """Learn, then measure and film what was learned."""
+    _check(settings)
+    device = pick_device(settings.device)
+    encoder = load_encoder(find_encoder(settings), device)
+    demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
+    stage = Stage(settings.run / settings.name)
+    env = single_env(settings, encoder, demonstration)  # a mistake in the settings shows before anything is written
+    skipped = ("run", "device", "workers")
+    wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}
+    if not stage.begin(wanted):
+        print(f"{stage.folder} has learned already")
+        return stage
+    with learning_env(settings, encoder, demonstration) as envs:
+        model = build_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
+        curve, seconds = _learn(model, settings)
+    save_policy(model, stage.path("policy.zip"))
+    write_json(stage.path("curve.json"), curve)
+
+    rollout = roll_out(env, acting(model), settings.seed, film=True)
+    metrics: dict[str, Any] = rollout.metrics() | baselines(env, settings.seed)
+    metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
+    shown = film_demonstration(demonstration, env.kuka_env)
+    write_videos(stage.folder, "side_by_side", side_by_side(shown, rollout), CONTROL_HZ)
+    save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))
+    env.close()
+    stage.finish(metrics)
+    report(metrics, stage.path("side_by_side.gif"))
+    return stage
+
+
+def _learn(model: PPO, settings: Settings) -> tuple[list[dict[str, float]], float]:
+    start = perf_counter()
+    with tqdm(total=settings.steps, unit="step", desc="imitate") as bar:
+
+        def tell(row: dict[str, float]) -> None:
+            bar.update(int(row["steps"]) - bar.n)
+            error = f"{100 * row['ee_error_m']:.1f} cm" if np.isfinite(row.get("ee_error_m", np.nan)) else "unknown"
+            bar.set_postfix(reward=f"{row['reward']:.3f}", true_error=error)
+
+        curve = Curve(tell)
+        model.learn(settings.steps, callback=curve)
+    return curve.rows, perf_counter() - start
+
+
+def report(metrics: dict[str, Any], look_at: Path) -> None:
+    """Print the policy beside holding still and acting at random."""
+    print(f"{'':24}{'policy':>10}{'holding still':>15}{'random':>10}")
+    for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):
+        values = [metrics[prefix + name] for prefix in ("", "hold_still_", "random_")]
+        cells = [f"{value:.3f}" if np.isfinite(value) else "unknown" for value in values]
+        print(f"{name:24}{cells[0]:>10}{cells[1]:>15}{cells[2]:>10}")
+    print(f"look at {look_at}")
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("imitate", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

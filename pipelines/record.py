@@ -1,0 +1,204 @@
+"""``record``: the robot babbles and films itself; a LeRobotDataset v3.0 of it.
+
+Each episode has a random number generator of its own, so that the same seed gives the same dataset whatever
+the number of processes, and an interrupted recording goes on at the first file that is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from tqdm import tqdm
+
+from envs.cameras import CAMERAS
+from envs.control import VELOCITY_SCALE
+from envs.kuka import ARMS, CONTROL_HZ, Kuka
+from envs.trajectories import Babbling, random_trajectory
+from imitate.data.lerobot import SPLITS, Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
+from imitate.errors import UserError, choose
+from imitate.figures import contact_sheet
+from imitate.runs import Stage
+from imitate.video import Compression
+
+from .cli import command
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is recorded."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    train: int = 3000
+    """Episodes to train the encoder on."""
+    validation: int = 20
+    """Episodes to tune by."""
+    test: int = 20
+    """Episodes to report: demonstrations that neither encoder nor tuning has seen."""
+    frames: int = 50
+    """Frames of a training episode, 20 a second."""
+    held_out_frames: int = 100
+    """Frames of a validation or test episode."""
+    via_points: int = 0
+    """Random poses that a trajectory passes between its start and its goal."""
+    arm: str = "iiwa"
+    """iiwa (7 joints and a tool) or iiwa_gripper (the paper's 12 joints)."""
+    cameras: tuple[str, ...] = ("front",)
+    """Cameras that film; the first is the one that is embedded."""
+    image_size: int = 64
+    """Pixels a side."""
+    crf: int = 18
+    """Constant rate factor of the H.264 videos: 0 is lossless. results/compression.json says why 18."""
+    seed: int = 0
+    """Seed of everything random."""
+    workers: int = 0
+    """Processes; 0: one a core."""
+
+
+PRESETS = {
+    "default": ("Many short episodes: what the embedding wants.", Settings()),
+    "paper": (
+        "The paper's 200 videos of at least 100 frames, 12 joints, 299x299 pixels.",
+        Settings(
+            train=190, validation=10, test=5, frames=100, arm="iiwa_gripper", image_size=299, cameras=("front",)
+        ),
+    ),
+}
+
+
+def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
+    """Draw a trajectory and let the arm follow it with velocity control, filming at 20 Hz."""
+    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, episode]))
+    frames = settings.frames if episode < settings.train else settings.held_out_frames
+    trajectory = random_trajectory(kuka.arm, Babbling(frames, settings.via_points), rng)
+    cameras = [CAMERAS[name] for name in settings.cameras]
+    size, n = settings.image_size, kuka.arm.joints
+    pictures = {c.name: np.empty((frames, size, size, 3), np.uint8) for c in cameras}
+    states = np.zeros((2, frames, n), np.float32)
+    flange = np.zeros((frames, 3), np.float32)
+    actions = np.zeros((frames, n), np.float32)
+    kuka.reset(trajectory[0])
+    for t in range(frames):
+        positions, velocities = kuka.joint_states()
+        states[:, t] = positions, velocities
+        flange[t] = kuka.flange_position()
+        for camera in cameras:
+            pictures[camera.name][t] = kuka.film(camera, size)
+        if t + 1 < frames:
+            actions[t] = np.clip((trajectory[t + 1] - positions) * CONTROL_HZ / VELOCITY_SCALE, -1, 1)
+            kuka.step(actions[t])
+    return Episode(pictures, states[0], states[1], flange, actions)
+
+
+def _record_file(settings: Settings, layout: Layout, folder: Path, file: int) -> int:
+    """Record one file's episodes. Runs in a worker process."""
+    kuka = Kuka(settings.arm, "velocity")
+    try:
+        episodes = [record_episode(kuka, settings, episode) for episode in layout.episodes_of(file)]
+    finally:
+        kuka.close()
+    write_file(folder, layout, file, episodes)
+    return sum(len(episode) for episode in episodes)
+
+
+def _layout(settings: Settings) -> Layout:
+    counts = (settings.train, settings.validation, settings.test)
+    lengths = (settings.frames,) * counts[0] + (settings.held_out_frames,) * (counts[1] + counts[2])
+    arm = choose(ARMS, settings.arm, "arm")
+    return Layout(
+        cameras=tuple(choose(CAMERAS, name, "camera") for name in settings.cameras),
+        image_size=settings.image_size,
+        joint_names=tuple(f"joint_{k + 1}" for k in range(arm.joints)),
+        fps=CONTROL_HZ,
+        robot=settings.arm,
+        control="velocity",
+        lengths=lengths,
+        splits=dict(zip(SPLITS, counts, strict=True)),
+        compression=Compression(settings.crf, "yuv444p"),
+    )
+
+
+def _check(settings: Settings) -> None:
+    for name, least in (("train", 1), ("validation", 1), ("test", 1), ("frames", 2), ("held_out_frames", 2)):
+        if getattr(settings, name) < least:
+            raise UserError(f"{name} is {getattr(settings, name)}, expected at least {least}")
+    if not 16 <= settings.image_size <= 1024:
+        raise UserError(f"image_size is {settings.image_size}, expected 16 to 1024 pixels")
+    if not 0 <= settings.crf <= 51:
+        raise UserError(f"crf is {settings.crf}, expected 0 (lossless) to 51 (worst)")
+    if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):
+        raise UserError(f"cameras are {settings.cameras}, expected at least one, each named once")
+    if settings.via_points < 0 or settings.workers < 0 or settings.seed < 0:
+        raise UserError("via_points, workers and seed are expected to be 0 or more")
+
+
+def run(settings: Settings) -> Stage:
+    """Record what is missing of the dataset."""
+    _check(settings)
+    layout = _layout(settings)
+    stage = Stage(settings.run / "record")
+    wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "workers")}
+    if not stage.begin({**wanted, "cameras": list(settings.cameras)}):
+        print(f"{stage.folder} is recorded already")
+        return stage
+    folder = stage.path("dataset")
+    missing = [file for file in range(layout.files) if not file_is_written(folder, file)]
+    start, recorded = perf_counter(), 0
+    workers = min(settings.workers or os.cpu_count() or 1, len(missing) or 1)
+    done = sum(layout.lengths[e] for f in set(range(layout.files)) - set(missing) for e in layout.episodes_of(f))
+    with (
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        tqdm(total=sum(layout.lengths), initial=done, unit="frame", desc="record") as bar,
+    ):
+        jobs = [pool.submit(_record_file, settings, layout, folder, file) for file in missing]
+        try:
+            for job in as_completed(jobs):
+                recorded += job.result()
+                bar.update(job.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    seconds = perf_counter() - start
+    write_meta(folder, layout)
+    dataset = LeRobotDataset(folder)
+    sheet = stage.path("contact_sheet.png")
+    _contact_sheet(dataset, sheet)
+    stage.finish(
+        {
+            "episodes": len(dataset),
+            "frames": int(dataset.lengths.sum()),
+            "frames_per_second": recorded / seconds if recorded else None,
+            "video_bytes_per_frame": _video_bytes(dataset) / float(dataset.lengths.sum()),
+        }
+    )
+    print(f"recorded {len(dataset)} episodes in {folder}; look at {sheet}")
+    return stage
+
+
+def _video_bytes(dataset: LeRobotDataset) -> int:
+    return sum(path.stat().st_size for path, _ in dataset.video_files(dataset.camera().name))
+
+
+def _contact_sheet(dataset: LeRobotDataset, path: Path, episodes: int = 8, columns: int = 10) -> None:
+    """One row an episode, evenly spaced frames."""
+    shown = np.linspace(0, len(dataset) - 1, min(episodes, len(dataset))).astype(int)
+    rows = []
+    for episode in shown:
+        frames = dataset.demonstration(int(episode)).frames
+        rows.append(frames[np.linspace(0, len(frames) - 1, columns).astype(int)])
+    contact_sheet(path, rows, [f"episode {episode}" for episode in shown])
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("record", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

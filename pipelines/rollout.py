@@ -1,0 +1,117 @@
+"""Let a policy act once, measure it against the truth, and film it beside the demonstration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from envs.kuka_env import KukaEnv
+from envs.tcn_imitate import TCNImitateEnv
+from imitate.demonstration import Demonstration
+from imitate.runs import written_aside
+from imitate.video import FOR_PEOPLE, write_video
+
+Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions
+PEOPLE = 256  # pixels a side of what people look at
+BAND = 20  # pixels above, for the captions
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One episode.
+
+    Attributes:
+        rewards: (steps,) learned rewards.
+        distances: (steps,) L2 distances of the embeddings.
+        ee_errors: (steps,) distance of the flanges, m; NaN where the demonstration's poses are unknown.
+        joint_errors: (steps,) mean absolute joint differences, rad; NaN likewise.
+        frames: (steps + 1, PEOPLE, PEOPLE, 3) uint8 of the robot, if it was filmed.
+    """
+
+    rewards: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    ee_errors: NDArray[np.float64]
+    joint_errors: NDArray[np.float64]
+    frames: NDArray[np.uint8] | None = None
+
+    def metrics(self, prefix: str = "") -> dict[str, float]:
+        """Means over the episode, and the error at its end, under the names of metrics.json."""
+        return {
+            f"{prefix}ee_error_m": float(self.ee_errors.mean()),
+            f"{prefix}joint_error_rad": float(self.joint_errors.mean()),
+            f"{prefix}final_ee_error_m": float(self.ee_errors[-1]),
+            f"{prefix}embedding_distance": float(self.distances.mean()),
+            f"{prefix}reward": float(self.rewards.sum()),
+        }
+
+
+def roll_out(env: TCNImitateEnv, policy: Policy, seed: int, film: bool = False) -> Rollout:
+    """Let ``policy`` act for one episode."""
+    observation, _ = env.reset(seed=seed)
+    frames = [env.render()] if film else []
+    rows = []
+    done = False
+    while not done:
+        observation, reward, terminated, truncated, info = env.step(policy(observation))
+        done = terminated or truncated
+        errors = (info.get("ee_error_m", np.nan), info.get("joint_error_rad", np.nan))
+        rows.append((reward, info["embedding_distance"], *errors))
+        if film:
+            frames.append(env.render())
+    return Rollout(*np.array(rows, np.float64).T, np.stack(frames) if film else None)
+
+
+def baselines(env: TCNImitateEnv, seed: int) -> dict[str, float]:
+    """The metrics of holding still, and of random actions."""
+    joints = env.action_space.shape[0]  # type: ignore[index]
+    rng = np.random.default_rng(seed)
+    still = roll_out(env, lambda _: np.zeros(joints, np.float32), seed)
+    random = roll_out(env, lambda _: rng.uniform(-1, 1, joints).astype(np.float32), seed)
+    return still.metrics("hold_still_") | random.metrics("random_")
+
+
+def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np.uint8]:
+    """(length, PEOPLE, PEOPLE, 3) uint8: drawn anew where the poses are known, else enlarged."""
+    if demonstration.joints is None:
+        pictures = [Image.fromarray(frame).resize((PEOPLE, PEOPLE)) for frame in demonstration.frames]
+        return np.stack([np.asarray(picture) for picture in pictures])
+    frames = []
+    for pose in demonstration.joints:
+        env.kuka.reset(pose)
+        frames.append(env.kuka.film(env.camera, PEOPLE))
+    return np.stack(frames)
+
+
+def side_by_side(left: NDArray[np.uint8], rollout: Rollout) -> NDArray[np.uint8]:
+    """Demonstration and robot beside each other, captioned: (frames, BAND + PEOPLE, 2 * PEOPLE, 3) uint8."""
+    assert rollout.frames is not None
+    canvas = []
+    for t, (shown, robot) in enumerate(zip(left, rollout.frames, strict=False)):
+        error = rollout.ee_errors[t - 1] if t else np.nan
+        distance = rollout.distances[t - 1] if t else np.nan
+        text = "robot" + (f"   {100 * error:.1f} cm off" if np.isfinite(error) else "")
+        text += f"   embedding distance {distance:.1f}" if np.isfinite(distance) else ""
+        band = Image.new("RGB", (2 * PEOPLE, BAND), "white")
+        draw = ImageDraw.Draw(band)
+        draw.text((6, 4), "demonstration", fill="black")
+        draw.text((PEOPLE + 6, 4), text, fill="black")
+        canvas.append(np.vstack([np.asarray(band), np.hstack([shown, robot])]))
+    return np.stack(canvas)
+
+
+def write_videos(folder: Path, name: str, frames: NDArray[np.uint8], fps: int) -> None:
+    """Write ``name.mp4``, ``name.gif`` (small, every other frame) and ``name.png`` (a contact sheet)."""
+    write_video(folder / f"{name}.mp4", frames, fps, FOR_PEOPLE)
+    height, width = frames.shape[1:3]
+    half = [np.asarray(Image.fromarray(f).resize((width * 3 // 4, height * 3 // 4))) for f in frames[::2]]
+    with written_aside(folder / f"{name}.gif") as aside:
+        iio.imwrite(aside, np.stack(half), duration=2000 / fps, loop=0)
+    shown = frames[np.linspace(0, len(frames) - 1, 6).astype(int)]
+    with written_aside(folder / f"{name}.png") as aside:
+        iio.imwrite(aside, np.vstack([np.hstack(list(shown[:3])), np.hstack(list(shown[3:]))]))

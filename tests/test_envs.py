@@ -1,0 +1,278 @@
+import warnings
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+
+import envs
+from envs.control import CONTROLS
+from envs.kuka import ARMS, Kuka
+from envs.kuka_env import KukaEnv, Reference
+from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
+from envs.vector import KukaVectorEnv
+from imitate.camera import Camera
+from imitate.demonstration import Demonstration
+from imitate.errors import UserError
+from imitate.rewards import HuberReward
+from imitate.vec_env import SB3VecEnv
+
+
+@pytest.mark.parametrize("env_id", envs.ENV_IDS)
+def test_both_checkers_pass_without_a_warning(env_id):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gym.make(env_id, render_mode="rgb_array").unwrapped
+        check_env(env)
+        check_env_sb3(env)
+        env.close()
+        env.close()
+
+
+@pytest.mark.parametrize("env_id", envs.ENV_IDS)
+def test_equal_seeds_give_equal_episodes(env_id):
+    runs = []
+    for _ in range(2):
+        env = gym.make(env_id, start_noise=0.2, render_mode="rgb_array")
+        env.action_space.seed(1)
+        observation, _ = env.reset(seed=3)
+        trace = [observation, env.render()]
+        for _ in range(5):
+            observation, reward, *_ = env.step(env.action_space.sample())
+            trace += [observation, env.render(), reward]
+        env.close()
+        runs.append(trace)
+    for a, b in zip(*runs, strict=True):
+        if isinstance(a, dict):
+            assert all((a[key] == b[key]).all() for key in a)
+        else:
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("env_id", envs.ENV_IDS)
+def test_make_vec_is_batched(env_id):
+    env = gym.make_vec(env_id, num_envs=3)
+    observation, infos = env.reset(seed=0)
+    assert env.observation_space.contains(observation)
+    observation, reward, *_ = env.step(env.action_space.sample())
+    assert env.observation_space.contains(observation)
+    assert reward.shape == (3,)
+    assert infos["step"].tolist() == [0, 0, 0]
+    env.close()
+    env.close()
+
+
+def test_frames_differ_between_poses_and_are_not_blank():
+    env = KukaEnv(image_size=64)
+    first, _ = env.reset(seed=0)
+    for _ in range(5):
+        last, *_ = env.step(np.ones(7, np.float32))
+    assert first["image"].std() > 5
+    assert np.abs(first["image"].astype(int) - last["image"]).max() > 50
+    env.close()
+
+
+def test_several_clients_live_in_one_process():
+    arms = [Kuka(), Kuka("iiwa_gripper"), Kuka()]
+    for number, arm in enumerate(arms):
+        arm.reset(np.full(arm.arm.joints, 0.1 * number))
+    arms[0].step(np.ones(7))
+    for number, arm in enumerate(arms[1:], start=1):
+        np.testing.assert_allclose(arm.joint_states()[0], 0.1 * number)
+    for arm in arms:
+        arm.close()
+        arm.close()
+
+
+@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("control", CONTROLS)
+def test_no_action_holds_still_against_gravity(arm, control):
+    kuka = Kuka(arm, control)
+    start = 0.4 * np.array(kuka.arm.upper)
+    kuka.reset(start)
+    for _ in range(40):
+        kuka.step(np.zeros(kuka.arm.joints))
+    np.testing.assert_allclose(kuka.joint_states()[0], start, atol=0.01)
+    kuka.close()
+
+
+@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("control", CONTROLS)
+def test_an_action_moves_each_joint_its_way(arm, control):
+    kuka = Kuka(arm, control)
+    n = kuka.arm.joints
+    for joint in range(n):
+        action = np.zeros(n)
+        action[joint] = 1.0
+        kuka.reset(np.zeros(n))
+        for _ in range(6):
+            kuka.step(action)
+        moved = kuka.joint_states()[0]
+        assert moved[joint] > 0.05, (joint, moved)
+        assert moved.argmax() == joint
+    kuka.close()
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_torques_stay_stable_under_random_actions(arm):
+    kuka = Kuka(arm, "torque")
+    rng = np.random.default_rng(0)
+    kuka.reset(np.zeros(kuka.arm.joints))
+    for _ in range(100):
+        kuka.step(rng.uniform(-1, 1, kuka.arm.joints))
+        assert np.abs(kuka.joint_states()[1]).max() < 20
+    kuka.close()
+
+
+def test_true_errors_are_those_of_the_reference(demonstrations):
+    joints = demonstrations[0].joints
+    env = KukaEnv([Reference.from_joints(joints)], image_size=16)
+    _, info = env.reset(seed=0)
+    assert info["joint_error_rad"] == pytest.approx(0, abs=1e-6)
+    assert info["ee_error_m"] == pytest.approx(0, abs=1e-6)
+    for t in range(1, len(joints)):
+        action = (joints[t] - env.kuka.joint_states()[0]) * 20 / 2  # follow it
+        _, reward, terminated, truncated, info = env.step(action.astype(np.float32))
+        assert info["ee_error_m"] < 0.01
+        assert reward == -info["joint_error_rad"]
+        assert truncated == (t == len(joints) - 1)
+        assert not terminated
+    env.close()
+
+
+def test_start_noise_is_bounded_and_seeded(demonstrations):
+    env = KukaEnv([Reference.from_joints(demonstrations[0].joints)], image_size=16, start_noise=0.3)
+    starts = [env.reset(seed=seed)[0]["joints"] for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(starts[0], starts[1])
+    away = np.abs(np.array(starts) - demonstrations[0].joints[0])
+    assert away.max() <= 0.3 + 1e-6
+    assert away.max() > 0.05
+    env.close()
+
+
+def test_demonstrations_are_drawn_or_chosen(encoder, demonstrations):
+    env = TCNImitateEnv(encoder, demonstrations)
+    drawn = {env.reset(seed=seed)[1]["demonstration"] for seed in range(12)}
+    assert drawn == {0, 1}
+    assert env.reset(options={"demonstration": 1})[1]["demonstration"] == 1
+    with pytest.raises(UserError, match="no demonstration 2"):
+        env.reset(options={"demonstration": 2})
+    env.close()
+
+
+def test_observation_holds_the_next_frame_and_reward_the_present_one(encoder, demonstrations):
+    env = TCNImitateEnv(encoder, demonstrations[:1], HuberReward(1.0, 0.5, 0.1, 0.01))
+    target = encoder.embed(demonstrations[0].frames)
+    observation, _ = env.reset(seed=0)
+    np.testing.assert_allclose(observation[14:46], target[0], atol=0.05)  # starts where it starts
+    np.testing.assert_allclose(observation[46:], target[1], atol=0.05)
+    observation, reward, _, _, info = env.step(np.ones(7, np.float32))
+    squared = np.square(observation[14:46] - target[1]).sum()
+    assert reward == pytest.approx(-0.01 * (squared + 0.5 * np.sqrt(0.1 + squared)), rel=0.05)
+    assert info["embedding_distance"] == pytest.approx(squared**0.5, rel=0.05)
+    assert info["env_reward"] == -info["joint_error_rad"]
+    env.close()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batched_equals_single_step_by_step(encoder, demonstrations, workers):
+    count = 3
+    batched = tcn_imitate_vector(count, encoder, demonstrations, workers=workers, start_noise=0.1)
+    singles = [TCNImitateEnv(encoder, demonstrations, start_noise=0.1) for _ in range(count)]
+    rng = np.random.default_rng(0)
+    observations, infos = batched.reset(seed=5)
+    expected = [env.reset(seed=5 + i) for i, env in enumerate(singles)]
+    for step in range(25):  # longer than both demonstrations: resets are compared too
+        for i, (observation, info) in enumerate(expected):
+            np.testing.assert_array_equal(observations[i, :14], observation[:14])
+            np.testing.assert_allclose(observations[i, 14:], observation[14:], atol=0.08)  # bfloat16 kernels
+            for key in ("demonstration", "step", "ee_error_m", "joint_error_rad"):
+                assert infos[key][i] == info[key], (step, key)
+        actions = rng.uniform(-1, 1, (count, 7)).astype(np.float32)
+        observations, rewards, _, truncated, infos = batched.step(actions)
+        expected = []
+        for i, env in enumerate(singles):
+            observation, reward, _, done, info = env.step(actions[i])
+            assert rewards[i] == pytest.approx(reward, abs=0.02)
+            assert truncated[i] == done
+            if done:
+                np.testing.assert_allclose(infos["final_obs"][i], observation, atol=0.08)
+                for key in ("step", "ee_error_m", "env_reward"):
+                    assert infos["final_info"][key][i] == info[key]
+                observation, info = env.reset()
+            expected.append((observation, info))
+    batched.close()
+    for env in singles:
+        env.close()
+
+
+def test_sb3_gets_what_it_needs_to_bootstrap(encoder, demonstrations):
+    env = SB3VecEnv(tcn_imitate_vector(2, encoder, demonstrations[:1]))
+    env.seed(0)
+    env.reset()
+    for _ in range(len(demonstrations[0]) - 1):
+        observation, _, dones, infos = env.step(np.ones((2, 7), np.float32))
+    assert dones.all()
+    for i, info in enumerate(infos):
+        assert info["TimeLimit.truncated"]
+        assert info["step"] == len(demonstrations[0]) - 1
+        assert np.abs(info["terminal_observation"][:7] - observation[i, :7]).max() > 0.05
+    env.close()
+
+
+def test_a_bare_video_starts_where_the_pose_head_sees_it(encoder, demonstrations):
+    video = Demonstration("bare", demonstrations[0].frames, None)
+    env = TCNImitateEnv(encoder, [video])
+    observation, info = env.reset(seed=0)
+    seen = encoder.decode_joints(encoder.embed(video.frames[:1]))[0]
+    np.testing.assert_allclose(observation[:7], seen, atol=1e-5)
+    assert "ee_error_m" not in info
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"arm": "panda"}, "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
+        ({"control": "force"}, "unknown control 'force': choose one of position, torque, velocity"),
+        ({"camera": "back"}, "unknown camera 'back': choose one of front, side, top"),
+        ({"render_mode": "human"}, "unknown render mode 'human'"),
+        ({"references": []}, "no demonstration to follow"),
+        ({"arm": "iiwa_gripper", "references": [Reference.from_joints(np.zeros((5, 7)))]}, "7 joints, expected the 12"),
+    ],
+)
+@pytest.mark.parametrize("make", [KukaEnv, KukaVectorEnv])
+def test_bad_settings_are_named(make, kwargs, message):
+    with pytest.raises(UserError, match=message):
+        make(**kwargs)
+
+
+def test_a_camera_that_is_not_the_encoders_is_refused(encoder, demonstrations):
+    with pytest.raises(UserError, match=r"another camera than 'side' \(eye"):
+        TCNImitateEnv(encoder, demonstrations, camera="side")
+    wide = Camera("wide", encoder.camera.eye, encoder.camera.target, fov=90.0)
+    with pytest.raises(UserError, match=r"fov 52.0 != 90.0"):
+        tcn_imitate_vector(2, encoder, demonstrations, camera=wide)
+
+
+def test_a_demonstration_of_the_wrong_size_is_refused(encoder, demonstrations):
+    large = Demonstration("large", np.zeros((5, 48, 64, 3), np.uint8), None)
+    with pytest.raises(UserError, match="frames of 64x48, expected the encoder's 32x32"):
+        TCNImitateEnv(encoder, [large])
+
+
+def test_actions_that_are_no_numbers_stop_the_episode():
+    env = KukaEnv(image_size=16)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="not finite"):
+        env.step(np.full(7, np.nan, np.float32))
+    env.close()
+
+
+def test_an_error_in_a_worker_reaches_the_user():
+    env = KukaVectorEnv(2, workers=2, image_size=16)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="not finite"):
+        env.step(np.full((2, 7), np.nan, np.float32))
+    env.close()

@@ -1,0 +1,42 @@
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FLOORS = {"imitate": set(), "envs": {"imitate"}, "pipelines": {"imitate", "envs"}}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_run_downwards_only(floor):
+    files = sorted((ROOT / floor).rglob("*.py"))
+    assert files
+    for path in files:
+        for name in imported(path):
+            top = name.split(".")[0]
+            if top in FLOORS or top == "tests":
+                assert top == floor or top in FLOORS[floor], f"{path} imports {name}"
+
+
+def test_only_envs_imports_pybullet():
+    for path in ROOT.glob("*/**/*.py"):
+        if path.parts[len(ROOT.parts)] in ("imitate", "pipelines", "tests") and path.name != "lowpoly.py":
+            assert not any(name.split("_")[0] == "pybullet" for name in imported(path)), path
+
+
+def test_only_bullet_calls_the_physics():
+    for path in (ROOT / "envs").glob("*.py"):
+        uses = any(name.split(".")[0] in ("pybullet", "pybullet_utils") for name in imported(path))
+        assert uses == (path.name == "bullet.py"), path
+
+
+def test_what_ships_is_small():
+    assert sum(p.stat().st_size for p in (ROOT / "assets").rglob("*") if p.is_file()) < 3_000_000

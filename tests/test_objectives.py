@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from imitate.errors import UserError, choose
+from imitate.objectives import OBJECTIVES
+from imitate.objectives.infonce import InfoNCE
+from imitate.objectives.triplet import TripletLoss
+
+
+def embeddings(count, groups):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(count, 8, generator=generator) for _ in range(groups)]
+
+
+def test_triplet_loss_equals_a_naive_one():
+    anchor, positive, negative = embeddings(16, 3)
+    naive = 0.0
+    for a, p, n in zip(anchor, positive, negative, strict=True):
+        naive += max(0.0, 2.0 + float(((a - p) ** 2).sum()) - float(((a - n) ** 2).sum()))
+    assert float(TripletLoss(2.0)(anchor, positive, negative)) == pytest.approx(naive / 16, rel=1e-5)
+
+
+def test_triplet_loss_is_zero_where_the_margin_is_kept():
+    anchor = torch.zeros(1, 2)
+    far = torch.tensor([[2.0, 0.0]])
+    loss = TripletLoss(margin=2.0)
+    assert float(loss(anchor, anchor, far)) == 0.0
+    assert float(loss.active(anchor, anchor, far)) == 0.0
+    assert float(loss(anchor, far, anchor)) == pytest.approx(6.0)
+    assert float(loss.active(anchor, far, anchor)) == 1.0
+
+
+def test_infonce_equals_a_naive_one():
+    anchor, positive = embeddings(6, 2)
+    naive = 0.0
+    for i in range(6):
+        row = torch.stack([-((anchor[i] - positive[j]) ** 2).sum() / 3.0 for j in range(6)])
+        column = torch.stack([-((anchor[j] - positive[i]) ** 2).sum() / 3.0 for j in range(6)])
+        naive -= 0.5 * float(row.log_softmax(0)[i] + column.log_softmax(0)[i])
+    assert float(InfoNCE(3.0)(anchor, positive)) == pytest.approx(naive / 6, rel=1e-4)
+
+
+def test_infonce_is_symmetric_and_takes_a_batch_of_one():
+    anchor, positive = embeddings(6, 2)
+    loss = InfoNCE()
+    assert float(loss(anchor, positive)) == pytest.approx(float(loss(positive, anchor)), rel=1e-5)
+    assert float(loss(anchor[:1], positive[:1])) == 0.0
+
+
+def test_an_unknown_objective_lists_the_choices():
+    with pytest.raises(UserError, match="unknown objective 'tripplet': choose one of infonce, triplet"):
+        choose(OBJECTIVES, "tripplet", "objective")
