@@ -24,8 +24,8 @@ help: ## list the commands
 .venv/installed: setup.cfg constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "imitate: $(PYTHON) not found: install Python 3.11, or say make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 12))' || { \
-	  echo "imitate: $(PYTHON) is $$($(PYTHON) -V), but PyBullet has wheels for Python 3.10 and 3.11 only: install Python 3.11 and say make PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "imitate: $(PYTHON) is $$($(PYTHON) -V), but the pinned versions are for Python 3.11, and PyBullet has no wheels for 3.12 and later: install Python 3.11 and say make PYTHON=python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipelines,dev]'

@@ -73,9 +73,7 @@ class Bullet:
             fixedTimeStep=self.seconds, numSubSteps=0, deterministicOverlappingPairs=1
         )
         infos = [self._client.getJointInfo(self._robot, j) for j in range(self._client.getNumJoints(self._robot))]
-        self.joints = tuple(
-            Joint(i[0], i[1].decode(), i[8], i[9]) for i in infos if i[2] == pybullet.JOINT_REVOLUTE
-        )
+        self.joints = tuple(Joint(i[0], i[1].decode(), i[8], i[9]) for i in infos if i[2] == pybullet.JOINT_REVOLUTE)
         self._links = {i[12].decode(): i[0] for i in infos}
         self._indices = [joint.index for joint in self.joints]
         # Bullet's links come with a damping of their own and a default motor at each joint: both off, so

@@ -15,7 +15,7 @@ from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration
 from imitate.errors import choose
-from imitate.wrappers import EmbeddingReward, EmbeddingRewardVector, Reward
+from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Reward
 
 from .cameras import CAMERAS
 from .kuka import ARMS, ASSETS
@@ -40,6 +40,7 @@ class TCNImitateEnv(gym.Env):
         demonstrations: To follow; one is drawn at each reset. None: the one that comes with the package.
         reward: Another reward than ``HuberReward()``, from embeddings (n, dim), (n, dim) to (n,).
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
+        give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
         kwargs: Of ``KukaEnv``: arm, control, start_noise, render_mode, render_size.
 
     Raises:
@@ -54,10 +55,11 @@ class TCNImitateEnv(gym.Env):
         demonstrations: Sequence[Demonstration] | None = None,
         reward: Reward | None = None,
         camera: str | Camera | None = None,
+        give_up: float = NEVER,
         **kwargs: Any,
     ) -> None:
         trained, shown, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
-        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, shown, reward)
+        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, shown, reward, give_up)
         self.render_mode = self._env.render_mode
         self.observation_space = self._env.observation_space
         self.action_space = self._env.action_space
@@ -101,6 +103,7 @@ def tcn_imitate_vector(
     demonstrations: Sequence[Demonstration] | None = None,
     reward: Reward | None = None,
     camera: str | Camera | None = None,
+    give_up: float = NEVER,
     workers: int = 0,
     **kwargs: Any,
 ) -> EmbeddingRewardVector:
@@ -109,7 +112,7 @@ def tcn_imitate_vector(
     Args as of ``TCNImitateEnv`` and ``KukaVectorEnv``.
     """
     trained, shown, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
-    return EmbeddingRewardVector(KukaVectorEnv(num_envs, workers, **kwargs), trained, shown, reward)
+    return EmbeddingRewardVector(KukaVectorEnv(num_envs, workers, **kwargs), trained, shown, reward, give_up)
 
 
 def _resolve(

@@ -82,13 +82,18 @@ class KukaVectorEnv(VectorEnv):
     def reset(  # type: ignore[override]
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Arrays, dict[str, Any]]:
-        """Reset all; environment i takes ``seed + i``. ``options["demonstration"]`` may be one index, or one each."""
+        """Reset all; environment i takes ``seed + i``.
+
+        ``options["demonstration"]`` may be one index, or one each; ``options["reset_mask"]`` (num_envs,) leaves
+        out the environments where it is false.
+        """
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
         chosen = (options or {}).get("demonstration")
         each = [{}] * self.num_envs if chosen is None else [
             {"demonstration": int(index)} for index in np.broadcast_to(chosen, self.num_envs)
         ]  # fmt: skip
-        self._run(lambda part: ("reset", seeds[part], each[part]))
+        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_))
+        self._run(lambda part: ("reset", seeds[part], each[part], mask[part]))
         return self._observed(""), self._told("")
 
     def step(self, actions: NDArray[np.floating]) -> tuple[Arrays, NDArray, NDArray, NDArray, dict[str, Any]]:  # type: ignore[override]
@@ -157,9 +162,10 @@ class _Slice:
     def do(self, name: str, *args: Any) -> Any:
         return getattr(self, name)(*args)
 
-    def reset(self, seeds: list[int | None], options: list[dict[str, Any]]) -> None:
-        for row, env, seed, option in zip(self._rows, self._envs, seeds, options, strict=True):
-            self._write(row, "", *env.reset(seed=seed, options=option))
+    def reset(self, seeds: list[int | None], options: list[dict[str, Any]], mask: NDArray[np.bool_]) -> None:
+        for row, env, seed, option, wanted in zip(self._rows, self._envs, seeds, options, mask, strict=True):
+            if wanted:
+                self._write(row, "", *env.reset(seed=seed, options=option))
 
     def step(self) -> None:
         for row, env in zip(self._rows, self._envs, strict=True):

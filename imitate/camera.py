@@ -46,8 +46,10 @@ class Camera:
         """
         try:
             values = {k: tuple(map(float, v)) if isinstance(v, list) else v for k, v in dict(data).items()}
+            if any(len(values[name]) != 3 for name in ("eye", "target")):
+                raise ValueError("eye and target have three coordinates")
             return cls(**values)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, KeyError) as error:
             raise UserError(f"not a camera: {data!r} ({error})") from None
 
     def differences(self, other: Camera) -> list[str]:

@@ -21,6 +21,7 @@ from imitate.preprocess import preprocess
 from imitate.runs import read_json, write_json, written_aside
 
 FORMAT = 1
+PREPROCESSING = "[-1, 1]"  # what `preprocess` makes of pixels
 CHUNK = 512  # frames that are embedded at once
 
 
@@ -143,7 +144,7 @@ class TrainedEncoder:
             "image_size": self.image_size,
             "dim": self.dim,
             "camera": self.camera.to_json(),
-            "preprocessing": "[-1, 1]",
+            "preprocessing": PREPROCESSING,
             "pose_head_joints": joints,
         }
         write_json(folder / "encoder.json", facts)
@@ -156,8 +157,8 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> TrainedEnc
         UserError: It is missing, damaged, or of another version.
     """
     facts = read_json(folder / "encoder.json")
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT}")
+    if not isinstance(facts, dict) or (facts.get("format"), facts.get("preprocessing")) != (FORMAT, PREPROCESSING):
+        raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT} with pixels in {PREPROCESSING}")
     weights = folder / "encoder.safetensors"
     try:
         module = build_encoder(facts["encoder"], int(facts["image_size"]), int(facts["dim"]))
@@ -169,7 +170,7 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> TrainedEnc
             head.load_state_dict(_part(state, "pose_head."))
     except FileNotFoundError:
         raise UserError(f"{weights}: no such file") from None
-    except (KeyError, TypeError, RuntimeError, SafetensorError, OSError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, OSError) as error:
         raise UserError(f"{weights}: damaged, or not of this encoder ({str(error).splitlines()[0]})") from None
     camera = Camera.from_json(facts.get("camera"))
     encoder = TrainedEncoder(facts["encoder"], module, int(facts["image_size"]), int(facts["dim"]), camera, head)

@@ -55,15 +55,18 @@ class Demonstration:
             )
 
 
-def demonstration_from_video(path: Path, size: int | None = None) -> Demonstration:
+def demonstration_from_video(path: Path, fps: float, size: int | None = None) -> Demonstration:
     """Read a demonstration of unknown poses from a video.
 
     Args:
         path: An MP4, or any other video that FFmpeg reads.
+        fps: Frames a second to follow it at; of a video at another rate, the nearest frames are taken.
         size: Crop the middle and scale it to this size, pixels; None leaves the frames as they are.
 
     Raises:
         UserError: It can't be read, or is shorter than two frames.
     """
-    frames, fps = read_video(path, size)
+    frames, rate = read_video(path, size)
+    times = np.arange(0, len(frames) / rate, 1 / fps)
+    frames = frames[np.minimum(np.round(times * rate).astype(int), len(frames) - 1)]
     return Demonstration(path.stem, frames, None, fps)

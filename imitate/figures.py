@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw
 from imitate.runs import written_aside
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 Frames = NDArray[np.uint8]
 

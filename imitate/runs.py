@@ -84,7 +84,8 @@ def _git_commit() -> str | None:
     return commit.stdout.strip()
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -150,7 +151,7 @@ class Stage:
         write_json(self.path("metrics.json"), metrics)
         kept = (p for p in sorted(self.folder.rglob("*")) if p.is_file() and p.name != "manifest.json")
         artefacts = {
-            p.relative_to(self.folder).as_posix(): {"bytes": p.stat().st_size, "sha256": _sha256(p)}
+            p.relative_to(self.folder).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)}
             for p in kept
             if not {"cache", "tensorboard"} & set(p.relative_to(self.folder).parts)
         }

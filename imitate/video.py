@@ -76,11 +76,11 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
     Raises:
         UserError: There is no such file, it is no video, or too large a one.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such video file")
     try:
-        # A file object, not a name: FFmpeg opens no URL, protocol or option that a name might spell.
-        with path.open("rb") as file, av.open(file, "r") as container:
+        if not path.is_file():
+            raise UserError(f"{path}: no such video file")
+        # A file object, not a name, and no protocols: neither a name nor a playlist makes FFmpeg open anything else.
+        with path.open("rb") as file, av.open(file, "r", options={"protocol_whitelist": "none"}) as container:
             if not container.streams.video:
                 raise UserError(f"{path}: no video in this file")
             stream = container.streams.video[0]
@@ -95,7 +95,7 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
                 if len(frames) > MAX_FRAMES:
                     raise UserError(f"{path}: more than {MAX_FRAMES} frames: cut it")
             rate = float(stream.average_rate or 20)
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError, AttributeError) as error:  # AttributeError: no codec was found
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path}: not a readable video ({error})") from None

@@ -28,6 +28,7 @@ Floats = NDArray[np.float32]
 Reward = Callable[[Floats, Floats], NDArray[np.float64]]
 
 LOOKAHEAD = 1  # frames
+NEVER = float("inf")
 
 
 class Targets:
@@ -93,6 +94,8 @@ class EmbeddingReward(gym.Wrapper):
         encoder: That embeds the frames.
         demonstrations: In the order of the environment's ``demonstration`` indices.
         reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
+        give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
+            demonstration, and nothing there is worth learning.
     """
 
     def __init__(
@@ -101,11 +104,13 @@ class EmbeddingReward(gym.Wrapper):
         encoder: TrainedEncoder,
         demonstrations: Sequence[Demonstration],
         reward: Reward | None = None,
+        give_up: float = NEVER,
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
         self.targets = Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
+        self.give_up = give_up
         self.observation_space = policy_space(env.observation_space, encoder.dim)  # type: ignore[arg-type]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
@@ -122,6 +127,7 @@ class EmbeddingReward(gym.Wrapper):
         info["env_reward"] = env_reward
         info["embedding_distance"] = float(np.linalg.norm(own - now))
         reward = float(self.reward(own, now)[0])
+        terminated = terminated or info["embedding_distance"] > self.give_up
         return self._observe(observation, own, info), reward, terminated, truncated, info
 
     def _observe(self, observation: dict[str, Any], own: Floats, info: dict[str, Any]) -> Floats:
@@ -141,6 +147,8 @@ class EmbeddingRewardVector(VectorWrapper):
         encoder: That embeds the frames of all of them.
         demonstrations: In the order of the environments' ``demonstration`` indices.
         reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
+        give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
+            demonstration, and nothing there is worth learning.
     """
 
     def __init__(
@@ -149,11 +157,13 @@ class EmbeddingRewardVector(VectorWrapper):
         encoder: TrainedEncoder,
         demonstrations: Sequence[Demonstration],
         reward: Reward | None = None,
+        give_up: float = NEVER,
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
         self.targets = Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
+        self.give_up = give_up
         single = policy_space(env.single_observation_space, encoder.dim)  # type: ignore[arg-type]
         self.single_observation_space = single
         self.observation_space = batch_space(single, env.num_envs)
@@ -182,12 +192,33 @@ class EmbeddingRewardVector(VectorWrapper):
             final = infos["final_info"]
             stepped = {key: np.where(ended, final[key], infos[key]) for key in ("demonstration", "step")}
         now = self.targets.at(stepped["demonstration"], stepped["step"])
-        facts = {"env_reward": env_rewards, "embedding_distance": np.linalg.norm(scored - now, axis=-1)}
-        infos.update(facts)
+        distance = np.linalg.norm(scored - now, axis=-1)
+        infos.update(env_reward=env_rewards, embedding_distance=distance)
         if ended.any():
-            infos["final_info"].update(facts)
+            infos["final_info"].update(env_reward=env_rewards, embedding_distance=distance)
             infos["final_obs"] = self._observe(infos["final_obs"], scored, stepped)
-        return self._observe(observation, own, infos), self.reward(scored, now), terminated, truncated, infos
+        policy = self._observe(observation, own, infos)
+        lost = (distance > self.give_up) & ~ended
+        if lost.any():
+            policy, infos = self._give_up(lost, policy, infos)
+        return policy, self.reward(scored, now), terminated | (distance > self.give_up), truncated, infos
+
+    def _give_up(self, lost: NDArray[np.bool_], policy: Floats, infos: dict[str, Any]) -> tuple[Floats, dict[str, Any]]:
+        """Reset the environments that have lost their demonstration; their last facts become the final ones."""
+        columns = {k: v for k, v in infos.items() if isinstance(v, np.ndarray) and k[0] != "_" and k != "final_obs"}
+        final = infos.get("final_info", {})
+        final_info = {k: np.where(lost, v, final[k]) if k in final else v.copy() for k, v in columns.items()}
+        final_obs = np.where(lost[:, None], policy, infos.get("final_obs", policy))
+        observation, fresh = self.env.reset(options={"reset_mask": lost})
+        policy = policy.copy()
+        rows = {key: value[lost] for key, value in observation.items()}
+        own = self.encoder.embed(rows["image"])
+        policy[lost] = self._observe(rows, own, {key: fresh[key][lost] for key in ("demonstration", "step")})
+        kept = {key: np.where(lost, fresh[key], value) if key in fresh else value for key, value in columns.items()}
+        ended = lost | infos.get("_final_info", np.zeros_like(lost))
+        return policy, {
+            **kept, "final_obs": final_obs, "_final_obs": ended, "final_info": final_info, "_final_info": ended.copy()
+        }  # fmt: skip
 
     def _observe(self, observation: dict[str, Any], own: Floats, infos: dict[str, Any]) -> Floats:
         ahead = self.targets.at(infos["demonstration"], infos["step"] + LOOKAHEAD)

@@ -26,7 +26,7 @@ def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callabl
         run: The command.
     """
     args = sys.argv[1:]
-    if not args or args[0].startswith("-") and args[0] not in ("-h", "--help"):
+    if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
         args = ["default", *args]
     try:
         run(_parse(name, presets, args))

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from envs.kuka import CONTROL_HZ
 from imitate.checkpoint import TrainedEncoder
 from imitate.data.lerobot import SPLITS, LeRobotDataset
 from imitate.demonstration import Demonstration, demonstration_from_video
 from imitate.errors import UserError
+
+
+def check_demo(text: str) -> None:
+    """Refuse what can be no demonstration, before hours of work go into it.
+
+    Raises:
+        UserError: It is neither an episode nor a file.
+    """
+    head, colon, number = text.rpartition(":")
+    if colon and number.isdigit():
+        if head not in SPLITS and not Path(head).is_dir():
+            raise UserError(
+                f"demonstration {text!r}: {head} is neither a split ({', '.join(SPLITS)}) nor a dataset folder"
+            )
+    elif not Path(text).suffix:
+        raise UserError(
+            f"demonstration {text!r}: expected a video file, 'test:3' (an episode of the run's test split), or "
+            "'path/to/dataset:3'"
+        )
+    elif not Path(text).is_file():
+        raise UserError(f"{text}: no such video file")
+
+
+def stage_name(base: str, demos: Sequence[str]) -> str:
+    """A folder of its own for what other demonstrations than the default are imitated: ``imitate-test-3``."""
+    return "-".join([base, *(re.sub(r"[^A-Za-z0-9]+", "-", Path(demo).stem).strip("-") for demo in demos)])
 
 
 def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = False) -> Demonstration:
@@ -23,22 +52,18 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     Raises:
         UserError: There is no such thing, or it can't be scored by this encoder.
     """
-    path = Path(text)
+    check_demo(text)
     head, colon, number = text.rpartition(":")
-    if path.suffix and not colon:
-        demonstration = demonstration_from_video(path, encoder.image_size if resize else None)
-    elif colon and number.isdigit():
+    if not (colon and number.isdigit()):
+        path = Path(text)
+        demonstration = demonstration_from_video(path, CONTROL_HZ, encoder.image_size if resize else None)
+    else:
         dataset = LeRobotDataset(run / "record" / "dataset" if head in SPLITS else Path(head))
         camera = dataset.camera(encoder.camera.name)
-        encoder.check_camera(camera, int(dataset.info["features"][f"observation.images.{camera.name}"]["shape"][0]))
+        encoder.check_camera(camera, dataset.image_size(camera.name))
         episodes = dataset.split(head) if head in SPLITS else range(len(dataset))
         if int(number) >= len(episodes):
             raise UserError(f"demonstration {text!r}: expected an episode from 0 to {len(episodes) - 1}")
         demonstration = dataset.demonstration(episodes[int(number)], camera.name)
-    else:
-        raise UserError(
-            f"demonstration {text!r}: expected a video file, 'test:3' (an episode of the run's test split), or "
-            "'path/to/dataset:3'"
-        )
     demonstration.check_size(encoder.image_size)
     return demonstration

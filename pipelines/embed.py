@@ -20,7 +20,7 @@ from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.sampling import Epoch, Margins, Videos, triplets
 from imitate.device import pick_device
-from imitate.encoders import build_encoder
+from imitate.encoders import ENCODERS, build_encoder
 from imitate.encoders.inception import InceptionEncoder
 from imitate.errors import UserError, choose
 from imitate.figures import distance_matrix_figure, save_figure, tsne_figure
@@ -135,13 +135,19 @@ def _open(dataset: LeRobotDataset, camera: str) -> _Data:
     starts = dataset.starts[:-1]
     parts = {name: np.array(dataset.split(name)) for name in ("train", "validation")}
     train, validation = (Videos(starts[e], dataset.lengths[e]) for e in parts.values())
+    if len(validation) < 2:
+        raise UserError(
+            f"{dataset.folder}: 1 validation episode, expected at least 2 to retrieve poses from each other"
+        )
     data = _Data(frames, joints, train, validation, Poses(joints, flange, np.empty(0, np.int64)))
     index = data.validation_frames
     episodes = np.repeat(np.arange(len(validation)), validation.lengths)
     return replace(data, poses=Poses(joints[index], flange[index], episodes))
 
 
-def _validate(data: _Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]], margin: float) -> dict[str, float]:
+def _validate(
+    data: _Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]], margin: float
+) -> dict[str, float]:
     """The paper's protocol (1,000 triplets: 100 from each of 10 videos), retrieval and rank correlation."""
     index = data.validation_frames
     embeddings = embed(data.frames[index])
@@ -169,7 +175,9 @@ def _pixels(data: _Data, margin: float) -> dict[str, float]:
     return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / 255, margin)
 
 
-def _optimizer(settings: Settings, modules: list[torch.nn.Module], steps: int) -> tuple[torch.optim.Optimizer, LRScheduler]:
+def _optimizer(
+    settings: Settings, modules: list[torch.nn.Module], steps: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
     parameters = [p for module in modules for p in module.parameters()]
     if settings.optimizer == "sgd":
         sgd = torch.optim.SGD(parameters, settings.learning_rate, momentum=0.9)
@@ -187,6 +195,12 @@ def _batches(settings: Settings, epoch: Epoch, videos: Videos) -> Iterator[NDArr
 
 def _check(settings: Settings) -> None:
     choose(OBJECTIVES, settings.objective, "objective")
+    choose(ENCODERS, settings.encoder, "encoder")
+    pick_device(settings.device)
+    if not 0 <= settings.seed < 2**32:
+        raise UserError(f"seed is {settings.seed}, expected 0 or more, below 2**32")
+    if settings.imagenet is not None and not settings.imagenet.is_file():
+        raise UserError(f"{settings.imagenet}: no such weights file")
     for name in ("dim", "positive", "epochs", "videos", "per_video", "passes"):
         if getattr(settings, name) < 1:
             raise UserError(f"{name} is {getattr(settings, name)}, expected at least 1")
@@ -206,28 +220,30 @@ def run(settings: Settings) -> Stage:
     _check(settings)
     stage = Stage(settings.run / settings.name)
     if settings.dataset is None:
-        record.run(replace(choose(record.PRESETS, settings.preset, "preset")[1], run=settings.run)) if not Stage(
-            settings.run / "record"
-        ).finished else None
+        preset = choose(record.PRESETS, settings.preset, "preset")[1]
+        if not Stage(settings.run / "record").finished:
+            record.run(replace(preset, run=settings.run))
     dataset = LeRobotDataset(settings.dataset or settings.run / "record" / "dataset")
     camera = dataset.camera(settings.camera)
     device = pick_device(settings.device)
-    size = int(dataset.info["features"][f"observation.images.{camera.name}"]["shape"][0])
+    size = dataset.image_size(camera.name)
     torch.manual_seed(settings.seed)
     module = build_encoder(settings.encoder, size, settings.dim).to(device, memory_format=torch.channels_last)
     if settings.imagenet is not None and isinstance(module, InceptionEncoder):
         module.load_imagenet(settings.imagenet)
-    wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")}
+    data = _open(dataset, camera.name)
+    epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch)
+    next(_batches(settings, epoch, data.train))  # videos too short for the margins show before anything is written
+    wanted = {
+        k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")
+    }
     if not stage.begin(wanted):
         print(f"{stage.folder} is trained already")
         return stage
-    data = _open(dataset, camera.name)
-
     pose_head = PoseHead(settings.dim, data.joints.shape[1]).to(device) if settings.self_regression else None
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
     margin = settings.margin
     baselines = {"pixels": _pixels(data, margin), "untrained": _validate(data, trained.to(device).embed, margin)}
-    epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch)
     figures = _fit(settings, stage, data, trained, epoch)
     figures |= _validate(data, trained.to(device).embed, margin)
     figures |= {f"{name}_{key}": value for name, part in baselines.items() for key, value in part.items()}

@@ -18,11 +18,11 @@ from imitate.device import pick_device
 from imitate.errors import UserError
 from imitate.ppo import Learner, build_ppo, load_policy
 from imitate.rewards import HuberReward
-from imitate.runs import Stage
+from imitate.runs import Stage, sha256
 
 from . import imitate
 from .cli import command
-from .demo import load_demo
+from .demo import load_demo, stage_name
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
 
 
@@ -34,8 +34,8 @@ class Settings:
     """The run directory."""
     policy: str = "imitate"
     """The stage of the run that learned the policy."""
-    name: str = "evaluate"
-    """The folder in the run directory to write to."""
+    name: str = ""
+    """The stage's folder in it; if empty, evaluate, or for chosen demonstrations evaluate-test-3 and the like."""
     demos: tuple[str, ...] = ()
     """Demonstrations, as of imitate's --demo; none: the one that the policy learned."""
     seeds: tuple[int, ...] = (0,)
@@ -72,7 +72,7 @@ def run(settings: Settings) -> Stage:
     encoder = load_encoder(imitate.find_encoder(learned), pick_device(settings.device))
     demos = settings.demos or (learned.demo,)
     shown = [load_demo(text, settings.run, encoder, settings.resize or learned.resize) for text in demos]
-    stage = Stage(settings.run / settings.name)
+    stage = Stage(settings.run / (settings.name or stage_name("evaluate", settings.demos)))
     policy_file = settings.run / settings.policy / "policy.zip"
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
@@ -81,7 +81,9 @@ def run(settings: Settings) -> Stage:
         policy = imitate.acting(load_policy(model, policy_file))
         if number == 0:  # nothing is written before the policy is known to be whole
             wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "device")}
-            if not stage.begin({**wanted, "demos": list(demos), "seeds": list(settings.seeds)}):
+            if not stage.begin(
+                {**wanted, "demos": list(demos), "seeds": list(settings.seeds), "policy_sha256": sha256(policy_file)}
+            ):
                 print(f"{stage.folder} is evaluated already")
                 return stage
         for seed in settings.seeds:

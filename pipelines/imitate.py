@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from tqdm import tqdm
 
-from envs.kuka import CONTROL_HZ
+from envs.control import CONTROLS
+from envs.kuka import ARMS, CONTROL_HZ
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.demonstration import Demonstration
@@ -27,11 +28,14 @@ from imitate.ppo import Curve, Learner, build_ppo, save_policy
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, write_json
 from imitate.vec_env import SB3VecEnv
+from imitate.wrappers import NEVER
 
 from . import embed
 from .cli import command
-from .demo import load_demo
+from .demo import check_demo, load_demo, stage_name
 from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
+
+DEFAULT_DEMO = "test:0"
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,9 @@ class Settings:
 
     run: Path = Path("runs/default")
     """The run directory."""
-    name: str = "imitate"
-    """The stage's folder in it: another name keeps another policy beside the first."""
-    demo: str = "test:0"
+    name: str = ""
+    """The stage's folder in it; if empty, imitate, or for another demonstration imitate-test-3 and the like."""
+    demo: str = DEFAULT_DEMO
     """test:N, an episode that neither encoder nor tuning has seen; DATASET:N; or a video file."""
     resize: bool = False
     """Crop and scale a video to the encoder's size."""
@@ -56,9 +60,11 @@ class Settings:
     """Steps of all environments together."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
+    give_up: float = 9.0
+    """While learning, end an episode where the embeddings, of norm 10, are farther apart than this."""
     learner: Learner = field(default_factory=Learner)
     """Of PPO."""
-    reward: HuberReward = field(default_factory=HuberReward)
+    reward: HuberReward = HuberReward(bonus=1.0)
     """Of the embeddings."""
     seed: int = 0
     """Seed of everything random."""
@@ -80,6 +86,8 @@ PRESETS = {
             learner=Learner(
                 n_steps=63, batch_size=252, n_epochs=4, gamma=0.99, learning_rate=3e-4, anneal=False, log_std=0.0
             ),
+            reward=HuberReward(),
+            give_up=NEVER,
             preset="paper",
         ),
     ),
@@ -88,6 +96,12 @@ PRESETS = {
 
 def _check(settings: Settings) -> None:
     learner = settings.learner
+    choose(ARMS, settings.arm, "arm")
+    choose(CONTROLS, settings.control, "control")
+    pick_device(settings.device)
+    check_demo(settings.demo)
+    if not 0 <= settings.seed < 2**32 or settings.workers < 0:
+        raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
     if settings.steps < 1 or learner.n_envs < 1 or learner.n_steps < 2 or learner.batch_size < 2:
         raise UserError("steps and n_envs are expected to be at least 1, n_steps and batch_size at least 2")
     if not (0 < learner.gamma <= 1 and learner.learning_rate > 0 and settings.start_noise >= 0):
@@ -121,6 +135,7 @@ def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Dem
             arm=settings.arm,
             control=settings.control,
             start_noise=settings.start_noise,
+            give_up=settings.give_up,
         )
     )
     try:
@@ -155,7 +170,8 @@ def run(settings: Settings) -> Stage:
     device = pick_device(settings.device)
     encoder = load_encoder(find_encoder(settings), device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
-    stage = Stage(settings.run / settings.name)
+    name = settings.name or stage_name("imitate", [settings.demo] if settings.demo != DEFAULT_DEMO else [])
+    stage = Stage(settings.run / name)
     env = single_env(settings, encoder, demonstration)  # a mistake in the settings shows before anything is written
     skipped = ("run", "device", "workers")
     wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}

@@ -65,9 +65,7 @@ PRESETS = {
     "default": ("Many short episodes: what the embedding wants.", Settings()),
     "paper": (
         "The paper's 200 videos of at least 100 frames, 12 joints, 299x299 pixels.",
-        Settings(
-            train=190, validation=10, test=5, frames=100, arm="iiwa_gripper", image_size=299, cameras=("front",)
-        ),
+        Settings(train=190, validation=10, test=5, frames=100, arm="iiwa_gripper", image_size=299, cameras=("front",)),
     ),
 }
 
@@ -125,7 +123,7 @@ def _layout(settings: Settings) -> Layout:
 
 
 def _check(settings: Settings) -> None:
-    for name, least in (("train", 1), ("validation", 1), ("test", 1), ("frames", 2), ("held_out_frames", 2)):
+    for name, least in (("train", 1), ("validation", 2), ("test", 1), ("frames", 2), ("held_out_frames", 2)):
         if getattr(settings, name) < least:
             raise UserError(f"{name} is {getattr(settings, name)}, expected at least {least}")
     if not 16 <= settings.image_size <= 1024:
@@ -134,8 +132,9 @@ def _check(settings: Settings) -> None:
         raise UserError(f"crf is {settings.crf}, expected 0 (lossless) to 51 (worst)")
     if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):
         raise UserError(f"cameras are {settings.cameras}, expected at least one, each named once")
-    if settings.via_points < 0 or settings.workers < 0 or settings.seed < 0:
-        raise UserError("via_points, workers and seed are expected to be 0 or more")
+    for name in ("via_points", "workers", "seed"):
+        if getattr(settings, name) < 0:
+            raise UserError(f"{name} is {getattr(settings, name)}, expected 0 or more")
 
 
 def run(settings: Settings) -> Stage:

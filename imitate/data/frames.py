@@ -34,10 +34,12 @@ def decoded_frames(
         UserError: A video is damaged.
     """
     files = dataset.video_files(camera)
-    size = int(dataset.info["features"][f"observation.images.{camera}"]["shape"][0])
+    size = dataset.image_size(camera)
     shape = (int(dataset.lengths.sum()), size, size, 3)
     path = dataset.folder / "cache" / f"{camera}-{_fingerprint([p for p, _ in files])}.npy"
     if not path.is_file():
+        for stale in path.parent.glob(f"{camera}-*.npy"):
+            stale.unlink()
         with written_aside(path) as aside:
             frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
             with ThreadPoolExecutor(os.cpu_count()) as pool:

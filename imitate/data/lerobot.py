@@ -228,9 +228,7 @@ def _info(layout: Layout) -> dict[str, Any]:
         "action": _feature("float32", [len(joints)], joints),
         "timestamp": _feature("float32", [1]),
     }
-    features |= {
-        name: _feature("int64", [1]) for name in ("frame_index", "episode_index", "index", "task_index")
-    }
+    features |= {name: _feature("int64", [1]) for name in ("frame_index", "episode_index", "index", "task_index")}
     for camera in layout.cameras:
         size = layout.image_size
         features[_video_key(camera.name)] = {
@@ -332,6 +330,28 @@ class LeRobotDataset:
                 return camera
         raise UserError(f"{self.folder}: no camera {name!r}: choose one of {', '.join(c.name for c in cameras)}")
 
+    def video_key(self, camera: str) -> str:
+        """The feature that holds the videos of a camera.
+
+        Raises:
+            UserError: There is none.
+        """
+        for key in self.video_keys:
+            if key.rsplit(".", 1)[-1] == camera:
+                return key
+        raise UserError(f"{self.folder}: no videos of camera {camera!r}, only {', '.join(self.video_keys)}")
+
+    def image_size(self, camera: str) -> int:
+        """Pixels a side of the frames of a camera.
+
+        Raises:
+            UserError: They are not square.
+        """
+        shape = self.info["features"][self.video_key(camera)]["shape"]
+        if len(shape) != 3 or shape[0] != shape[1]:
+            raise UserError(f"{self.folder}: frames of shape {shape}, expected square ones, (size, size, 3)")
+        return int(shape[0])
+
     def split(self, name: str) -> range:
         """The episodes of a split.
 
@@ -343,10 +363,12 @@ class LeRobotDataset:
             raise UserError(f"{self.folder}: no split {name!r}: choose one of {', '.join(sorted(splits))}")
         try:
             first, end = (int(number) for number in splits[name].split(":"))
-        except ValueError:
+        except (ValueError, AttributeError):
             raise UserError(f"{self.folder}: split {name!r} is {splits[name]!r}, expected 'first:end'") from None
         if not 0 <= first < end <= len(self):
-            raise UserError(f"{self.folder}: split {name!r} ({first}:{end}) is empty or beyond its {len(self)} episodes")
+            raise UserError(
+                f"{self.folder}: split {name!r} ({first}:{end}) is empty or beyond its {len(self)} episodes"
+            )
         return range(first, end)
 
     def column(self, name: str, episodes: Sequence[int] | None = None) -> Floats:
@@ -378,7 +400,7 @@ class LeRobotDataset:
 
     def video_files(self, camera: str) -> list[tuple[Path, list[int]]]:
         """The video files of a camera, each with the episodes in it, in order."""
-        key = _video_key(camera)
+        key = self.video_key(camera)
         files: dict[Path, list[int]] = {}
         for number, row in enumerate(self._rows):
             path = self.folder / self.info["video_path"].format(

@@ -1,0 +1,83 @@
+"""``compression``: what H.264 does to the embedding, to choose the recording's quality by.
+
+Renders validation poses anew, compresses them at several qualities, and compares how far that moves their
+embeddings with how far one frame to the next does.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from envs.kuka import ARMS, CONTROL_HZ, Kuka
+from imitate.checkpoint import load_encoder
+from imitate.data.lerobot import LeRobotDataset
+from imitate.errors import UserError
+from imitate.runs import Stage, write_json
+from imitate.video import Compression, read_video, write_video
+
+from .cli import command
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured on what."""
+
+    run: Path = Path("runs/default")
+    """A run with a trained encoder."""
+    episodes: int = 10
+    """Validation episodes."""
+    crfs: tuple[int, ...] = (0, 10, 14, 18, 23, 28)
+    """Constant rate factors."""
+    out: Path = Path("results/compression.json")
+    """Where the figures go."""
+
+
+PRESETS = {"default": ("yuv444p and yuv420p at six qualities.", Settings())}
+
+
+def run(settings: Settings) -> None:
+    """Measure, print a table, write it."""
+    encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
+    dataset = LeRobotDataset(settings.run / "record" / "dataset")
+    robot = dataset.info["robot_type"]
+    if robot not in ARMS:
+        raise UserError(f"{dataset.folder}: robot {robot!r} can't be rendered here")
+    kuka = Kuka(robot)
+    frames = []
+    for pose in dataset.joints(dataset.split("validation")[: settings.episodes]):
+        kuka.reset(pose)
+        frames.append(kuka.film(encoder.camera, encoder.image_size))
+    kuka.close()
+    raw = np.stack(frames)
+    embedded = encoder.embed(raw)
+    step = float(np.linalg.norm(np.diff(embedded, axis=0), axis=1).mean())
+    rows = []
+    print(f"{'pixels':10}{'crf':>4}{'bytes a frame':>15}{'moved, in steps from frame to frame':>37}")
+    with tempfile.TemporaryDirectory() as folder:
+        for pixels in ("yuv444p", "yuv420p"):
+            for crf in settings.crfs:
+                path = Path(folder) / "video.mp4"
+                write_video(path, raw, CONTROL_HZ, Compression(crf, pixels))
+                moved = np.linalg.norm(encoder.embed(read_video(path)[0]) - embedded, axis=1).mean()
+                row = {
+                    "pixels": pixels,
+                    "crf": crf,
+                    "bytes_per_frame": path.stat().st_size / len(raw),
+                    "embedding_moved_steps": float(moved) / step,
+                }
+                rows.append(row)
+                print(f"{pixels:10}{crf:4}{row['bytes_per_frame']:15.0f}{row['embedding_moved_steps']:37.3f}")
+    write_json(settings.out, {"command": "python -m pipelines compression", "frames": len(raw), "rows": rows})
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("compression", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

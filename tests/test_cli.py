@@ -1,0 +1,247 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pipelines.embed
+import pipelines.record
+from envs.cameras import CAMERAS
+from imitate.data.lerobot import Episode, Layout, write_file, write_meta
+from imitate.runs import read_json, write_json
+from imitate.video import Compression, write_video
+from pipelines.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def made(encoder, tmp_path_factory):
+    """An untrained encoder in ``enc``, and in ``run`` a recorded dataset of four episodes."""
+    folder = tmp_path_factory.mktemp("cli")
+    encoder.save(folder / "enc")
+    rng = np.random.default_rng(0)
+    layout = Layout(
+        cameras=(CAMERAS["front"],),
+        image_size=32,
+        joint_names=tuple(f"joint_{k}" for k in range(7)),
+        fps=20,
+        robot="iiwa",
+        control="velocity",
+        lengths=(4, 4, 4, 4),
+        splits={"train": 1, "validation": 2, "test": 1},
+        compression=Compression(18, "yuv444p"),
+    )
+    episodes = []
+    for _ in layout.lengths:
+        frames = rng.integers(0, 256, (4, 32, 32, 3), np.uint8)
+        numbers = np.zeros((4, 7), np.float32)
+        episodes.append(Episode({"front": frames}, numbers, numbers, np.zeros((4, 3), np.float32), numbers))
+    write_file(folder / "run/record/dataset", layout, 0, episodes)
+    write_meta(folder / "run/record/dataset", layout)
+    write_video(folder / "wide.mp4", np.zeros((4, 32, 48, 3), np.uint8), 20, Compression(18, "yuv444p"))
+    write_video(folder / "short.mp4", np.zeros((1, 32, 32, 3), np.uint8), 20, Compression(18, "yuv444p"))
+    (folder / "corrupt.mp4").write_bytes((folder / "wide.mp4").read_bytes()[:500])
+    (folder / "empty").mkdir()
+    return folder
+
+
+@pytest.fixture
+def here(made, tmp_path, monkeypatch):
+    folder = shutil.copytree(made, tmp_path / "here")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def refused(args, monkeypatch, capsys):
+    """Run a command that the user got wrong, and return the one line that it says."""
+    monkeypatch.setattr(sys, "argv", ["imitate", *args])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    out, err = capsys.readouterr()
+    assert stop.value.code == 2
+    assert out == ""
+    assert err.endswith("\n")
+    (line,) = err.splitlines()
+    assert "Traceback" not in line
+    return line
+
+
+@pytest.mark.parametrize("args", [[], ["rekord"], ["--help-me"]])
+def test_an_unknown_command_lists_the_choices(args, monkeypatch, capsys):
+    line = refused(args, monkeypatch, capsys)
+    assert "unknown command" in line
+    assert "record, embed, imitate, evaluate" in line
+
+
+@pytest.mark.parametrize("name", ["record", "embed", "imitate", "evaluate"])
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["--no-such-option", "3"], "--no-such-option"),
+        (["no-such-preset"], "no-such-preset"),
+        (["--seed", "many"], "many"),
+        (["--seeds", "many"], "many"),
+        (["--device"], "--device"),
+    ],
+)
+def test_what_the_command_line_does_not_know(here, monkeypatch, capsys, name, args, word):
+    line = refused([name, *args], monkeypatch, capsys)
+    assert line.startswith(f"imitate {name}: ")
+    assert word in line
+    assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--arm", "panda"], "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
+        (["--cameras", "back"], "unknown camera 'back': choose one of front, side, top"),
+        (["--cameras", "front", "front"], "each named once"),
+        (["--frames", "1"], "frames is 1, expected at least 2"),
+        (["--held-out-frames", "1"], "held_out_frames is 1, expected at least 2"),
+        (["--image-size", "5"], "image_size is 5, expected 16 to 1024"),
+        (["--train", "0"], "train is 0, expected at least 1"),
+        (["--crf", "52"], "crf is 52, expected 0"),
+        (["--seed", "-1"], "seed"),
+    ],
+)
+def test_record_refuses(here, monkeypatch, capsys, args, message):
+    assert message in refused(["record", "--run", "new", *args], monkeypatch, capsys)
+    assert not (here / "new").exists()
+
+
+DATASET = ["--dataset", "run/record/dataset"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--dataset", "nowhere"], "nowhere: no such dataset folder"),
+        (["--dataset", "empty"], "info.json: no such file"),
+        ([*DATASET, "--camera", "top"], "no camera 'top': choose one of front"),
+        ([*DATASET, "--encoder", "resnet"], "unknown encoder 'resnet': choose one of conv, inception"),
+        ([*DATASET, "--encoder", "inception"], "at least 75 pixels, got 32"),
+        (
+            [*DATASET, "--objective", "tripplet"],
+            "unknown objective 'tripplet': choose one of infonce, triplet",
+        ),
+        ([*DATASET, "--device", "tpu"], "unknown device 'tpu': choose one of auto, cpu, cuda"),
+        ([*DATASET, "--imagenet", "no.pth"], "imagenet weights are of the inception encoder"),
+        ([*DATASET, "--batch", "1"], "batch is 1, expected at least 2"),
+        ([*DATASET, "--learning-rate", "0"], "learning_rate is 0.0, expected more than 0"),
+        ([*DATASET, "--preset", "large", "--dim", "0"], "dim is 0, expected at least 1"),
+        (["--preset", "large"], "unknown preset 'large': choose one of default, paper"),
+    ],
+)
+def test_embed_refuses(here, monkeypatch, capsys, args, message):
+    assert message in refused(["embed", "--run", "new", *args], monkeypatch, capsys)
+    assert not (here / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--encoder", "nowhere"], "nowhere/encoder.json: no such file"),
+        (["--demo", "missing.mp4"], "missing.mp4: no such video file"),
+        (["--demo", "http://127.0.0.1:9/a.mp4"], "demonstration 'http://127.0.0.1:9/a.mp4'"),
+        (["--demo", "corrupt.mp4"], "corrupt.mp4: not a readable video"),
+        (["--demo", "wide.mp4"], "frames of 48x32, expected the encoder's 32x32"),
+        (["--demo", "short.mp4"], "1 frame(s), expected at least 2"),
+        (["--demo", "test:999"], "'test:999': expected an episode from 0 to 0"),
+        (["--demo", "test:1"], "'test:1': expected an episode from 0 to 0"),
+        (["--demo", "nowhere:0"], "nowhere: no such dataset folder"),
+        (["--demo", "run/record/dataset:4"], "expected an episode from 0 to 3"),
+        (["--demo", "test"], "demonstration 'test': expected a video file"),
+        (["--demo", ""], "demonstration '': expected a video file"),
+        (["--arm", "panda"], "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
+        (["--arm", "iiwa_gripper"], "a demonstration of 7 joints, expected the 12"),
+        (["--control", "force"], "unknown control 'force': choose one of position, torque, velocity"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--seed", "-1"], "seed"),
+        (["--steps", "0"], "steps"),
+        (["--learner.gamma", "1.5"], "0 < gamma <= 1"),
+    ],
+)
+def test_imitate_refuses(here, monkeypatch, capsys, args, message):
+    assert message in refused(["imitate", "--run", "run", "--encoder", "enc", *args], monkeypatch, capsys)
+    assert [path.name for path in (here / "run").iterdir()] == ["record"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "run/imitate: no finished policy there"),
+        (["--policy", "other"], "run/other: no finished policy there"),
+        (["--run", "nowhere"], "nowhere/imitate: no finished policy there"),
+    ],
+)
+def test_evaluate_refuses(here, monkeypatch, capsys, args, message):
+    assert message in refused(["evaluate", "--run", "run", *args], monkeypatch, capsys)
+    assert [path.name for path in (here / "run").iterdir()] == ["record"]
+    assert not (here / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([], "unknown command ''"),
+        (["record", "--arm", "panda"], "imitate record: unknown arm 'panda'"),
+    ],
+)
+def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, message):
+    args = [*command, "--run", str(tmp_path / "run")] if command else []
+    done = subprocess.run([sys.executable, "-m", "pipelines", *args], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert message in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["embed", "--encoder", "resnet"],
+        ["embed", "--encoder", "inception", "--imagenet", "no.pth"],
+        ["embed", "--device", "tpu"],
+        ["imitate", "--arm", "panda"],
+        ["imitate", "--control", "force"],
+        ["imitate", "--demo", "missing.mp4"],
+        ["imitate", "--demo", "nowhere:0"],
+        ["imitate", "--demo", "test"],
+        ["imitate", "--preset", "large"],
+    ],
+)
+def test_a_mistake_shows_before_hours_of_recording_and_training(here, monkeypatch, capsys, args):
+    def started(settings):
+        raise AssertionError("started to record or train")
+
+    monkeypatch.setattr(pipelines.record, "run", started)
+    if args[0] == "imitate":
+        monkeypatch.setattr(pipelines.embed, "run", started)
+    refused([*args, "--run", "new"], monkeypatch, capsys)
+    assert not (here / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--objective", "triplet"], "a video of 4 frames has none more than 30 frames from another"),
+        (["--seed", "-1"], "seed"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_embed_refuses_before_it_writes(here, monkeypatch, capsys, args, message):
+    assert message in refused(["embed", "--run", "new", *DATASET, *args], monkeypatch, capsys)
+    assert not (here / "new").exists()
+
+
+@pytest.mark.filterwarnings("ignore:An input array is constant")
+def test_embed_needs_another_episode_to_retrieve_from(here, monkeypatch, capsys):
+    path = here / "run/record/dataset/meta/info.json"
+    write_json(path, read_json(path) | {"splits": {"train": "0:3", "validation": "3:4"}})
+    assert "validation" in refused(["embed", "--run", "new", *DATASET], monkeypatch, capsys)
+    assert not (here / "new").exists()

@@ -1,0 +1,302 @@
+import json
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import imitate.data.frames
+from imitate.camera import Camera
+from imitate.data.frames import decoded_frames
+from imitate.data.lerobot import Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
+from imitate.errors import UserError
+from imitate.runs import read_json, write_json
+from imitate.video import Compression, write_video
+
+CAMERAS = (
+    Camera("front", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
+    Camera("side", (0.0, 2.0, 1.0), (0.0, 0.0, 0.0)),
+)
+LENGTHS = (5, 4, 6, 3, 7)
+LAYOUT = Layout(
+    cameras=CAMERAS,
+    image_size=32,
+    joint_names=("shoulder", "elbow"),
+    fps=20,
+    robot="toy",
+    control="velocity",
+    lengths=LENGTHS,
+    splits={"train": 2, "validation": 1, "test": 2},
+    compression=Compression(0, "yuv444p"),
+    episodes_a_file=2,
+)
+LEVELS = 3  # what the way from RGB to YUV and back may change
+SIDE = "videos/observation.images.side/chunk-000/file-001.mp4"
+DATA = "data/chunk-000/file-001.parquet"
+EPISODES = "meta/episodes/chunk-000/file-000.parquet"
+
+
+def random_episode(length, seed):
+    rng = np.random.default_rng(seed)
+    frames = {c.name: rng.integers(0, 256, (length, 32, 32, 3), np.uint8) for c in CAMERAS}
+    joints, velocities, actions = rng.normal(size=(3, length, 2)).astype(np.float32)
+    return Episode(frames, joints, velocities, rng.normal(size=(length, 3)).astype(np.float32), actions)
+
+
+TRUTH = [random_episode(length, seed) for seed, length in enumerate(LENGTHS)]
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dataset")
+    for file in range(LAYOUT.files):
+        assert not file_is_written(folder, file)
+        write_file(folder, LAYOUT, file, [TRUTH[e] for e in LAYOUT.episodes_of(file)])
+        assert file_is_written(folder, file)
+    write_meta(folder, LAYOUT)
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    return shutil.copytree(original, tmp_path / "dataset")
+
+
+def rewrite_info(folder, **changes):
+    write_json(folder / "meta/info.json", read_json(folder / "meta/info.json") | changes)
+
+
+def test_lengths_and_splits(original):
+    dataset = LeRobotDataset(original)
+    assert len(dataset) == len(LENGTHS)
+    assert dataset.lengths.tolist() == list(LENGTHS)
+    assert dataset.starts.tolist() == [0, 5, 9, 15, 18, 25]
+    assert [dataset.split(name) for name in LAYOUT.splits] == [range(0, 2), range(2, 3), range(3, 5)]
+    assert [dataset.camera(), dataset.camera("side")] == list(CAMERAS)
+
+
+def test_numbers_come_back_exactly(original):
+    dataset = LeRobotDataset(original)
+    columns = {"observation.flange": "flange", "action": "actions"}
+    np.testing.assert_array_equal(dataset.joints(), np.concatenate([e.joints for e in TRUTH]))
+    for name, attribute in columns.items():
+        np.testing.assert_array_equal(dataset.column(name), np.concatenate([getattr(e, attribute) for e in TRUTH]))
+    np.testing.assert_array_equal(dataset.joints([3, 1]), np.concatenate([TRUTH[3].joints, TRUTH[1].joints]))
+    state = np.concatenate([np.hstack([e.joints, e.velocities]) for e in TRUTH])
+    np.testing.assert_array_equal(dataset.column("observation.state"), state)
+
+
+@pytest.mark.parametrize("camera", ["front", "side"])
+@pytest.mark.parametrize("number", range(len(LENGTHS)))
+def test_a_demonstration_is_its_episode(original, number, camera):
+    demonstration = LeRobotDataset(original).demonstration(number, camera)
+    truth = TRUTH[number].frames[camera]
+    assert demonstration.frames.shape == truth.shape
+    assert np.abs(demonstration.frames.astype(int) - truth).max() <= LEVELS
+    np.testing.assert_array_equal(demonstration.joints, TRUTH[number].joints)
+    assert demonstration.fps == 20
+
+
+def test_decoded_frames_are_those_of_the_demonstrations_and_decoded_once(folder, monkeypatch):
+    dataset, told = LeRobotDataset(folder), []
+    for camera in ("front", "side"):
+        frames = decoded_frames(dataset, camera, told.append)
+        for number in range(len(dataset)):
+            part = frames[dataset.starts[number] : dataset.starts[number + 1]]
+            np.testing.assert_array_equal(part, dataset.demonstration(number, camera).frames)
+    assert sum(told) == 2 * sum(LENGTHS)
+
+    def refuse(*args):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(imitate.data.frames, "read_video", refuse)
+    np.testing.assert_array_equal(decoded_frames(LeRobotDataset(folder), "side"), frames)
+    write_video(folder / SIDE, np.zeros((9, 32, 32, 3), np.uint8), 20, LAYOUT.compression)
+    with pytest.raises(AssertionError, match="decoded again"):  # another video is no longer what is kept
+        decoded_frames(dataset, "side")
+
+
+def test_info_is_of_the_format(original):
+    info = json.loads((original / "meta/info.json").read_text())
+    assert info["codebase_version"] == "v3.0"
+    assert info["total_episodes"] == len(LENGTHS)
+    assert info["total_frames"] == sum(LENGTHS)
+    assert info["total_tasks"] == 1
+    assert info["fps"] == 20
+    assert info["robot_type"] == "toy"
+    assert info["splits"] == {"train": "0:2", "validation": "2:3", "test": "3:5"}
+    assert {"chunks_size", "data_files_size_in_mb", "video_files_size_in_mb"} <= set(info)
+    place = {"chunk_index": 0, "file_index": 1}
+    assert info["data_path"].format(**place) == DATA
+    assert info["video_path"].format(video_key="observation.images.side", **place) == SIDE
+    columns = set(pq.read_schema(original / DATA).names)
+    videos = {key for key, feature in info["features"].items() if feature["dtype"] == "video"}
+    assert videos == {"observation.images.front", "observation.images.side"}
+    assert set(info["features"]) == columns | videos
+    assert info["features"]["observation.images.side"]["shape"] == [32, 32, 3]
+
+
+def test_frames_are_numbered(original):
+    rows = pa.concat_tables(pq.read_table(p) for p in sorted((original / "data").rglob("*.parquet"))).to_pydict()
+    assert rows["index"] == list(range(sum(LENGTHS)))
+    assert rows["episode_index"] == np.repeat(range(len(LENGTHS)), LENGTHS).tolist()
+    assert rows["frame_index"] == [k for length in LENGTHS for k in range(length)]
+    np.testing.assert_allclose(rows["timestamp"], np.array(rows["frame_index"]) / 20, atol=1e-6)
+    assert set(rows["task_index"]) == {0}
+
+
+def test_tasks_are_looked_up_by_the_pandas_index(original):
+    table = pq.read_table(original / "meta/tasks.parquet")
+    assert json.loads(table.schema.metadata[b"pandas"])["index_columns"] == ["task"]
+    assert table.to_pydict() == {"task_index": [0], "task": ["babble"]}
+
+
+def test_episodes_say_where_they_stand(original):
+    rows = pq.read_table(original / EPISODES).to_pylist()
+    starts = LAYOUT.starts.tolist()
+    for number, row in enumerate(rows):
+        first = starts[number - number % 2]  # of the file
+        assert row["episode_index"] == number
+        assert row["tasks"] == ["babble"]
+        assert row["length"] == LENGTHS[number]
+        assert (row["dataset_from_index"], row["dataset_to_index"]) == (starts[number], starts[number + 1])
+        assert (row["meta/episodes/chunk_index"], row["meta/episodes/file_index"]) == (0, 0)
+        for prefix in ("data", "videos/observation.images.front", "videos/observation.images.side"):
+            assert (row[f"{prefix}/chunk_index"], row[f"{prefix}/file_index"]) == (0, number // 2)
+            if prefix != "data":
+                assert row[f"{prefix}/from_timestamp"] == pytest.approx((starts[number] - first) / 20)
+                assert row[f"{prefix}/to_timestamp"] == pytest.approx((starts[number + 1] - first) / 20)
+
+
+def test_statistics_are_those_of_the_rows(original):
+    stats = read_json(original / "meta/stats.json")["observation.flange"]
+    flange = np.concatenate([e.flange for e in TRUTH]).astype(np.float64)
+    assert stats["count"] == [sum(LENGTHS)]
+    for name in ("min", "max", "mean", "std"):
+        np.testing.assert_allclose(stats[name], getattr(flange, name)(axis=0), rtol=1e-6)
+
+
+def test_a_missing_video_is_named(folder):
+    (folder / SIDE).unlink()
+    dataset = LeRobotDataset(folder)
+    with pytest.raises(UserError, match=r"side/.*file-001\.mp4: no such video file"):
+        dataset.demonstration(2, "side")
+    with pytest.raises(UserError, match=r"side/.*file-001\.mp4: no such video file"):
+        decoded_frames(dataset, "side")
+    dataset.demonstration(2, "front")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:1000]), "not a readable video"),
+        (lambda path: path.write_bytes(b""), "not a readable video"),
+        (lambda path: write_video(path, TRUTH[0].frames["side"], 20, LAYOUT.compression), "expected"),
+    ],
+    ids=["truncated", "empty", "too short"],
+)
+def test_a_damaged_video_is_named(folder, damage, message):
+    damage(folder / SIDE)
+    dataset = LeRobotDataset(folder)
+    with pytest.raises(UserError, match=rf"file-001\.mp4: .*{message}"):
+        dataset.demonstration(2, "side")
+    with pytest.raises(UserError, match=rf"file-001\.mp4: .*{message}"):
+        decoded_frames(dataset, "side")
+    assert not list(folder.rglob("*.npy"))
+    dataset.demonstration(0, "side")
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:300])])
+def test_a_damaged_table_is_named(folder, damage):
+    damage(folder / DATA)
+    dataset = LeRobotDataset(folder)
+    with pytest.raises(UserError, match=r"file-001\.parquet: damaged"):
+        dataset.joints()
+    with pytest.raises(UserError, match=r"file-001\.parquet: damaged"):
+        dataset.demonstration(2)
+    assert len(dataset.joints([0])) == LENGTHS[0]
+
+
+def test_missing_rows_and_columns_are_named(folder):
+    dataset = LeRobotDataset(folder)
+    with pytest.raises(UserError, match=r"without 'observation\.effort'"):
+        dataset.column("observation.effort")
+    table = pq.read_table(folder / DATA)
+    pq.write_table(table.slice(1), folder / DATA)
+    with pytest.raises(UserError, match=r"file-001\.parquet: 5 rows of episode 2, expected 6"):
+        dataset.joints()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (shutil.rmtree, "no such dataset folder"),
+        (lambda folder: (folder / "meta/info.json").unlink(), r"info\.json: no such file"),
+        (lambda folder: (folder / "meta/info.json").write_text("{"), "not a readable JSON"),
+        (lambda folder: (folder / "meta/info.json").write_text("[]"), "version None, expected 'v3.0'"),
+        (lambda folder: rewrite_info(folder, codebase_version="v2.1"), "version 'v2.1', expected 'v3.0'"),
+        (lambda folder: rewrite_info(folder, features={}), "without videos"),
+        (lambda folder: rewrite_info(folder, features=None), "damaged dataset"),
+        (lambda folder: shutil.rmtree(folder / "meta/episodes"), "damaged dataset"),
+        (lambda folder: (folder / EPISODES).write_bytes(b"no table"), "damaged dataset"),
+        (
+            lambda folder: pq.write_table(pq.read_table(folder / EPISODES).slice(0, 0), folder / EPISODES),
+            "an empty dataset",
+        ),
+    ],
+)
+def test_what_is_no_dataset_is_refused(folder, damage, message):
+    damage(folder)
+    with pytest.raises(UserError, match=message):
+        LeRobotDataset(folder)
+
+
+def test_an_empty_folder_is_no_dataset(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        LeRobotDataset(tmp_path)
+
+
+def test_unknown_names_list_the_choices(original):
+    dataset = LeRobotDataset(original)
+    with pytest.raises(UserError, match="no split 'dev': choose one of test, train, validation"):
+        dataset.split("dev")
+    with pytest.raises(UserError, match="no camera 'top': choose one of front, side"):
+        dataset.demonstration(0, "top")
+    for number in (-1, len(LENGTHS)):
+        with pytest.raises(UserError, match=f"no episode {number}, expected 0 to 4"):
+            dataset.demonstration(number)
+
+
+@pytest.mark.parametrize("split", ["2:2", "3:9", "all", "1:2:3", [0, 2], None])
+def test_a_split_that_is_none_is_refused(folder, split):
+    rewrite_info(folder, splits={"train": split})
+    with pytest.raises(UserError, match="split 'train'"):
+        LeRobotDataset(folder).split("train")
+
+
+def test_cameras_of_other_origin_go_by_the_names_of_their_videos(folder):
+    """LeRobot's own datasets say nothing of cameras, and some call their only one ``observation.image``."""
+    info = read_json(folder / "meta/info.json")
+    del info["cameras"]
+    features = info["features"]
+    features["observation.image"] = features.pop("observation.images.front")
+    del features["observation.images.side"]
+    write_json(folder / "meta/info.json", info)
+    table = pq.read_table(folder / EPISODES)
+    names = [name.replace("observation.images.front", "observation.image") for name in table.column_names]
+    pq.write_table(table.rename_columns(names), folder / EPISODES)
+    (folder / "videos/observation.images.front").rename(folder / "videos/observation.image")
+    dataset = LeRobotDataset(folder)
+    frames = dataset.demonstration(2).frames
+    assert np.abs(frames.astype(int) - TRUTH[2].frames["front"]).max() <= LEVELS
+    np.testing.assert_array_equal(decoded_frames(dataset, dataset.camera().name)[9:15], frames)
+
+
+def test_a_camera_without_videos_is_named(folder):
+    top = Camera("top", (0.0, 0.0, 3.0), (0.0, 0.0, 0.0))
+    rewrite_info(folder, cameras=[top.to_json()])
+    with pytest.raises(UserError, match="top"):
+        LeRobotDataset(folder).demonstration(0)
+    with pytest.raises(UserError, match="top"):
+        decoded_frames(LeRobotDataset(folder), "top")

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from imitate.metrics import Poses, embedding_metrics, nearest_elsewhere, pose_correlation, triplet_accuracy
+
+RNG = np.random.default_rng(0)
+EPISODE = np.repeat([0, 1, 2, 3], [30, 10, 25, 1])
+POINTS = RNG.normal(size=(len(EPISODE), 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("margin", [0.0, 2.0])
+def test_triplet_accuracy_equals_a_naive_one(margin):
+    anchor, positive, negative = RNG.normal(size=(3, 200, 5)).astype(np.float32)
+    right = 0
+    for a, p, n in zip(anchor, positive, negative, strict=True):
+        right += sum((a - p) ** 2) + margin < sum((a - n) ** 2)
+    assert 0 < right < 200
+    assert triplet_accuracy(anchor, positive, negative, margin) == pytest.approx(right / 200)
+
+
+def test_equal_embeddings_order_no_triplet():
+    same = np.ones((10, 3), np.float32)
+    assert triplet_accuracy(same, same, same) == 0.0
+
+
+def test_pose_correlation_is_1_for_the_truth_and_0_for_noise():
+    truth = RNG.normal(size=(1000, 3))
+    assert pose_correlation(truth, truth, np.random.default_rng(0)) == pytest.approx(1.0, abs=1e-3)
+    assert pose_correlation(-5 * truth, truth, np.random.default_rng(0)) == pytest.approx(1.0, abs=1e-3)
+    noise = RNG.normal(size=(1000, 32)).astype(np.float32)
+    assert abs(pose_correlation(noise, truth, np.random.default_rng(0))) < 0.1
+
+
+def test_the_nearest_is_of_another_episode_and_nearest_there():
+    nearest = nearest_elsewhere(POINTS, EPISODE)
+    assert (EPISODE[nearest] != EPISODE).all()
+    for i, point in enumerate(POINTS):
+        distances = [np.inf if EPISODE[j] == EPISODE[i] else sum((point - POINTS[j]) ** 2) for j in range(len(POINTS))]
+        assert nearest[i] == np.argmin(distances)
+
+
+def test_metrics_of_embeddings_that_are_the_pose():
+    episode = np.repeat(np.arange(20), 50)
+    joints = RNG.uniform(-1, 1, (1000, 1))
+    flange = np.hstack([joints, np.zeros((1000, 2))])
+    perfect = embedding_metrics(joints, Poses(joints, flange, episode))
+    noise = embedding_metrics(RNG.normal(size=(1000, 8)), Poses(joints, flange, episode))
+    for name in ("pose_spearman_ee", "pose_spearman_joint"):
+        assert perfect[name] == pytest.approx(1.0, abs=1e-3)
+        assert abs(noise[name]) < 0.1
+    for name in ("retrieval_ee_error_m", "retrieval_joint_error_rad"):
+        assert perfect[name] < 0.01
+        assert noise[name] == pytest.approx(2 / 3, abs=0.05)  # of two uniform numbers in [-1, 1]

@@ -1,0 +1,158 @@
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imitate.checkpoint import load_encoder
+from imitate.data.lerobot import LeRobotDataset
+from imitate.runs import Stage, read_json
+from imitate.video import read_video
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+ROOT = Path(__file__).resolve().parents[1]
+TRAIN, VALIDATION, TEST, FRAMES, HELD_OUT = 300, 10, 3, 50, 100
+RECORD = f"--train {TRAIN} --validation {VALIDATION} --test {TEST} --frames {FRAMES}".split()
+FILE = "chunk-000/file-003"  # of seven
+
+
+def command(name, run, *args):
+    words = [sys.executable, "-m", "pipelines", name, "--run", str(run), *args]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+def sums(folder):
+    """sha256 of each file of a stage, without caches and logs."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and not {"cache", "tensorboard"} & set(path.relative_to(folder).parts)
+    }
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run directory in which all commands have run, in their order."""
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    command("record", folder, *RECORD)
+    command("embed", folder, "--epochs", "400")
+    command("imitate", folder, "--steps", "40000")
+    command("evaluate", folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["record", "embed", "imitate", "evaluate"])
+def test_the_manifest_names_all_that_was_made(run, name):
+    artefacts = read_json(run / name / "manifest.json")["artefacts"]
+    made = sums(run / name)
+    del made["manifest.json"]
+    assert {path: facts["sha256"] for path, facts in artefacts.items()} == made
+    assert all(facts["bytes"] == (run / name / path).stat().st_size for path, facts in artefacts.items())
+    assert {"config.json", "metrics.json"} <= set(artefacts)
+    assert not [path for path in made if ".part" in path]
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        "record/contact_sheet.png",
+        "embed/tsne.png",
+        "embed/distances.png",
+        "imitate/learning.png",
+        "imitate/side_by_side.png",
+        "imitate/side_by_side.gif",
+        "evaluate/demonstration-0.png",
+        "evaluate/demonstration-0.gif",
+    ],
+)
+def test_there_is_something_to_look_at(run, picture):
+    with Image.open(run / picture) as image:
+        assert min(image.size) >= 200
+        assert np.asarray(image.convert("RGB")).std() > 5
+        if picture.endswith(".gif"):
+            assert image.n_frames > HELD_OUT // 4  # every other one; Pillow joins equal ones
+
+
+@pytest.mark.parametrize("video", ["imitate/side_by_side.mp4", "evaluate/demonstration-0.mp4"])
+def test_the_video_shows_both_from_beginning_to_end(run, video):
+    frames, fps = read_video(run / video)
+    assert len(frames) == HELD_OUT
+    assert fps == 20
+    shown, robot = np.split(frames[:, 20:].astype(int), 2, axis=2)
+    assert np.abs(shown[0] - robot[0]).mean() < 2  # the robot starts where the demonstration does
+    assert np.abs(shown[0] - shown[-1]).mean() > 1
+    assert np.abs(robot[0] - robot[-1]).mean() > 1
+
+
+def test_what_was_recorded_is_a_dataset(run):
+    dataset = LeRobotDataset(run / "record" / "dataset")
+    assert dataset.lengths.tolist() == [FRAMES] * TRAIN + [HELD_OUT] * (VALIDATION + TEST)
+    assert [len(dataset.split(name)) for name in ("train", "validation", "test")] == [TRAIN, VALIDATION, TEST]
+    joints = dataset.joints()
+    assert np.isfinite(joints).all()
+    assert np.abs(np.diff(joints[:FRAMES], axis=0)).max() > 0.01
+    metrics = Stage(run / "record").metrics
+    assert (metrics["episodes"], metrics["frames"]) == (len(dataset), dataset.lengths.sum())
+
+
+def test_the_encoder_beats_pixels_and_no_training(run):
+    metrics = Stage(run / "embed").metrics
+    for name in ("retrieval_ee_error_m", "retrieval_joint_error_rad"):
+        assert metrics[name] < metrics[f"untrained_{name}"]
+    assert metrics["pose_spearman_joint"] > metrics["pixels_pose_spearman_joint"]
+    assert metrics["triplets"] == 1000
+    trained = load_encoder(run / "embed" / "encoder")
+    frames = LeRobotDataset(run / "record" / "dataset").demonstration(TRAIN).frames
+    np.testing.assert_allclose(np.linalg.norm(trained.embed(frames), axis=1), 10.0, rtol=1e-4)
+
+
+def test_the_policy_imitates(run):
+    metrics = Stage(run / "imitate").metrics
+    assert metrics["ee_error_m"] < 0.5 * metrics["hold_still_ee_error_m"]
+    assert metrics["ee_error_m"] < metrics["random_ee_error_m"]
+    assert metrics["reward"] > metrics["hold_still_reward"]
+    assert metrics["env_steps"] >= 40000
+    curve = read_json(run / "imitate" / "curve.json")
+    assert curve[-1]["ee_error_m"] < curve[0]["ee_error_m"]
+    assert curve[-1]["reward"] > curve[0]["reward"]
+
+
+def test_evaluation_measures_what_learning_did(run):
+    learned, evaluated = Stage(run / "imitate").metrics, Stage(run / "evaluate").metrics
+    for name in ("ee_error_m", "hold_still_ee_error_m", "random_ee_error_m"):
+        assert evaluated[name] == pytest.approx(learned[name], abs=1e-6)
+
+
+def test_what_is_done_is_not_done_again(run):
+    before = sums(run)
+    assert "is recorded already" in command("record", run, *RECORD)
+    assert "is trained already" in command("embed", run, "--epochs", "400")
+    assert "has learned already" in command("imitate", run, "--steps", "40000")
+    assert "is evaluated already" in command("evaluate", run)
+    assert sums(run) == before
+
+
+def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, tmp_path):
+    original, again = run / "record", tmp_path / "again" / "record"
+    shutil.copytree(original, again, ignore=shutil.ignore_patterns("cache"))
+    video = again / f"dataset/videos/observation.images.front/{FILE}.mp4"
+    (again / "manifest.json").unlink()
+    (again / f"dataset/data/{FILE}.parquet").unlink()
+    shutil.rmtree(again / "dataset" / "meta")
+    video.write_bytes(video.read_bytes()[:1000])
+    untouched = video.with_name("file-002.mp4")
+    written = untouched.stat().st_mtime_ns
+    command("record", again.parent, *RECORD)
+    expected, made = sums(original), sums(again)
+    for name in ("metrics.json", "manifest.json", "config.json"):  # measured times and versions
+        expected.pop(name)
+        made.pop(name)
+    assert made == expected
+    assert untouched.stat().st_mtime_ns == written

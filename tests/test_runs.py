@@ -1,0 +1,120 @@
+import hashlib
+import json
+
+import pytest
+
+from imitate.errors import UserError
+from imitate.runs import Stage, read_json, write_json, written_aside
+
+
+def test_a_stage_is_begun_gone_on_with_and_finished(tmp_path):
+    stage = Stage(tmp_path / "run" / "record")
+    settings = {"seed": 1, "cameras": ("front", "side"), "nested": {"gamma": 0.9}, "path": None}
+    assert not stage.finished
+    assert stage.begin(settings)
+    assert not stage.finished
+    assert Stage(stage.folder).begin(settings)  # interrupted: go on
+    stage.finish({"loss": 0.5})
+    assert stage.finished
+    assert not Stage(stage.folder).begin(settings)
+    assert stage.settings == {**settings, "cameras": ["front", "side"]}
+    assert stage.metrics == {"loss": 0.5}
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": 2, "arm": "iiwa"}, "seed was 1, is now 2"),
+        ({"seed": 1, "arm": "panda"}, "arm was 'iiwa', is now 'panda'"),
+        ({"seed": 1}, "arm was 'iiwa', is now None"),
+        ({"seed": 1, "arm": "iiwa", "crf": 3}, "crf was None, is now 3"),
+    ],
+)
+def test_other_settings_are_named(tmp_path, finished, settings, message):
+    stage = Stage(tmp_path)
+    stage.begin({"seed": 1, "arm": "iiwa"})
+    if finished:
+        stage.finish({})
+    with pytest.raises(UserError, match=message) as caught:
+        stage.begin(settings)
+    assert len(str(caught.value).splitlines()) == 1
+    assert stage.settings == {"seed": 1, "arm": "iiwa"}
+
+
+def test_a_stage_says_what_it_was_made_with(tmp_path):
+    Stage(tmp_path).begin({})
+    config = read_json(tmp_path / "config.json")
+    assert {"python", "numpy", "torch", "gymnasium", "pybullet"} <= set(config["versions"])
+    assert "git_commit" in config
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="can't be written"):
+        Stage(tmp_path / "file" / "record").begin({})
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path):
+    inf = float("inf")
+    write_json(tmp_path / "a.json", {"a": float("nan"), "b": [1.5, inf, (-inf, {"c": inf})], "d": "NaN", "e": 3})
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    read = json.loads((tmp_path / "a.json").read_text(), parse_constant=refuse)
+    assert read == {"a": None, "b": [1.5, None, [None, {"c": None}]], "d": "NaN", "e": 3}
+
+
+def test_the_manifest_names_every_artefact(tmp_path):
+    stage = Stage(tmp_path)
+    stage.begin({"seed": 0})
+    artefacts = {"policy.zip": b"abc", "encoder/weights.bin": bytes(range(256)) * 9000, "empty": b""}
+    left_out = {"tensorboard/events": b"x", "dataset/cache/frames.npy": b"y"}
+    for name, content in (artefacts | left_out).items():
+        stage.path(name).parent.mkdir(parents=True, exist_ok=True)
+        stage.path(name).write_bytes(content)
+    stage.finish({"loss": 1.0})
+    listed = read_json(tmp_path / "manifest.json")["artefacts"]
+    assert set(listed) == {*artefacts, "config.json", "metrics.json"}
+    for name, facts in listed.items():
+        content = (tmp_path / name).read_bytes()
+        assert facts == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def interrupted(path):
+    with written_aside(path) as aside:
+        aside.write_text("half of the n")
+        raise KeyboardInterrupt
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    with written_aside(path) as aside:
+        aside.write_text("old")
+        assert not path.exists()
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(path)
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_text() == "old"
+    with written_aside(path) as aside:
+        aside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_json_that_can_not_be_written_leaves_the_old_file(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00"])
+def test_what_is_no_json_is_named(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.json: not a readable JSON file"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(UserError, match=r"b\.json: no such file"):
+        read_json(tmp_path / "b.json")

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import ConstantLR
+
+from imitate.checkpoint import PoseHead, TrainedEncoder
+from imitate.data.sampling import Margins, Videos, triplets
+from imitate.encoders import build_encoder
+from imitate.errors import UserError
+from imitate.metrics import triplet_accuracy
+from imitate.objectives import OBJECTIVES
+from imitate.objectives.triplet import TripletLoss
+from imitate.training import PATIENCE, Collapsed, fit
+
+SIZE, VIDEOS, LENGTH, STEPS = 32, 12, 40, 60
+TRAIN = Videos(np.arange(9) * LENGTH, np.full(9, LENGTH))
+HELD_OUT = Videos(np.arange(9, VIDEOS) * LENGTH, np.full(3, LENGTH))
+MARGINS = Margins(2, 12)
+
+
+def squares():
+    """Videos of a bright square on noise, which moves along a line; and where it is, as two angles."""
+    rng = np.random.default_rng(0)
+    ends = rng.uniform(2, SIZE - 8, (VIDEOS, 2, 2))
+    way = np.linspace(0, 1, LENGTH)[:, None]
+    corners = np.concatenate([a + way * (b - a) for a, b in ends])
+    frames = rng.integers(0, 90, (len(corners), SIZE, SIZE, 3), np.uint8)
+    for frame, (y, x) in zip(frames, corners.round().astype(int), strict=True):
+        frame[y : y + 6, x : x + 6] = 255
+    return frames, corners / SIZE
+
+
+FRAMES, STATE = squares()
+
+
+def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3):
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    loss, sample = OBJECTIVES[objective]
+    module, head = build_encoder("conv", SIZE), PoseHead(32, 2)
+    optimizer = torch.optim.AdamW([*module.parameters(), *head.parameters()], rate)
+    batches = (sample(TRAIN, 7, MARGINS, rng) for _ in range(steps))
+    arguments = (
+        module,
+        loss(),
+        FRAMES,
+        batches,
+        optimizer,
+        ConstantLR(optimizer, 1.0),
+        head,
+        STATE,
+        self_regression,
+    )
+    return module, list(fit(*arguments))
+
+
+def accuracy(module, videos):
+    encoder = TrainedEncoder("conv", module, SIZE, 32, None).to(torch.device("cpu"))
+    embeddings = encoder.embed(FRAMES)
+    return triplet_accuracy(*embeddings[triplets(videos, 100, MARGINS, np.random.default_rng(1))], margin=2.0)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_training_orders_time_also_in_unseen_videos(objective):
+    before = accuracy(train(objective, steps=0)[0], HELD_OUT)
+    module, progress = train(objective)
+    assert len(progress) == STEPS
+    assert not module.training
+    losses = [step.loss for step in progress]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    assert accuracy(module, HELD_OUT) > before + 0.1
+
+
+def test_equal_seeds_give_equal_training():
+    (a, first), (b, second), (_, other) = train(steps=8), train(steps=8), train(steps=8, seed=1)
+    assert first == second
+    assert first != other
+    for key, value in a.state_dict().items():
+        torch.testing.assert_close(b.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_self_regression_learns_the_state_and_is_part_of_the_loss():
+    _, progress = train("infonce", self_regression=20.0, steps=40)
+    for step in progress:
+        assert step.loss == pytest.approx(step.contrastive + 20.0 * step.self_regression, rel=1e-4)
+    assert np.mean([s.self_regression for s in progress[-5:]]) < 0.5 * progress[0].self_regression
+    assert all(step.self_regression == 0.0 for step in train(steps=2)[1])
+
+
+class Stub(nn.Module):
+    """Gives all frames of a step the embedding ``same(step)``, or, where that is None, one each."""
+
+    def __init__(self, same):
+        super().__init__()
+        self.same, self.steps = same, 0
+        self.vector = nn.Parameter(torch.ones(8))
+
+    def forward(self, images):
+        factor = self.same(self.steps)
+        self.steps += 1
+        each = torch.arange(1.0, len(images) + 1) if factor is None else torch.full((len(images),), factor)
+        return each[:, None] * self.vector
+
+
+def fit_stub(same, steps):
+    stub, rng = Stub(same), np.random.default_rng(0)
+    optimizer = torch.optim.SGD(stub.parameters(), 1e-9)
+    batches = (triplets(TRAIN, 1, MARGINS, rng) for _ in range(steps))
+    for _ in fit(stub, TripletLoss(), FRAMES, batches, optimizer, ConstantLR(optimizer, 1.0)):
+        pass
+    return stub.steps
+
+
+def test_a_collapsed_run_stops():
+    steps = []
+    with pytest.raises(Collapsed, match=rf"for {PATIENCE} steps all embeddings were alike") as caught:
+        fit_stub(lambda step: steps.append(step) or 1.0, 2 * PATIENCE)
+    assert len(steps) == PATIENCE
+    assert isinstance(caught.value, UserError)
+
+
+def test_embeddings_may_be_alike_for_a_while():
+    steps = 3 * PATIENCE
+    assert fit_stub(lambda step: None if step % PATIENCE == PATIENCE - 1 else 1.0, steps) == steps
+
+
+def test_a_loss_that_is_no_number_stops_the_run():
+    steps = []
+    with pytest.raises(Collapsed, match="the loss became nan"):
+        fit_stub(lambda step: steps.append(step) or (float("nan") if step == 2 else None), 10)
+    assert len(steps) == 3

@@ -1,0 +1,192 @@
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imitate.errors import UserError
+from imitate.video import FOR_PEOPLE, Compression, read_video, write_video
+
+LOSSLESS = Compression(0, "yuv444p")
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(7, 32, 32), (25, 33, 47), (1, 17, 16)])
+def test_what_is_written_comes_back(tmp_path, shape):
+    frames = noise(*shape)
+    write_video(tmp_path / "a.mp4", frames, 25, LOSSLESS)
+    read, fps = read_video(tmp_path / "a.mp4")
+    assert read.dtype == np.uint8
+    assert read.shape == frames.shape
+    assert np.abs(read.astype(int) - frames).max() <= 3  # the way from RGB to YUV and back
+    assert fps == 25
+
+
+def test_a_video_for_people_looks_like_what_was_written(tmp_path):
+    y, x = np.mgrid[0:64, 0:96]
+    frames = np.stack([np.stack([2 * x, 3 * y, np.full_like(x, 8 * k)], axis=-1) for k in range(12)]).astype(np.uint8)
+    write_video(tmp_path / "a.mp4", iter(frames), 20, FOR_PEOPLE)
+    read, _ = read_video(tmp_path / "a.mp4")
+    assert read.shape == frames.shape
+    assert np.abs(read.astype(int) - frames).mean() < 4
+    assert (np.diff(read[..., 2].mean(axis=(1, 2))) > 4).all()  # in order
+
+
+def test_equal_frames_give_equal_bytes(tmp_path):
+    frames = noise(12, 48, 48)
+    for name in ("a", "b"):
+        write_video(tmp_path / f"{name}.mp4", frames, 20, Compression(18, "yuv444p"))
+    write_video(tmp_path / "c.mp4", frames[::-1], 20, Compression(18, "yuv444p"))
+    a, b, c = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_stronger_compression_makes_smaller_files(tmp_path):
+    sizes = []
+    for crf in (0, 18, 40):
+        write_video(tmp_path / f"{crf}.mp4", noise(10, 48, 48), 20, Compression(crf, "yuv444p"))
+        sizes.append((tmp_path / f"{crf}.mp4").stat().st_size)
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+@pytest.mark.parametrize("shape", [(40, 64), (64, 40), (8, 12)])
+def test_size_crops_the_middle_and_scales(tmp_path, shape):
+    height, width = shape
+    side = min(shape)
+    frames = np.zeros((2, height, width, 3), np.uint8)
+    top, left = (height - side) // 2, (width - side) // 2
+    middle = frames[:, top : top + side, left : left + side]
+    middle[:, : side // 2, :, 0] = 200
+    middle[:, :, : side // 2, 1] = 100
+    write_video(tmp_path / "a.mp4", frames, 20, LOSSLESS)
+    read, _ = read_video(tmp_path / "a.mp4", size=20)
+    assert read.shape == (2, 20, 20, 3)
+    expected = np.zeros((20, 20, 3))
+    expected[:10, :, 0] = 200
+    expected[:, :10, 1] = 100
+    away = np.r_[0:7, 13:20]  # from the edges in the middle, which scaling softens
+    assert np.abs(read[0][np.ix_(away, away)] - expected[np.ix_(away, away)]).max() < 12
+
+
+def truncated(path):
+    write_video(path, noise(10, 32, 32), 20, LOSSLESS)
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "no such video file"),
+        (lambda path: path.mkdir(), "no such video file"),
+        (lambda path: path.write_bytes(b""), "not a readable video"),
+        (lambda path: path.write_text("not a video\n" * 100), "not a readable video"),
+        (lambda path: path.write_bytes(noise(50, 50).tobytes()), "not a readable video"),
+        (truncated, "not a readable video"),
+    ],
+    ids=["missing", "folder", "empty", "text", "noise", "truncated"],
+)
+def test_what_is_no_video_is_named(tmp_path, make, message):
+    make(tmp_path / "a.mp4")
+    with pytest.raises(UserError, match=rf"a\.mp4: {message}"):
+        read_video(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("name", ["http://x/y.mp4", "file:a.mp4", "concat:a.mp4|b.mp4", "a.mp4?b"])
+def test_a_url_is_no_file(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mp4", noise(2, 32, 32), 20, LOSSLESS)
+    with pytest.raises(UserError, match="no such video file"):
+        read_video(Path(name))
+
+
+@pytest.fixture
+def server():
+    """A web server, and the paths that it was asked for."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *args):
+            pass
+
+    web = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=web.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{web.server_port}", asked
+    web.shutdown()
+    thread.join()
+    web.server_close()
+
+
+@pytest.mark.parametrize("suffix", ["m3u8", "mp4", "ffconcat"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}/a.ts\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile {}/a.ts\n",
+    ],
+)
+def test_a_playlist_fetches_nothing(tmp_path, server, suffix, text):
+    address, asked = server
+    (tmp_path / f"a.{suffix}").write_text(text.format(address))
+    with pytest.raises(UserError, match="not a readable video"):
+        read_video(tmp_path / f"a.{suffix}")
+    assert asked == []
+
+
+def test_a_playlist_opens_no_other_file(tmp_path):
+    write_video(tmp_path / "secret.mp4", noise(2, 32, 32), 20, LOSSLESS)
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
+    with pytest.raises(UserError, match="not a readable video"):
+        read_video(tmp_path / "a.mp4")
+
+
+def test_wherever_a_file_ends_it_is_whole_or_refused(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_video(path, noise(10, 32, 32), 20, LOSSLESS)
+    content = path.read_bytes()
+    said = []
+    for cut in range(1, 1200, 13):
+        path.write_bytes(content[:-cut])
+        try:
+            frames, _ = read_video(path)
+        except UserError as error:
+            said.append(str(error))
+        else:
+            assert len(frames) == 10
+    assert len(said) > 50
+    assert all(line.startswith(f"{path}: ") for line in said)
+
+
+@pytest.mark.parametrize("whole", [0, 3])
+def test_an_interrupted_video_leaves_nothing(tmp_path, whole):
+    def frames():
+        yield from noise(whole, 32, 32)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(tmp_path / "a.mp4", frames(), 20, LOSSLESS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_video_leaves_the_old_one(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_video(path, noise(4, 32, 32), 20, LOSSLESS)
+    before = path.read_bytes()
+
+    def frames():
+        yield from noise(3, 32, 32)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_video(path, frames(), 20, LOSSLESS)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
