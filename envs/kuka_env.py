@@ -129,7 +129,7 @@ class KukaEnv(gym.Env):
         truncated = self._step >= self.references[self._index].length - 1
         return self._observe(), -info.get("joint_error_rad", 0.0), False, truncated, info
 
-    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8]:
         """Take a picture for people (render_size, render_size, 3) uint8."""
         return self.kuka.film(self.camera, self.render_size)
 

@@ -88,7 +88,7 @@ class TCNImitateEnv(gym.Env):
         """Apply an action for 1/20 s."""
         return self._env.step(action)
 
-    def render(self) -> NDArray[np.uint8]:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8]:
         """Take a picture for people (render_size, render_size, 3) uint8."""
         return self._env.render()  # type: ignore[return-value]
 

@@ -74,12 +74,12 @@ class KukaVectorEnv(VectorEnv):
         plan = {key: (space.dtype, space.shape) for key, space in self.observation_space.spaces.items()}  # type: ignore[attr-defined]
         plan |= {key: (np.dtype(dtype), (self.num_envs,)) for key, dtype in TOLD.items()}
         plan |= {f"final_{key}": value for key, value in plan.items()}
-        plan["action"] = (np.dtype(np.float32), self.action_space.shape)  # type: ignore[assignment]
+        plan["action"] = (np.dtype(np.float32), self.action_space.shape)
         plan["reward"] = (np.dtype(np.float64), (self.num_envs,))
         plan["truncated"] = (np.dtype(np.bool_), (self.num_envs,))
-        return plan  # type: ignore[return-value]
+        return plan
 
-    def reset(  # type: ignore[override]
+    def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Arrays, dict[str, Any]]:
         """Reset all; environment i takes ``seed + i``.
@@ -96,7 +96,7 @@ class KukaVectorEnv(VectorEnv):
         self._run(lambda part: ("reset", seeds[part], each[part], mask[part]))
         return self._observed(""), self._told("")
 
-    def step(self, actions: NDArray[np.floating]) -> tuple[Arrays, NDArray, NDArray, NDArray, dict[str, Any]]:  # type: ignore[override]
+    def step(self, actions: NDArray[np.floating]) -> tuple[Arrays, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step all, and reset those whose reference ends."""
         self._arrays["action"][:] = actions
         self._run(lambda part: ("step",))
@@ -108,7 +108,7 @@ class KukaVectorEnv(VectorEnv):
         reward = self._arrays["reward"].copy()
         return self._observed(""), reward, np.zeros(self.num_envs, np.bool_), truncated, infos
 
-    def render(self) -> tuple[NDArray[np.uint8], ...]:  # type: ignore[override]
+    def render(self) -> tuple[NDArray[np.uint8], ...]:
         """A picture for people of each environment."""
         return tuple(picture for pictures in self._run(lambda part: ("render",)) for picture in pictures)
 

@@ -45,7 +45,9 @@ class Camera:
             UserError: ``data`` lacks a field, or has one that no camera has.
         """
         try:
-            values = {k: tuple(map(float, v)) if isinstance(v, list) else v for k, v in dict(data).items()}
+            values: dict[str, Any] = {
+                k: tuple(map(float, v)) if isinstance(v, list) else v for k, v in dict(data).items()
+            }
             if any(len(values[name]) != 3 for name in ("eye", "target")):
                 raise ValueError("eye and target have three coordinates")
             return cls(**values)

@@ -39,6 +39,7 @@ class PoseHead(nn.Sequential):
 
     def __init__(self, dim: int, joints: int, norm: float = 10.0) -> None:
         super().__init__(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, 2 * joints))
+        self.joints = joints
         self.scale = dim**0.5 / norm  # components of about 1
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
@@ -78,7 +79,7 @@ class TrainedEncoder:
 
     def to(self, device: torch.device) -> TrainedEncoder:
         """Move the network, and set it to inference."""
-        self.module = self.module.to(device, memory_format=torch.channels_last).eval()
+        self.module = self.module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         if self.pose_head is not None:
             self.pose_head = self.pose_head.to(device).eval()
         return self
@@ -135,7 +136,7 @@ class TrainedEncoder:
         joints = 0
         if self.pose_head is not None:
             tensors |= {f"pose_head.{key}": value for key, value in self.pose_head.state_dict().items()}
-            joints = self.pose_head[-1].out_features // 2
+            joints = self.pose_head.joints
         with written_aside(folder / "encoder.safetensors") as aside:
             save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, aside)
         facts = {

@@ -56,7 +56,7 @@ def tsne_figure(embeddings: NDArray[np.float32], seed: int = 0) -> Figure:
         embeddings
     )
     figure, axes = plt.subplots(figsize=(5, 4))
-    colours = axes.scatter(*points.T, c=np.arange(len(points)), cmap="winter", s=14)
+    colours = axes.scatter(points[:, 0], points[:, 1], c=np.arange(len(points)), cmap="winter", s=14)
     figure.colorbar(colours, label="frame")
     axes.set_title("t-SNE of a validation trajectory")
     axes.set_xticks([])

@@ -110,7 +110,7 @@ class Stage:
     @property
     def finished(self) -> bool:
         """Whether the command that makes this stage came to its end."""
-        return self.path("manifest.json").is_file()
+        return self._has("manifest.json")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Stage:
             UserError: It was begun with other settings, or can't be written.
         """
         settings = json.loads(json.dumps(_finite(settings)))
-        if self.path("config.json").exists():
+        if self._has("config.json"):
             before = self.settings
             changed = [k for k in sorted({*before, *settings}) if before.get(k) != settings.get(k)]
             if changed:
@@ -144,7 +144,15 @@ class Stage:
             write_json(self.path("config.json"), config)
         except OSError as error:
             raise UserError(f"{self.folder} can't be written ({error.strerror}): choose another run") from None
+        except ValueError as error:  # a path with a null byte
+            raise UserError(f"{str(self.folder)!r} can't be written ({error}): choose another run") from None
         return True
+
+    def _has(self, name: str) -> bool:
+        try:
+            return self.path(name).is_file()
+        except OSError as error:  # too long a name, or a folder that may not be looked into
+            raise UserError(f"{self.folder} can't be read ({error.strerror}): choose another run") from None
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Write the figures, then the manifest of everything in the folder."""

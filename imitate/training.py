@@ -93,7 +93,7 @@ def fit(
         with torch.no_grad():
             spread = torch.pdist(groups[0][:256]).mean()
             norm = embeddings[0].norm()
-            active = objective.active(*groups)
+            active = objective.active(*groups)  # type: ignore[operator]
         progress = Progress(*(x.item() for x in (loss, contrastive, regression, active, spread)))
         if not np.isfinite(progress.loss):
             raise Collapsed(f"the loss became {progress.loss}: lower the learning rate")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -42,7 +43,14 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compr
     """Write ``frames``, each (height, width, 3) uint8, as MP4, whole or not at all.
 
     One thread, so that equal frames give equal bytes.
+
+    Raises:
+        UserError: There are no frames.
     """
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise UserError(f"{path}: no frames to write, expected at least one")
     with written_aside(path) as aside, av.open(str(aside), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.pix_fmt = compression.pixels
@@ -53,7 +61,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compr
             "g": str(compression.keyframes),
             "bf": "0",  # no frame depends on a later one
         }
-        for k, array in enumerate(frames):
+        for k, array in enumerate(chain([first], frames)):
             if k == 0:
                 stream.height, stream.width = array.shape[:2]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
@@ -90,7 +98,7 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
             to_rgb = VideoReformatter()  # one for all frames: making one takes longer than using it
             frames = []
             for frame in container.decode(stream):
-                rgb = to_rgb.reformat(frame, format="rgb24").to_ndarray()
+                rgb: NDArray[np.uint8] = to_rgb.reformat(frame, format="rgb24").to_ndarray()  # type: ignore[assignment]
                 frames.append(_square(rgb, size) if size else rgb)
                 if len(frames) > MAX_FRAMES:
                     raise UserError(f"{path}: more than {MAX_FRAMES} frames: cut it")

@@ -172,7 +172,7 @@ class EmbeddingRewardVector(VectorWrapper):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Floats, dict[str, Any]]:
         """Reset all environments."""
-        observation, infos = self.env.reset(seed=seed, options=options)
+        observation, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
         own = self.encoder.embed(observation["image"])
         return self._observe(observation, own, infos), infos
 

@@ -65,9 +65,9 @@ class Settings:
     """A positive is at most this many frames from its anchor."""
     negative: int = 30
     """A negative in the same video is more than this many frames from its anchor (triplet)."""
-    self_regression: float = 20.0
+    self_regression: float = 50.0
     """Weight of the error of the robot's own joints, predicted from the embedding; 0 is the plain TCN."""
-    epochs: int = 1500
+    epochs: int = 2500
     """Sampled datasets."""
     videos: int = 144
     """Videos that an epoch samples."""
@@ -159,9 +159,9 @@ def _validate(
         drawn = place[triplets(first, PROTOCOL_TRIPLETS, PROTOCOL, np.random.default_rng(0))]
     except UserError:  # validation videos too short for the protocol: its figures are left out
         return figures
-    groups = [embeddings[part] for part in drawn]
-    figures["triplet_accuracy"] = triplet_accuracy(*groups)
-    figures["triplet_accuracy_margin"] = triplet_accuracy(*groups, margin=margin)
+    anchor, positive, negative = (embeddings[part] for part in drawn)
+    figures["triplet_accuracy"] = triplet_accuracy(anchor, positive, negative)
+    figures["triplet_accuracy_margin"] = triplet_accuracy(anchor, positive, negative, margin)
     figures["triplets"] = drawn.shape[1]
     return figures
 
@@ -171,8 +171,9 @@ def _pixels(data: _Data, margin: float) -> dict[str, float]:
     few = min(len(data.validation), max(2, BASELINE_FRAMES // int(data.validation.lengths.max())))
     videos = Videos(data.validation.starts[:few], data.validation.lengths[:few])
     keep = data.poses.episode < few
-    part = replace(data, validation=videos, poses=Poses(*(column[keep] for column in data.poses)))
-    return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / 255, margin)
+    poses = Poses(data.poses.joints[keep], data.poses.flange[keep], data.poses.episode[keep])
+    part = replace(data, validation=videos, poses=poses)
+    return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / np.float32(255), margin)
 
 
 def _optimizer(
@@ -228,7 +229,8 @@ def run(settings: Settings) -> Stage:
     device = pick_device(settings.device)
     size = dataset.image_size(camera.name)
     torch.manual_seed(settings.seed)
-    module = build_encoder(settings.encoder, size, settings.dim).to(device, memory_format=torch.channels_last)
+    module = build_encoder(settings.encoder, size, settings.dim)
+    module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.imagenet is not None and isinstance(module, InceptionEncoder):
         module.load_imagenet(settings.imagenet)
     data = _open(dataset, camera.name)
@@ -287,8 +289,8 @@ def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder,
 
 
 def _report(figures: dict[str, Any], stage: Stage) -> None:
-    rows = ("retrieval_ee_error_m", "retrieval_joint_error_rad", "pose_spearman_ee", "pose_spearman_joint")
-    rows += ("triplet_accuracy", "triplet_accuracy_margin")
+    rows = ["retrieval_ee_error_m", "retrieval_joint_error_rad", "pose_spearman_ee", "pose_spearman_joint"]
+    rows += ["triplet_accuracy", "triplet_accuracy_margin"]
     print(f"{'validation':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}")
     for row in rows:
         values = [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_")]

@@ -56,15 +56,15 @@ class Settings:
     """iiwa or iiwa_gripper."""
     control: str = "velocity"
     """velocity, position or torque."""
-    steps: int = 100_000
+    steps: int = 125_000
     """Steps of all environments together."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
-    give_up: float = 9.0
+    give_up: float = 10.0
     """While learning, end an episode where the embeddings, of norm 10, are farther apart than this."""
     learner: Learner = field(default_factory=Learner)
     """Of PPO."""
-    reward: HuberReward = HuberReward(bonus=1.0)
+    reward: HuberReward = field(default_factory=lambda: HuberReward(bonus=1.0))
     """Of the embeddings."""
     seed: int = 0
     """Seed of everything random."""

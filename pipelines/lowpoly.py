@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pybullet_data
@@ -62,7 +63,7 @@ def decimate(source: Path, target: Path, triangles: int = TRIANGLES) -> int:
     Returns:
         The number of triangles kept.
     """
-    mesh = trimesh.load(source, force="mesh")
+    mesh: Any = trimesh.load(source, force="mesh")
     mesh = trimesh.Trimesh(mesh.vertices, mesh.faces)  # no materials: the robot file colours the links
     mesh.merge_vertices()
     if len(mesh.faces) > triangles:

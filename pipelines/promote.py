@@ -29,7 +29,7 @@ PRESETS = {"default": ("The encoder and the first test episode.", Settings())}
 
 
 def run(settings: Settings) -> None:
-    """Rewrite ``assets/encoder``, ``assets/demonstration`` and, where the run has learned, the picture of the README."""
+    """Rewrite ``assets/encoder``, ``assets/demonstration`` and, if the run has learned, the picture of the README."""
     encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
     dataset = LeRobotDataset(settings.run / "record" / "dataset")
     camera = dataset.camera(encoder.camera.name)

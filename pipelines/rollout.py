@@ -64,7 +64,8 @@ def roll_out(env: TCNImitateEnv, policy: Policy, seed: int, film: bool = False) 
         rows.append((reward, info["embedding_distance"], *errors))
         if film:
             frames.append(env.render())
-    return Rollout(*np.array(rows, np.float64).T, np.stack(frames) if film else None)
+    rewards, distances, ee_errors, joint_errors = np.array(rows, np.float64).T
+    return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(frames) if film else None)
 
 
 def baselines(env: TCNImitateEnv, seed: int) -> dict[str, float]:

@@ -37,7 +37,7 @@ def test_pairs_reach_every_frame():
 
 
 def test_too_short_a_video_is_named():
-    with pytest.raises(UserError, match="31 frames.*at least 32"):
+    with pytest.raises(UserError, match=r"31 frames.*at least 32"):
         triplets(Videos(np.array([0]), np.array([31])), 1, Margins(10, 30), np.random.default_rng(0))
     with pytest.raises(UserError, match="no positive"):
         pairs(Videos(np.array([0]), np.array([1])), 1, Margins(), np.random.default_rng(0))

@@ -159,7 +159,7 @@ def write_meta(folder: Path, layout: Layout) -> None:
 def _write_tasks(folder: Path) -> None:
     table = pa.table({"task_index": pa.array([0]), "task": pa.array([TASK])})
     # The format reads this table with pandas and looks tasks up by its index.
-    pandas = {
+    pandas: dict[str, Any] = {
         "index_columns": ["task"],
         "column_indexes": [],
         "columns": [
@@ -169,7 +169,7 @@ def _write_tasks(folder: Path) -> None:
         "pandas_version": "2.2.0",
     }
     for column in pandas["columns"]:
-        column["metadata"] = None  # type: ignore[index]
+        column["metadata"] = None
     with written_aside(folder / "meta/tasks.parquet") as aside:
         pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), aside)
 
