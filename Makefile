@@ -16,10 +16,10 @@ GO  := $(BIN)/python -m pipelines
 IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate test test-fast lint format type check build clean help
+.PHONY: install record embed imitate evaluate benchmark-imitation test test-fast lint format type check build clean help
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
 .venv/installed: setup.cfg constraints.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { \
@@ -44,6 +44,9 @@ imitate: install ## learn to follow a demonstration [DEMO= RUN= PRESET= DEVICE= 
 
 evaluate: install ## run a saved policy again [DEMO= RUN= ARGS=]
 	$(GO) evaluate --run $(RUN) --device $(DEVICE) $(if $(DEMO),--demos "$(DEMO)") $(ARGS)
+
+benchmark-imitation: install ## learn five held-out demonstrations, write results/imitation.json [RUN= ARGS=]
+	$(GO) benchmark_imitation --run $(RUN) $(ARGS)
 
 test: install ## all tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-COMMANDS = ("record", "embed", "imitate", "evaluate", "compression", "promote")
+COMMANDS = ("record", "embed", "imitate", "evaluate", "benchmark_imitation", "compression", "promote")
 
 
 def main() -> None:

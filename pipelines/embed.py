@@ -128,17 +128,22 @@ class _Data:
         return np.concatenate([np.arange(start, start + length) for start, length in spans])
 
 
-def _open(dataset: LeRobotDataset, camera: str) -> _Data:
-    with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
-        frames = decoded_frames(dataset, camera, bar.update)
-    joints, flange = dataset.joints(), dataset.column("observation.flange")
-    starts = dataset.starts[:-1]
-    parts = {name: np.array(dataset.split(name)) for name in ("train", "validation")}
-    train, validation = (Videos(starts[e], dataset.lengths[e]) for e in parts.values())
+def _videos(dataset: LeRobotDataset) -> tuple[Videos, Videos]:
+    """The videos to train on and to validate with."""
+    parts = (np.array(dataset.split(name)) for name in ("train", "validation"))
+    train, validation = (Videos(dataset.starts[:-1][e], dataset.lengths[e]) for e in parts)
     if len(validation) < 2:
         raise UserError(
             f"{dataset.folder}: 1 validation episode, expected at least 2 to retrieve poses from each other"
         )
+    return train, validation
+
+
+def _open(dataset: LeRobotDataset, camera: str) -> _Data:
+    train, validation = _videos(dataset)
+    with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
+        frames = decoded_frames(dataset, camera, bar.update)
+    joints, flange = dataset.joints(), dataset.column("observation.flange")
     data = _Data(frames, joints, train, validation, Poses(joints, flange, np.empty(0, np.int64)))
     index = data.validation_frames
     episodes = np.repeat(np.arange(len(validation)), validation.lengths)
@@ -200,8 +205,6 @@ def _check(settings: Settings) -> None:
     pick_device(settings.device)
     if not 0 <= settings.seed < 2**32:
         raise UserError(f"seed is {settings.seed}, expected 0 or more, below 2**32")
-    if settings.imagenet is not None and not settings.imagenet.is_file():
-        raise UserError(f"{settings.imagenet}: no such weights file")
     for name in ("dim", "positive", "epochs", "videos", "per_video", "passes"):
         if getattr(settings, name) < 1:
             raise UserError(f"{name} is {getattr(settings, name)}, expected at least 1")
@@ -214,6 +217,8 @@ def _check(settings: Settings) -> None:
         raise UserError(f"self_regression is {settings.self_regression}, expected 0 (plain TCN) or more")
     if settings.imagenet is not None and settings.encoder != "inception":
         raise UserError(f"imagenet weights are of the inception encoder, not of {settings.encoder!r}")
+    if settings.imagenet is not None and not settings.imagenet.is_file():
+        raise UserError(f"{settings.imagenet}: no such weights file")
 
 
 def run(settings: Settings) -> Stage:
@@ -233,9 +238,9 @@ def run(settings: Settings) -> Stage:
     module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.imagenet is not None and isinstance(module, InceptionEncoder):
         module.load_imagenet(settings.imagenet)
-    data = _open(dataset, camera.name)
     epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch)
-    next(_batches(settings, epoch, data.train))  # videos too short for the margins show before anything is written
+    next(_batches(settings, epoch, _videos(dataset)[0]))  # too short videos show before anything is decoded or written
+    data = _open(dataset, camera.name)
     wanted = {
         k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")
     }

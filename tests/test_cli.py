@@ -130,6 +130,7 @@ DATASET = ["--dataset", "run/record/dataset"]
         ),
         ([*DATASET, "--device", "tpu"], "unknown device 'tpu': choose one of auto, cpu, cuda"),
         ([*DATASET, "--imagenet", "no.pth"], "imagenet weights are of the inception encoder"),
+        ([*DATASET, "--encoder", "inception", "--imagenet", "no.pth"], "no.pth: no such weights file"),
         ([*DATASET, "--batch", "1"], "batch is 1, expected at least 2"),
         ([*DATASET, "--learning-rate", "0"], "learning_rate is 0.0, expected more than 0"),
         ([*DATASET, "--preset", "large", "--dim", "0"], "dim is 0, expected at least 1"),
@@ -146,13 +147,13 @@ def test_embed_refuses(here, monkeypatch, capsys, args, message):
     [
         (["--encoder", "nowhere"], "nowhere/encoder.json: no such file"),
         (["--demo", "missing.mp4"], "missing.mp4: no such video file"),
-        (["--demo", "http://127.0.0.1:9/a.mp4"], "demonstration 'http://127.0.0.1:9/a.mp4'"),
+        (["--demo", "http://127.0.0.1:9/a.mp4"], "http://127.0.0.1:9/a.mp4: no such video file"),
         (["--demo", "corrupt.mp4"], "corrupt.mp4: not a readable video"),
         (["--demo", "wide.mp4"], "frames of 48x32, expected the encoder's 32x32"),
         (["--demo", "short.mp4"], "1 frame(s), expected at least 2"),
         (["--demo", "test:999"], "'test:999': expected an episode from 0 to 0"),
         (["--demo", "test:1"], "'test:1': expected an episode from 0 to 0"),
-        (["--demo", "nowhere:0"], "nowhere: no such dataset folder"),
+        (["--demo", "nowhere:0"], "'nowhere:0': nowhere is neither a split (train, validation, test) nor a dataset"),
         (["--demo", "run/record/dataset:4"], "expected an episode from 0 to 3"),
         (["--demo", "test"], "demonstration 'test': expected a video file"),
         (["--demo", ""], "demonstration '': expected a video file"),
@@ -233,15 +234,13 @@ def test_a_mistake_shows_before_hours_of_recording_and_training(here, monkeypatc
         (["--seed", "-1"], "seed"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_embed_refuses_before_it_writes(here, monkeypatch, capsys, args, message):
     assert message in refused(["embed", "--run", "new", *DATASET, *args], monkeypatch, capsys)
     assert not (here / "new").exists()
 
 
-@pytest.mark.filterwarnings("ignore:An input array is constant")
 def test_embed_needs_another_episode_to_retrieve_from(here, monkeypatch, capsys):
     path = here / "run/record/dataset/meta/info.json"
     write_json(path, read_json(path) | {"splits": {"train": "0:3", "validation": "3:4"}})
-    assert "validation" in refused(["embed", "--run", "new", *DATASET], monkeypatch, capsys)
+    assert "1 validation episode" in refused(["embed", "--run", "new", *DATASET], monkeypatch, capsys)
     assert not (here / "new").exists()

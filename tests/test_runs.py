@@ -55,6 +55,20 @@ def test_where_nothing_can_be_written(tmp_path):
         Stage(tmp_path / "file" / "record").begin({})
 
 
+@pytest.mark.parametrize(
+    ("name", "message"), [("x" * 300, "can't be read"), ("null\0byte", "can't be written")], ids=["long", "null"]
+)
+def test_a_name_that_no_folder_can_have(tmp_path, name, message):
+    with pytest.raises(UserError, match=f"{message}.*choose another run"):
+        Stage(tmp_path / name / "record").begin({})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stage_of_too_long_a_name_is_named_when_it_is_looked_for(tmp_path):
+    with pytest.raises(UserError, match="can't be read"):
+        _ = Stage(tmp_path / ("x" * 300)).finished
+
+
 def test_numbers_that_json_lacks_become_null(tmp_path):
     inf = float("inf")
     write_json(tmp_path / "a.json", {"a": float("nan"), "b": [1.5, inf, (-inf, {"c": inf})], "d": "NaN", "e": 3})

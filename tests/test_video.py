@@ -96,6 +96,13 @@ def test_what_is_no_video_is_named(tmp_path, make, message):
         read_video(tmp_path / "a.mp4")
 
 
+@pytest.mark.parametrize("frames", [[], np.empty((0, 32, 32, 3), np.uint8)], ids=["list", "array"])
+def test_a_video_of_no_frames_is_not_written(tmp_path, frames):
+    with pytest.raises(UserError, match=r"a\.mp4: no frames to write"):
+        write_video(tmp_path / "a.mp4", frames, 20, LOSSLESS)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["http://x/y.mp4", "file:a.mp4", "concat:a.mp4|b.mp4", "a.mp4?b"])
 def test_a_url_is_no_file(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
