@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,23 +40,13 @@ Floats = NDArray[np.float64]
 NEAR, FAR = 0.1, 6.0  # m, the slice of the world that a camera draws
 
 
-@dataclass(frozen=True)
-class Joint:
-    """A joint that can move: its index in Bullet, its name and limits (rad)."""
-
-    index: int
-    name: str
-    lower: float
-    upper: float
-
-
 class Bullet:
     """One headless physics client, with one robot in it.
 
     Several may live in one process. A client does not survive a fork or a spawn: make it where it is used.
     """
 
-    def __init__(self, robot: Path, gravity: float = -9.81, physics_hz: int = 240) -> None:
+    def __init__(self, robot: Path, physics_hz: int = 240) -> None:
         with _quiet():
             self._client = BulletClient(pybullet.DIRECT)
             self._open = True
@@ -68,14 +57,13 @@ class Bullet:
                     str(robot), useFixedBase=True, flags=pybullet.URDF_USE_INERTIA_FROM_FILE
                 )
         self.seconds = 1.0 / physics_hz  # of a physics step
-        self._client.setGravity(0, 0, gravity)
+        self._client.setGravity(0, 0, -9.81)
         self._client.setPhysicsEngineParameter(
             fixedTimeStep=self.seconds, numSubSteps=0, deterministicOverlappingPairs=1
         )
         infos = [self._client.getJointInfo(self._robot, j) for j in range(self._client.getNumJoints(self._robot))]
-        self.joints = tuple(Joint(i[0], i[1].decode(), i[8], i[9]) for i in infos if i[2] == pybullet.JOINT_REVOLUTE)
         self._links = {i[12].decode(): i[0] for i in infos}
-        self._indices = [joint.index for joint in self.joints]
+        self._indices = [i[0] for i in infos if i[2] == pybullet.JOINT_REVOLUTE]
         # Bullet's links come with a damping of their own and a default motor at each joint: both off, so
         # that a joint does what its controller says and nothing else.
         for index in range(-1, len(infos)):
@@ -90,7 +78,7 @@ class Bullet:
 
     def release_motors(self) -> None:
         """Take the motors' force away."""
-        self.drive_velocities(np.zeros(len(self.joints)), np.zeros(len(self.joints)))
+        self.drive_velocities(np.zeros(len(self._indices)), np.zeros(len(self._indices)))
 
     def set_joints(self, positions: Floats) -> None:
         """Put the joints at ``positions`` (joints,), rad, at rest."""

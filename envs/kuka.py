@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.camera import Camera
-from imitate.errors import choose
+from imitate.errors import UserError, choose
 
 from .bullet import Bullet
 from .control import CONTROLS
@@ -17,6 +17,7 @@ from .control import CONTROLS
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PHYSICS_HZ = 240
 CONTROL_HZ = 20
+RENDERER = "tiny"  # the only one: PyBullet's software renderer
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,13 @@ class Kuka:
         return positions
 
     def film(self, camera: Camera, size: int) -> NDArray[np.uint8]:
-        """Take a picture (size, size, 3), uint8."""
+        """Take a picture (size, size, 3), uint8.
+
+        Raises:
+            UserError: The camera's pictures are another renderer's.
+        """
+        if camera.renderer != RENDERER:
+            raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected {RENDERER!r}")
         return self._bullet.render(camera.eye, camera.target, camera.up, camera.fov, size)
 
     def close(self) -> None:

@@ -69,20 +69,14 @@ class TCNImitateEnv(gym.Env):
         """The environment inside, without the learned reward."""
         return self._env.unwrapped  # type: ignore[return-value]
 
-    @property
-    def np_random(self) -> np.random.Generator:
-        """All randomness: that of the environment inside."""
-        return self.kuka_env.np_random
-
-    @np_random.setter
-    def np_random(self, value: np.random.Generator) -> None:
-        self.kuka_env.np_random = value
-
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Go to the start of a demonstration: ``options["demonstration"]``, or one drawn at random."""
-        return self._env.reset(seed=seed, options=options)
+        result = self._env.reset(seed=seed, options=options)
+        # All randomness is that of the environment inside: one generator, known to both.
+        self._np_random, self._np_random_seed = self.kuka_env.np_random, self.kuka_env.np_random_seed
+        return result
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Apply an action for 1/20 s."""

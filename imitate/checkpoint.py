@@ -16,7 +16,7 @@ from torch import nn
 from imitate.camera import Camera
 from imitate.device import mixed_precision
 from imitate.encoders import build_encoder
-from imitate.errors import UserError
+from imitate.errors import UserError, first_line
 from imitate.preprocess import preprocess
 from imitate.runs import read_json, write_json, written_aside
 
@@ -172,7 +172,7 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> TrainedEnc
     except FileNotFoundError:
         raise UserError(f"{weights}: no such file") from None
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, OSError) as error:
-        raise UserError(f"{weights}: damaged, or not of this encoder ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{weights}: damaged, or not of this encoder ({first_line(error)})") from None
     camera = Camera.from_json(facts.get("camera"))
     encoder = TrainedEncoder(facts["encoder"], module, int(facts["image_size"]), int(facts["dim"]), camera, head)
     return encoder.to(device or torch.device("cpu"))

@@ -15,6 +15,12 @@ class UserError(ValueError):
     """
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its type, if it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def choose(registry: Mapping[str, T], name: str, noun: str) -> T:
     """Look ``name`` up in ``registry``.
 

@@ -48,7 +48,7 @@ def save_figure(path: Path, figure: Figure) -> None:
 
 
 def tsne_figure(embeddings: NDArray[np.float32], seed: int = 0) -> Figure:
-    """t-SNE of a trajectory's embeddings (length, dim), coloured from blue to cyan (figure 2 of the paper)."""
+    """t-SNE of a trajectory's embeddings (length, dim), coloured by frame (figure 2 of the paper)."""
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(embeddings) - 1) / 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 
-from imitate.errors import UserError
+from imitate.errors import UserError, first_line
 from imitate.runs import written_aside
 
 
@@ -47,6 +48,16 @@ class Learner:
     """Logarithm of the actions' standard deviation at the start."""
     width: int = 256
     """Units of each of the two hidden layers, of policy and value function."""
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "n_envs": (1, 4096), "n_steps": (2, 10**6), "batch_size": (2, 10**6), "n_epochs": (1, 1000),
+            "gamma": (0, 1), "gae_lambda": (0, 1), "clip_range": (1e-6, 10), "learning_rate": (1e-9, 10),
+            "log_std": (-10, 10), "width": (1, 10**4),
+        }  # fmt: skip
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                raise UserError(f"learner.{name} is {getattr(self, name)}, expected {least} to {most}")
 
 
 class ImitationFeatures(BaseFeaturesExtractor):
@@ -114,8 +125,17 @@ def load_policy(model: PPO, path: Path) -> PPO:
         raise UserError(f"{path}: no such policy")
     try:
         model.set_parameters(str(path), device=model.device)
-    except (ValueError, RuntimeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged, or not a policy of this shape ({str(error).splitlines()[0]})") from None
+    except (
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,  # code in the file, which torch refuses to run
+    ) as error:
+        raise UserError(f"{path}: damaged, or not a policy of this shape ({first_line(error)})") from None
     return model
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from imitate.errors import UserError
+
 
 @dataclass(frozen=True)
 class HuberReward:
@@ -31,6 +33,13 @@ class HuberReward:
     gamma: float = 0.001
     scale: float = 0.01
     bonus: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "beta", "gamma", "scale"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"reward.{name} is {getattr(self, name)}, expected a number of 0 or more")
+        if not np.isfinite(self.bonus):
+            raise UserError(f"reward.bonus is {self.bonus}, expected a number")
 
     def __call__(self, own: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
         """Reward of being at ``own`` where the demonstration is at ``target``.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,8 +123,10 @@ class Stage:
         """The figures of a finished stage."""
         return dict(read_json(self.path("metrics.json")))
 
-    def begin(self, settings: dict[str, Any]) -> bool:
+    def begin(self, settings: dict[str, Any], resumable: bool = False) -> bool:
         """Start the stage, or go on with it.
+
+        An unfinished stage that can't go on where it stopped starts over, with whatever settings it is now given.
 
         Returns:
             False if it is finished already, with the same settings: there is nothing to do.
@@ -131,6 +134,8 @@ class Stage:
         Raises:
             UserError: It was begun with other settings, or can't be written.
         """
+        if not resumable and not self.finished and self.path("config.json").exists():
+            shutil.rmtree(self.folder)
         settings = json.loads(json.dumps(_finite(settings)))
         if self._has("config.json"):
             before = self.settings

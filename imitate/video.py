@@ -18,6 +18,7 @@ from imitate.runs import written_aside
 
 MAX_FRAMES = 200_000  # of a video that is read whole: 2.5 GB at 64x64
 MAX_SIDE = 4096
+MAX_BYTES = 4_000_000_000  # of decoded frames
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
             for frame in container.decode(stream):
                 rgb: NDArray[np.uint8] = to_rgb.reformat(frame, format="rgb24").to_ndarray()  # type: ignore[assignment]
                 frames.append(_square(rgb, size) if size else rgb)
-                if len(frames) > MAX_FRAMES:
-                    raise UserError(f"{path}: more than {MAX_FRAMES} frames: cut it")
+                if len(frames) > MAX_FRAMES or len(frames) * frames[0].nbytes > MAX_BYTES:
+                    raise UserError(f"{path}: too long to hold in memory at this size: cut it, or scale it down")
             rate = float(stream.average_rate or 20)
     except (av.FFmpegError, OSError, ValueError, AttributeError) as error:  # AttributeError: no codec was found
         if isinstance(error, UserError):

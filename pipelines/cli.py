@@ -33,6 +33,9 @@ def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callabl
     except UserError as error:
         print(f"imitate {name}: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    except OSError as error:  # a full disk, a folder that can't be written
+        print(f"imitate {name}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print(f"imitate {name}: interrupted; the same command goes on or starts this stage again", file=sys.stderr)
         raise SystemExit(130) from None

@@ -43,7 +43,7 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     """Find the demonstration that the user means.
 
     Args:
-        text: ``test:3``, the third episode of a split of the run's dataset (``validation`` and ``train`` too);
+        text: ``test:3``, the fourth episode of a split of the run's dataset (``validation`` and ``train`` too);
             ``DATASET:12``, an episode of the dataset in that folder; or a video file.
         run: The run directory.
         encoder: That will embed it: its camera must have taken a dataset's frames.
@@ -61,6 +61,8 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
         dataset = LeRobotDataset(run / "record" / "dataset" if head in SPLITS else Path(head))
         camera = dataset.camera(encoder.camera.name)
         encoder.check_camera(camera, dataset.image_size(camera.name))
+        if dataset.fps != CONTROL_HZ:
+            raise UserError(f"{dataset.folder}: {dataset.fps} frames a second, expected {CONTROL_HZ}: record it anew")
         episodes = dataset.split(head) if head in SPLITS else range(len(dataset))
         if int(number) >= len(episodes):
             raise UserError(f"demonstration {text!r}: expected an episode from 0 to {len(episodes) - 1}")

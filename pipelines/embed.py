@@ -33,6 +33,7 @@ from . import record
 from .cli import command
 
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
+PROTOCOL_MARGIN = 2.0
 PROTOCOL_VIDEOS, PROTOCOL_TRIPLETS = 10, 100
 BASELINE_FRAMES = 1000  # of raw pixels: enough for the baseline, and little memory at 299x299
 
@@ -150,9 +151,7 @@ def _open(dataset: LeRobotDataset, camera: str) -> _Data:
     return replace(data, poses=Poses(joints[index], flange[index], episodes))
 
 
-def _validate(
-    data: _Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]], margin: float
-) -> dict[str, float]:
+def _validate(data: _Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> dict[str, float]:
     """The paper's protocol (1,000 triplets: 100 from each of 10 videos), retrieval and rank correlation."""
     index = data.validation_frames
     embeddings = embed(data.frames[index])
@@ -166,19 +165,19 @@ def _validate(
         return figures
     anchor, positive, negative = (embeddings[part] for part in drawn)
     figures["triplet_accuracy"] = triplet_accuracy(anchor, positive, negative)
-    figures["triplet_accuracy_margin"] = triplet_accuracy(anchor, positive, negative, margin)
+    figures["triplet_accuracy_margin"] = triplet_accuracy(anchor, positive, negative, PROTOCOL_MARGIN)
     figures["triplets"] = drawn.shape[1]
     return figures
 
 
-def _pixels(data: _Data, margin: float) -> dict[str, float]:
+def _pixels(data: _Data) -> dict[str, float]:
     """The baseline that embeds a frame as its pixels."""
     few = min(len(data.validation), max(2, BASELINE_FRAMES // int(data.validation.lengths.max())))
     videos = Videos(data.validation.starts[:few], data.validation.lengths[:few])
     keep = data.poses.episode < few
     poses = Poses(data.poses.joints[keep], data.poses.flange[keep], data.poses.episode[keep])
     part = replace(data, validation=videos, poses=poses)
-    return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / np.float32(255), margin)
+    return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / np.float32(255))
 
 
 def _optimizer(
@@ -211,8 +210,10 @@ def _check(settings: Settings) -> None:
     if settings.batch < 2:
         raise UserError(f"batch is {settings.batch}, expected at least 2")
     for name in ("learning_rate", "temperature"):
-        if not getattr(settings, name) > 0:
+        if not 0 < getattr(settings, name) < float("inf"):
             raise UserError(f"{name} is {getattr(settings, name)}, expected more than 0")
+    if settings.negative < 0 or not settings.margin >= 0:
+        raise UserError(f"negative {settings.negative} and margin {settings.margin}: expected 0 or more")
     if settings.self_regression < 0:
         raise UserError(f"self_regression is {settings.self_regression}, expected 0 (plain TCN) or more")
     if settings.imagenet is not None and settings.encoder != "inception":
@@ -239,7 +240,9 @@ def run(settings: Settings) -> Stage:
     if settings.imagenet is not None and isinstance(module, InceptionEncoder):
         module.load_imagenet(settings.imagenet)
     epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch)
-    next(_batches(settings, epoch, _videos(dataset)[0]))  # too short videos show before anything is decoded or written
+    margins = Margins(settings.positive, settings.negative)
+    # Videos that are too short show here, before anything is decoded or written.
+    OBJECTIVES[settings.objective].sample(_videos(dataset)[0], 1, margins, np.random.default_rng(0))
     data = _open(dataset, camera.name)
     wanted = {
         k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")
@@ -249,10 +252,9 @@ def run(settings: Settings) -> Stage:
         return stage
     pose_head = PoseHead(settings.dim, data.joints.shape[1]).to(device) if settings.self_regression else None
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
-    margin = settings.margin
-    baselines = {"pixels": _pixels(data, margin), "untrained": _validate(data, trained.to(device).embed, margin)}
+    baselines = {"pixels": _pixels(data), "untrained": _validate(data, trained.to(device).embed)}
     figures = _fit(settings, stage, data, trained, epoch)
-    figures |= _validate(data, trained.to(device).embed, margin)
+    figures |= _validate(data, trained.to(device).embed)
     figures |= {f"{name}_{key}": value for name, part in baselines.items() for key, value in part.items()}
 
     trained.save(stage.path("encoder"))
@@ -265,19 +267,24 @@ def run(settings: Settings) -> Stage:
 
 
 def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder, epoch: Epoch) -> dict[str, float]:
-    objective = OBJECTIVES[settings.objective].loss(
-        settings.margin if settings.objective == "triplet" else settings.temperature
-    )
+    chosen = OBJECTIVES[settings.objective]
+    objective = chosen.loss(getattr(settings, chosen.setting))
     steps = settings.epochs * epoch.steps
     modules = [trained.module] + ([trained.pose_head] if trained.pose_head is not None else [])
     for part in modules:
         part.train()
     optimizer, scheduler = _optimizer(settings, modules, steps)
     writer = SummaryWriter(str(stage.path("tensorboard")))
-    start, done, progress = perf_counter(), 0, None
-    batches = _batches(settings, epoch, data.train)
+    start, done, frames, progress = perf_counter(), 0, 0, None
+
+    def counted() -> Iterator[NDArray[np.int64]]:
+        nonlocal frames
+        for indices in _batches(settings, epoch, data.train):
+            frames += indices.size
+            yield indices
+
     training = fit(
-        trained.module, objective, data.frames, batches, optimizer, scheduler,
+        trained.module, objective, data.frames, counted(), optimizer, scheduler,
         trained.pose_head, data.joints, settings.self_regression,
     )  # fmt: skip
     with writer, tqdm(total=steps, unit="step", desc="embed") as bar:
@@ -288,8 +295,6 @@ def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder,
                 bar.set_postfix(loss=f"{progress.loss:.3f}", active=f"{progress.active:.2f}")
                 for key, value in progress._asdict().items():
                     writer.add_scalar(f"embed/{key}", value, done)
-    groups = 3 if settings.objective == "triplet" else 2
-    frames = done * min(settings.batch, settings.videos * settings.per_video) * groups
     return {"frames_per_second": frames / (perf_counter() - start), "final_loss": progress.loss if progress else 0.0}
 
 

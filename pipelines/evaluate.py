@@ -69,20 +69,30 @@ def run(settings: Settings) -> Stage:
     learned = replace(_learned_with(Stage(settings.run / settings.policy)), start_noise=settings.start_noise)
     if not settings.seeds or min(settings.seeds) < 0:
         raise UserError(f"seeds are {settings.seeds}, expected at least one, of 0 or more")
-    encoder = load_encoder(imitate.find_encoder(learned), pick_device(settings.device))
+    if not 0 <= settings.start_noise <= np.pi:
+        raise UserError(f"start_noise is {settings.start_noise}, expected 0 to pi rad")
+    folder = learned.encoder or Stage(settings.run / "embed").path("encoder")  # never another one, trained anew
+    encoder = load_encoder(folder, pick_device(settings.device))
     demos = settings.demos or (learned.demo,)
     shown = [load_demo(text, settings.run, encoder, settings.resize or learned.resize) for text in demos]
     stage = Stage(settings.run / (settings.name or stage_name("evaluate", settings.demos)))
     policy_file = settings.run / settings.policy / "policy.zip"
+    alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
         env = imitate.single_env(learned, encoder, demonstration)
-        model = build_ppo(learned.learner, DummyVecEnv([partial(_same, env)]), 0, torch.device("cpu"))
+        model = build_ppo(alone, DummyVecEnv([partial(_same, env)]), 0, torch.device("cpu"))
         policy = imitate.acting(load_policy(model, policy_file))
         if number == 0:  # nothing is written before the policy is known to be whole
             wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "device")}
             if not stage.begin(
-                {**wanted, "demos": list(demos), "seeds": list(settings.seeds), "policy_sha256": sha256(policy_file)}
+                {
+                    **wanted,
+                    "demos": list(demos),
+                    "seeds": list(settings.seeds),
+                    "policy_sha256": sha256(policy_file),
+                    "encoder_sha256": sha256(folder / "encoder.safetensors"),
+                }
             ):
                 print(f"{stage.folder} is evaluated already")
                 return stage

@@ -95,17 +95,16 @@ PRESETS = {
 
 
 def _check(settings: Settings) -> None:
-    learner = settings.learner
     choose(ARMS, settings.arm, "arm")
     choose(CONTROLS, settings.control, "control")
     pick_device(settings.device)
     check_demo(settings.demo)
     if not 0 <= settings.seed < 2**32 or settings.workers < 0:
         raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
-    if settings.steps < 1 or learner.n_envs < 1 or learner.n_steps < 2 or learner.batch_size < 2:
-        raise UserError("steps and n_envs are expected to be at least 1, n_steps and batch_size at least 2")
-    if not (0 < learner.gamma <= 1 and learner.learning_rate > 0 and settings.start_noise >= 0):
-        raise UserError("expected 0 < gamma <= 1, learning_rate above 0, and start_noise of 0 or more")
+    if not 0 <= settings.start_noise <= np.pi or not settings.give_up > 0:
+        raise UserError("expected a start_noise of 0 to pi rad, and a give_up above 0")
+    if settings.steps < 1:
+        raise UserError(f"steps is {settings.steps}, expected at least 1")
 
 
 def single_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> TCNImitateEnv:

@@ -64,7 +64,7 @@ class Settings:
 PRESETS = {
     "default": ("Many short episodes: what the embedding wants.", Settings()),
     "paper": (
-        "The paper's 200 videos of at least 100 frames, 12 joints, 299x299 pixels.",
+        "The paper's 200 videos of 100 frames, 12 joints, 299x299 pixels; and 5 to test with.",
         Settings(train=190, validation=10, test=5, frames=100, arm="iiwa_gripper", image_size=299, cameras=("front",)),
     ),
 }
@@ -143,7 +143,7 @@ def run(settings: Settings) -> Stage:
     layout = _layout(settings)
     stage = Stage(settings.run / "record")
     wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "workers")}
-    if not stage.begin({**wanted, "cameras": list(settings.cameras)}):
+    if not stage.begin({**wanted, "cameras": list(settings.cameras)}, resumable=True):
         print(f"{stage.folder} is recorded already")
         return stage
     folder = stage.path("dataset")

@@ -163,7 +163,7 @@ def test_embed_refuses(here, monkeypatch, capsys, args, message):
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--seed", "-1"], "seed"),
         (["--steps", "0"], "steps"),
-        (["--learner.gamma", "1.5"], "0 < gamma <= 1"),
+        (["--learner.gamma", "1.5"], "gamma is 1.5, expected 0 to 1"),
     ],
 )
 def test_imitate_refuses(here, monkeypatch, capsys, args, message):

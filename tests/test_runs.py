@@ -21,7 +21,7 @@ def test_a_stage_is_begun_gone_on_with_and_finished(tmp_path):
     assert stage.metrics == {"loss": 0.5}
 
 
-@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize("resumable", [False, True])
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -31,15 +31,32 @@ def test_a_stage_is_begun_gone_on_with_and_finished(tmp_path):
         ({"seed": 1, "arm": "iiwa", "crf": 3}, "crf was None, is now 3"),
     ],
 )
-def test_other_settings_are_named(tmp_path, finished, settings, message):
+def test_other_settings_are_named(tmp_path, resumable, settings, message):
     stage = Stage(tmp_path)
     stage.begin({"seed": 1, "arm": "iiwa"})
-    if finished:
+    if not resumable:
         stage.finish({})
     with pytest.raises(UserError, match=message) as caught:
-        stage.begin(settings)
+        stage.begin(settings, resumable)
     assert len(str(caught.value).splitlines()) == 1
     assert stage.settings == {"seed": 1, "arm": "iiwa"}
+
+
+def test_an_unfinished_stage_that_cannot_resume_starts_over(tmp_path):
+    stage = Stage(tmp_path / "stage")
+    stage.begin({"rate": 1.0})
+    stage.path("half").write_text("half")
+    assert stage.begin({"rate": 0.1})
+    assert stage.settings == {"rate": 0.1}
+    assert not stage.path("half").exists()
+
+
+def test_an_unfinished_stage_that_can_resume_keeps_what_it_has(tmp_path):
+    stage = Stage(tmp_path / "stage")
+    stage.begin({"rate": 1.0}, resumable=True)
+    stage.path("half").write_text("half")
+    assert stage.begin({"rate": 1.0}, resumable=True)
+    assert stage.path("half").exists()
 
 
 def test_a_stage_says_what_it_was_made_with(tmp_path):

@@ -37,7 +37,7 @@ FRAMES, STATE = squares()
 def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    loss, sample = OBJECTIVES[objective]
+    _, loss, sample = OBJECTIVES[objective]
     module, head = build_encoder("conv", SIZE), PoseHead(32, 2)
     optimizer = torch.optim.AdamW([*module.parameters(), *head.parameters()], rate)
     batches = (sample(TRAIN, 7, MARGINS, rng) for _ in range(steps))

@@ -38,7 +38,7 @@ def decoded_frames(
     shape = (int(dataset.lengths.sum()), size, size, 3)
     path = dataset.folder / "cache" / f"{camera}-{_fingerprint([p for p, _ in files])}.npy"
     if not path.is_file():
-        for stale in path.parent.glob(f"{camera}-*.npy"):
+        for stale in path.parent.glob(f"{camera}-{16 * '[0-9a-f]'}.npy"):
             stale.unlink()
         with written_aside(path) as aside:
             frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)

@@ -1,12 +1,12 @@
 """LeRobotDataset v3.0: Parquet tables and an MP4 per camera, several episodes a file.
 
-The format of the field, so that what is recorded here opens in ``lerobot`` and public robot videos can be
-embedded here. Only pyarrow and av are needed to read and write it.
+The format of the field. Only pyarrow and av are needed to read and write it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -301,12 +301,43 @@ class LeRobotDataset:
             self.lengths = np.array([row["length"] for row in self._rows], np.int64)
             self.video_keys = [k for k, f in self.info["features"].items() if f["dtype"] == "video"]
             self.fps = int(self.info["fps"])
-        except (OSError, pa.ArrowException, KeyError, TypeError, AttributeError) as error:
+            self._check()
+        except (OSError, pa.ArrowException, KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+            if isinstance(error, UserError):
+                raise
             raise UserError(f"{self.folder}: damaged dataset ({error})") from None
         if not self._rows:
             raise UserError(f"{self.folder}: an empty dataset, expected at least one episode: record some")
         if not self.video_keys:
             raise UserError(f"{self.folder}: a dataset without videos")
+
+    def _check(self) -> None:
+        """Whatever is wrong with the tables shows now rather than in the middle of the work."""
+        if self.fps < 1:
+            raise UserError(f"{self.folder}: {self.fps} frames a second, expected at least 1")
+        for key in self.video_keys:
+            if not re.fullmatch(r"[A-Za-z0-9._-]+", key):
+                raise UserError(f"{self.folder}: camera {key!r}, expected letters, digits, '.', '_' and '-'")
+        for row in self._rows:
+            self._data_file(row)
+            for key in self.video_keys:
+                self._video_file(row, key)
+        if not isinstance(self.info.get("cameras", []), list):
+            raise UserError(f"{self.folder}: cameras are {self.info['cameras']!r}, expected a list")
+
+    def _data_file(self, row: dict[str, Any]) -> Path:
+        place = {key: row[f"data/{key}"] for key in ("chunk_index", "file_index")}
+        return self._inside(self.info["data_path"].format(**place))
+
+    def _video_file(self, row: dict[str, Any], key: str) -> Path:
+        place = {name: row[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index")}
+        return self._inside(self.info["video_path"].format(video_key=key, **place))
+
+    def _inside(self, name: str) -> Path:
+        """A path in the dataset. A stranger's dataset may not point anywhere else."""
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"{self.folder}: path {name!r} leads out of the dataset")
+        return self.folder / name
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -378,9 +409,7 @@ class LeRobotDataset:
         parts = []
         for episode in wanted:
             row = self._rows[episode]
-            path = self.folder / self.info["data_path"].format(
-                chunk_index=row["data/chunk_index"], file_index=row["data/file_index"]
-            )
+            path = self._data_file(row)
             if path not in tables:
                 try:
                     table = pq.read_table(path, columns=[name, "episode_index"])
@@ -403,11 +432,7 @@ class LeRobotDataset:
         key = self.video_key(camera)
         files: dict[Path, list[int]] = {}
         for number, row in enumerate(self._rows):
-            path = self.folder / self.info["video_path"].format(
-                video_key=key,
-                chunk_index=row[f"videos/{key}/chunk_index"],
-                file_index=row[f"videos/{key}/file_index"],
-            )
+            path = self._video_file(row, key)
             files.setdefault(path, []).append(number)
         return list(files.items())
 

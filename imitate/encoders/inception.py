@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from imitate.encoders.layers import SpatialSoftmax, conv_bn, on_sphere
-from imitate.errors import UserError
+from imitate.errors import UserError, first_line
 
 TRUNK = (
     "Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3",
@@ -118,7 +118,7 @@ class InceptionEncoder(nn.Module):
                 state = torch.load(path, map_location="cpu", weights_only=True)
             trunk = {key: value for key, value in state.items() if key.split(".")[0] in TRUNK}
         except Exception as error:  # whatever a damaged or hostile file makes the readers raise
-            raise UserError(f"{path}: not a readable state_dict ({str(error).splitlines()[0]})") from None
+            raise UserError(f"{path}: not a readable state_dict ({first_line(error)})") from None
         own = {key for key in self.state_dict() if key.split(".")[0] in TRUNK}
         missing = sorted(key for key in own - set(trunk) if not key.endswith("num_batches_tracked"))
         if missing:

@@ -19,12 +19,17 @@ class Objective(NamedTuple):
     """A loss, and how its groups of frames are drawn.
 
     Attributes:
+        setting: The name of the loss's one setting.
         loss: Takes one (batch, dim) tensor of embeddings for each group of frames.
         sample: Draws the groups: (groups, samples) indices of frames.
     """
 
+    setting: str
     loss: type[nn.Module]
     sample: Sampler
 
 
-OBJECTIVES = {"triplet": Objective(TripletLoss, triplets), "infonce": Objective(InfoNCE, pairs)}
+OBJECTIVES = {
+    "triplet": Objective("margin", TripletLoss, triplets),
+    "infonce": Objective("temperature", InfoNCE, pairs),
+}
