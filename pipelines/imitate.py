@@ -60,11 +60,11 @@ class Settings:
     """Steps of all environments together."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
-    give_up: float = 10.0
-    """While learning, end an episode where the embeddings, of norm 10, are farther apart than this."""
+    give_up: float = 0.0
+    """While learning, end an episode where the embeddings, of norm 10, are farther apart than this; 0: never."""
     learner: Learner = field(default_factory=Learner)
     """Of PPO."""
-    reward: HuberReward = field(default_factory=lambda: HuberReward(bonus=1.0))
+    reward: HuberReward = field(default_factory=HuberReward)
     """Of the embeddings."""
     seed: int = 0
     """Seed of everything random."""
@@ -86,8 +86,6 @@ PRESETS = {
             learner=Learner(
                 n_steps=63, batch_size=252, n_epochs=4, gamma=0.99, learning_rate=3e-4, anneal=False, log_std=0.0
             ),
-            reward=HuberReward(),
-            give_up=NEVER,
             preset="paper",
         ),
     ),
@@ -101,8 +99,8 @@ def _check(settings: Settings) -> None:
     check_demo(settings.demo)
     if not 0 <= settings.seed < 2**32 or settings.workers < 0:
         raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
-    if not 0 <= settings.start_noise <= np.pi or not settings.give_up > 0:
-        raise UserError("expected a start_noise of 0 to pi rad, and a give_up above 0")
+    if not 0 <= settings.start_noise <= np.pi or not settings.give_up >= 0:
+        raise UserError("expected a start_noise of 0 to pi rad, and a give_up of 0 or more")
     if settings.steps < 1:
         raise UserError(f"steps is {settings.steps}, expected at least 1")
 
@@ -134,7 +132,7 @@ def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Dem
             arm=settings.arm,
             control=settings.control,
             start_noise=settings.start_noise,
-            give_up=settings.give_up,
+            give_up=settings.give_up or NEVER,
         )
     )
     try:
