@@ -1,0 +1,86 @@
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from envs.tcn_imitate import tcn_imitate_vector
+from imitate.errors import UserError
+from imitate.ppo import Curve, ImitationFeatures, Learner, build_ppo, load_policy, save_policy
+from imitate.vec_env import SB3VecEnv
+
+CPU = torch.device("cpu")
+SMALL = Learner(n_envs=2, n_steps=8, batch_size=8, n_epochs=1, width=16)
+
+
+@pytest.fixture
+def env(encoder, demonstrations):
+    env = SB3VecEnv(tcn_imitate_vector(2, encoder, demonstrations))
+    yield env
+    env.close()
+
+
+def test_features_are_the_body_the_difference_and_the_target(env):
+    features = ImitationFeatures(env.observation_space, joints=7)
+    observation = torch.randn(3, 14 + 64)
+    out = features(observation)
+    own, target = observation[:, 14:46], observation[:, 46:]
+    torch.testing.assert_close(out[:, :14], observation[:, :14])
+    torch.testing.assert_close(out[:, 14:46], 0.2 * (target - own))
+    torch.testing.assert_close(out[:, 46:], 0.2 * target)
+
+
+def test_a_policy_round_trip_acts_alike(env, tmp_path):
+    model = build_ppo(SMALL, env, 0, CPU).learn(32)
+    save_policy(model, tmp_path / "policy.zip")
+    other = load_policy(build_ppo(SMALL, env, 1, CPU), tmp_path / "policy.zip")
+    observation = env.reset()
+    np.testing.assert_array_equal(
+        model.predict(observation, deterministic=True)[0], other.predict(observation, deterministic=True)[0]
+    )
+
+
+def test_equal_seeds_learn_alike(env):
+    weights = []
+    for _ in range(2):
+        curve = Curve()
+        model = build_ppo(SMALL, env, 0, CPU).learn(32, callback=curve)
+        weights.append(torch.cat([p.detach().flatten() for p in model.policy.parameters()]))
+        assert [row["steps"] for row in curve.rows] == [16, 32]
+        assert all(row["ee_error_m"] > 0 for row in curve.rows)
+    assert torch.equal(*weights)
+
+
+class Planted:
+    def __reduce__(self):
+        return (open, ("planted", "w"))
+
+
+def test_code_in_a_policy_does_not_run(env, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = build_ppo(SMALL, env, 0, CPU)
+    save_policy(model, tmp_path / "policy.zip")
+    torch.save(Planted(), "policy.pth")
+    hostile = tmp_path / "hostile.zip"
+    with zipfile.ZipFile("policy.zip") as source, zipfile.ZipFile(hostile, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, (tmp_path / "policy.pth").read_bytes() if name == "policy.pth" else source.read(name))
+    with pytest.raises(UserError, match="damaged"):
+        load_policy(model, hostile)
+    assert not (tmp_path / "planted").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk"])
+def test_a_damaged_policy_is_named(env, tmp_path, content):
+    path = tmp_path / "policy.zip"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"policy\.zip: damaged"):
+        load_policy(build_ppo(SMALL, env, 0, CPU), path)
+    with pytest.raises(UserError, match="no such policy"):
+        load_policy(build_ppo(SMALL, env, 0, CPU), tmp_path / "none.zip")
+
+
+@pytest.mark.parametrize(("name", "value"), [("gamma", 1.5), ("n_epochs", 0), ("width", 0), ("clip_range", -1.0)])
+def test_settings_out_of_bounds_are_named(name, value):
+    with pytest.raises(UserError, match=f"learner.{name} is {value}, expected"):
+        Learner(**{name: value})
