@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import tyro
 
-from imitate.errors import UserError
+from imitate.errors import UserError, choose
 
 Settings = TypeVar("Settings")
 
@@ -29,6 +29,8 @@ def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callabl
     if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
         args = ["default", *args]
     try:
+        if not args[0].startswith("-"):
+            choose(presets, args[0], "preset")
         run(_parse(name, presets, args))
     except UserError as error:
         print(f"imitate {name}: {error}", file=sys.stderr)
@@ -50,5 +52,5 @@ def _parse(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[st
         if not stop.code:
             print(printed.getvalue())
             raise
-        words = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]", " ", printed.getvalue())
+        words = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]|-{4,}", " ", printed.getvalue())
         raise UserError(" ".join(words.split())) from None

@@ -244,3 +244,8 @@ def test_embed_needs_another_episode_to_retrieve_from(here, monkeypatch, capsys)
     write_json(path, read_json(path) | {"splits": {"train": "0:3", "validation": "3:4"}})
     assert "1 validation episode" in refused(["embed", "--run", "new", *DATASET], monkeypatch, capsys)
     assert not (here / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["record", "embed", "imitate"])
+def test_an_unknown_preset_lists_the_choices(here, monkeypatch, capsys, name):
+    assert "unknown preset 'papr': choose one of default" in refused([name, "papr"], monkeypatch, capsys)
