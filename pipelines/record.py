@@ -54,7 +54,7 @@ class Settings:
     image_size: int = 64
     """Pixels a side."""
     crf: int = 18
-    """Constant rate factor of the H.264 videos: 0 is lossless. results/compression.json says why 18."""
+    """Constant rate factor of the H.264 videos: 0 is lossless. results/compression.json says what each costs."""
     seed: int = 0
     """Seed of everything random."""
     workers: int = 0

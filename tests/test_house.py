@@ -1,4 +1,5 @@
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,11 @@ def test_only_bullet_calls_the_physics():
 
 def test_what_ships_is_small():
     assert sum(p.stat().st_size for p in (ROOT / "assets").rglob("*") if p.is_file()) < 3_000_000
+
+
+def test_the_readme_is_filled_in_and_its_pictures_are_there():
+    text = (ROOT / "README.md").read_text()
+    assert "{{" not in text
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
+    assert pictures
+    assert all((ROOT / picture).is_file() for picture in pictures)
