@@ -45,8 +45,10 @@ class Arm:
         return len(self.lower)
 
 
-# 0.8 of the joint limits of the iiwa, so that a policy may overshoot a demonstration by a little.
-_IIWA = tuple(0.8 * limit for limit in (2.967, 2.094, 2.967, 2.094, 2.967, 2.094, 3.054))
+# 0.8 of the joint limits of the iiwa, so that a policy may overshoot a demonstration by a little. Joints 3, 5
+# and 7, which turn along the arm, stay within half a turn: one joint between two others turned by half a turn,
+# with its neighbours turned the other way, gives nearly the same picture of another pose.
+_IIWA = tuple(limit for limit in (2.374, 1.675, 1.5, 1.675, 1.5, 1.675, 1.5))
 _IIWA_TORQUES = (40.0, 40.0, 20.0, 20.0, 4.0, 4.0, 1.0)
 
 ARMS = {

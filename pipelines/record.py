@@ -1,6 +1,6 @@
 """``record``: the robot babbles and films itself; a LeRobotDataset v3.0 of it.
 
-Each episode has a random number generator of its own, so that the same seed gives the same dataset whatever
+Each episode has a random number generator of its own, from its split and its number there, so that the same seed gives the same dataset whatever
 the number of processes, and an interrupted recording goes on at the first file that is missing.
 """
 
@@ -53,8 +53,8 @@ class Settings:
     """Cameras that film; the first is the one that is embedded."""
     image_size: int = 64
     """Pixels a side."""
-    crf: int = 18
-    """Constant rate factor of the H.264 videos: 0 is lossless. results/compression.json says what each costs."""
+    crf: int = 0
+    """Constant rate factor of the H.264 videos, 0 (lossless) to 51. results/compression.json says what each costs."""
     seed: int = 0
     """Seed of everything random."""
     workers: int = 0
@@ -72,8 +72,9 @@ PRESETS = {
 
 def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     """Draw a trajectory and let the arm follow it with velocity control, filming at 20 Hz."""
-    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, episode]))
-    frames = settings.frames if episode < settings.train else settings.held_out_frames
+    split, index = _place(settings, episode)
+    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, split, index]))
+    frames = settings.held_out_frames if split else settings.frames
     trajectory = random_trajectory(kuka.arm, Babbling(frames, settings.via_points), rng)
     cameras = [CAMERAS[name] for name in settings.cameras]
     size, n = settings.image_size, kuka.arm.joints
@@ -92,6 +93,16 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
             actions[t] = np.clip((trajectory[t + 1] - positions) * CONTROL_HZ / VELOCITY_SCALE, -1, 1)
             kuka.step(actions[t])
     return Episode(pictures, states[0], states[1], flange, actions)
+
+
+def _place(settings: Settings, episode: int) -> tuple[int, int]:
+    """Which split an episode is of, and which of it: the same test episodes, however many are trained on."""
+    split = 0
+    for count in (settings.train, settings.validation):
+        if episode < count:
+            break
+        split, episode = split + 1, episode - count
+    return split, episode
 
 
 def _record_file(settings: Settings, layout: Layout, folder: Path, file: int) -> int:
