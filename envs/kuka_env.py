@@ -29,11 +29,13 @@ class Reference:
         start: (joints,) first pose, rad.
         length: Number of frames.
         joints: (length, joints) poses, rad, to measure by; None where the demonstration is a bare video.
+        believed: (length, joints) poses that the robot believes to see in the demonstration's frames, rad.
     """
 
     start: NDArray[np.float64]
     length: int
     joints: NDArray[np.float64] | None = None
+    believed: NDArray[np.float64] | None = None
 
     @classmethod
     def from_joints(cls, joints: NDArray[np.floating]) -> Reference:
@@ -61,6 +63,9 @@ class KukaEnv(gym.Env):
         camera: One of ``CAMERAS``, or a camera of your own.
         image_size: Pixels a side of the observation.
         start_noise: The first pose differs from the reference's by up to this, uniformly, in each joint, rad.
+        midway: Share of the episodes that start at a random frame instead of the first, at the pose that the robot
+            believes to see there (reference state initialisation, Peng et al., DeepMimic, 2018, section 6.1). Else
+            nothing is learned of a frame before all the frames ahead of it are.
         render_mode: ``rgb_array`` or None.
         render_size: Pixels a side of what ``render`` returns.
 
@@ -78,6 +83,7 @@ class KukaEnv(gym.Env):
         camera: str | Camera = "front",
         image_size: int = 64,
         start_noise: float = 0.0,
+        midway: float = 0.0,
         render_mode: str | None = None,
         render_size: int = 256,
     ) -> None:
@@ -97,6 +103,7 @@ class KukaEnv(gym.Env):
         self._flange = [None if r.joints is None else self.kuka.flange_positions(r.joints) for r in self.references]
         self.image_size = image_size
         self.start_noise = start_noise
+        self.midway = midway
         self.render_mode = render_mode
         self.render_size = render_size
         self.observation_space = observation_space(n, image_size)
@@ -113,8 +120,7 @@ class KukaEnv(gym.Env):
         self._index = int((options or {}).get("demonstration", drawn))
         if not 0 <= self._index < len(self.references):
             raise UserError(f"no demonstration {self._index}, expected 0 to {len(self.references) - 1}")
-        self._step = 0
-        start = self.references[self._index].start
+        self._step, start = self._start(self.references[self._index])
         noise = self.np_random.uniform(-self.start_noise, self.start_noise, len(start))
         self.kuka.reset(start + noise)
         return self._observe(), self._info()
@@ -136,6 +142,13 @@ class KukaEnv(gym.Env):
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""
         self.kuka.close()
+
+    def _start(self, reference: Reference) -> tuple[int, NDArray[np.float64]]:
+        """The frame and the pose that an episode starts at."""
+        if reference.believed is None or self.np_random.random() >= self.midway:
+            return 0, reference.start
+        step = int(self.np_random.integers(reference.length - 1))
+        return step, reference.believed[step] if step else reference.start
 
     def _observe(self) -> dict[str, Any]:
         joints, velocities = self.kuka.joint_states()

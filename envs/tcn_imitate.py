@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,11 @@ def reference_of(demonstration: Demonstration, encoder: TrainedEncoder, joints: 
     A bare video says nothing of joints. The robot then starts where the pose head, if there is one, sees the
     first frame's arm; else at its home pose, all joints zero.
     """
-    if demonstration.joints is not None:
-        return Reference.from_joints(demonstration.joints)
-    start = np.zeros(joints)
+    believed = None
     if encoder.pose_head is not None:
         demonstration.check_size(encoder.image_size)
-        start = encoder.decode_joints(encoder.embed(demonstration.frames[:1]))[0]
-    return Reference(start, len(demonstration))
+        believed = encoder.decode_joints(encoder.embed(demonstration.frames))
+    if demonstration.joints is not None:
+        return replace(Reference.from_joints(demonstration.joints), believed=believed)
+    start = np.zeros(joints) if believed is None else believed[0]
+    return Reference(start, len(demonstration), believed=believed)

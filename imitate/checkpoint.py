@@ -28,8 +28,9 @@ CHUNK = 512  # frames that are embedded at once
 class PoseHead(nn.Sequential):
     """Self-regression: sines and cosines of the robot's own joints from an embedding.
 
-    The robot knows its joints while it babbles (Sermanet et al., 2017, section III.C). Learned beside the
-    time-contrastive objective, it keeps what time alone would let the embedding forget.
+    The robot knows its joints while it babbles (Sermanet et al., 2017, section III.C). Learned together with the
+    time-contrastive objective, it keeps what time alone would let the embedding forget; the plain time-contrastive
+    network has one that only reads.
 
     Args:
         dim: Of the embedding.

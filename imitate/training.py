@@ -63,9 +63,10 @@ def fit(
         batches: (groups, batch) indices of frames.
         optimizer: Over the parameters of encoder and pose head.
         scheduler: Stepped after each step.
-        pose_head: Predicts the robot's joints, if its weight is above 0.
+        pose_head: Predicts the robot's joints.
         joints: (frames, joints) rad.
-        self_regression: Weight of the pose head's error.
+        self_regression: Weight of the pose head's error. At 0 the head learns to read an embedding that learns
+            nothing of joints from it.
 
     Raises:
         Collapsed: All embeddings are alike, or the loss is no number.
@@ -81,11 +82,12 @@ def fit(
         groups = embeddings.chunk(len(indices))
         contrastive = objective(*groups)
         regression = torch.zeros((), device=device)
-        if pose_head is not None and joints is not None and self_regression > 0:
+        if pose_head is not None and joints is not None:
             angles = torch.from_numpy(np.asarray(joints[flat], np.float32)).to(device)
             target = torch.cat([angles.sin(), angles.cos()], dim=-1)
-            regression = functional.mse_loss(pose_head(embeddings), target)
-        loss = contrastive + self_regression * regression
+            seen = embeddings if self_regression else embeddings.detach()
+            regression = functional.mse_loss(pose_head(seen), target)
+        loss = contrastive + (self_regression or 1.0) * regression
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -67,7 +67,8 @@ class Settings:
     negative: int = 30
     """A negative in the same video is more than this many frames from its anchor (triplet)."""
     self_regression: float = 50.0
-    """Weight of the error of the robot's own joints, predicted from the embedding; 0 is the plain TCN."""
+    """Weight of the error of the robot's own joints, predicted from the embedding. 0 is the plain TCN: the pose head
+    reads the embedding, which learns nothing from it."""
     epochs: int = 2500
     """Sampled datasets."""
     videos: int = 144
@@ -250,7 +251,7 @@ def run(settings: Settings) -> Stage:
     if not stage.begin(wanted):
         print(f"{stage.folder} is trained already")
         return stage
-    pose_head = PoseHead(settings.dim, data.joints.shape[1]).to(device) if settings.self_regression else None
+    pose_head = PoseHead(settings.dim, data.joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
     baselines = {"pixels": _pixels(data), "untrained": _validate(data, trained.to(device).embed)}
     figures = _fit(settings, stage, data, trained, epoch)

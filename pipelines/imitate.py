@@ -60,6 +60,9 @@ class Settings:
     """Steps of all environments together."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
+    midway: float = 0.5
+    """While learning, share of the episodes that start at a random frame of the demonstration, at the pose which the
+    encoder's pose head reads from it."""
     give_up: float = 0.0
     """While learning, end an episode where the embeddings, of norm 10, are farther apart than this; 0: never."""
     learner: Learner = field(default_factory=Learner)
@@ -132,6 +135,7 @@ def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Dem
             arm=settings.arm,
             control=settings.control,
             start_noise=settings.start_noise,
+            midway=settings.midway,
             give_up=settings.give_up or NEVER,
         )
     )

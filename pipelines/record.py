@@ -1,7 +1,8 @@
 """``record``: the robot babbles and films itself; a LeRobotDataset v3.0 of it.
 
-Each episode has a random number generator of its own, from its split and its number there, so that the same seed gives the same dataset whatever
-the number of processes, and an interrupted recording goes on at the first file that is missing.
+Each episode has a random number generator of its own, from its split and its number there. The same seed gives
+the same dataset whatever the number of processes, and the same test episodes however many are trained on; an
+interrupted recording goes on at the first file that is missing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from envs.cameras import CAMERAS
@@ -27,6 +29,8 @@ from imitate.runs import Stage
 from imitate.video import Compression
 
 from .cli import command
+
+DRAWS = 1000  # of a held-out trajectory before giving up; half of them move 0.4 m
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class Settings:
     """Frames of a training episode, 20 a second."""
     held_out_frames: int = 100
     """Frames of a validation or test episode."""
+    held_out_travel: float = 0.35
+    """Validation and test episodes are drawn so that a robot which holds still would be at least this far from the
+    demonstration on average, m: one that hardly moves demonstrates nothing."""
     via_points: int = 0
     """Random poses that a trajectory passes between its start and its goal."""
     arm: str = "iiwa"
@@ -72,10 +79,8 @@ PRESETS = {
 
 def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     """Draw a trajectory and let the arm follow it with velocity control, filming at 20 Hz."""
-    split, index = _place(settings, episode)
-    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, split, index]))
-    frames = settings.held_out_frames if split else settings.frames
-    trajectory = random_trajectory(kuka.arm, Babbling(frames, settings.via_points), rng)
+    trajectory = _trajectory(kuka, settings, episode)
+    frames = len(trajectory)
     cameras = [CAMERAS[name] for name in settings.cameras]
     size, n = settings.image_size, kuka.arm.joints
     pictures = {c.name: np.empty((frames, size, size, 3), np.uint8) for c in cameras}
@@ -93,6 +98,23 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
             actions[t] = np.clip((trajectory[t + 1] - positions) * CONTROL_HZ / VELOCITY_SCALE, -1, 1)
             kuka.step(actions[t])
     return Episode(pictures, states[0], states[1], flange, actions)
+
+
+def _trajectory(kuka: Kuka, settings: Settings, episode: int) -> NDArray[np.float64]:
+    split, index = _place(settings, episode)
+    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, split, index]))
+    if not split:
+        return random_trajectory(kuka.arm, Babbling(settings.frames, settings.via_points), rng)
+    babbling = Babbling(settings.held_out_frames, settings.via_points)
+    for _ in range(DRAWS):
+        trajectory = random_trajectory(kuka.arm, babbling, rng)
+        flange = kuka.flange_positions(trajectory)
+        if np.linalg.norm(flange - flange[0], axis=1)[1:].mean() >= settings.held_out_travel:
+            return trajectory
+    raise UserError(
+        f"none of {DRAWS} random trajectories of {settings.held_out_frames} frames moves {settings.held_out_travel} m: "
+        "lower held_out_travel, or raise held_out_frames"
+    )
 
 
 def _place(settings: Settings, episode: int) -> tuple[int, int]:
@@ -143,8 +165,8 @@ def _check(settings: Settings) -> None:
         raise UserError(f"crf is {settings.crf}, expected 0 (lossless) to 51 (worst)")
     if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):
         raise UserError(f"cameras are {settings.cameras}, expected at least one, each named once")
-    for name in ("via_points", "workers", "seed"):
-        if getattr(settings, name) < 0:
+    for name in ("held_out_travel", "via_points", "workers", "seed"):
+        if not getattr(settings, name) >= 0:
             raise UserError(f"{name} is {getattr(settings, name)}, expected 0 or more")
 
 

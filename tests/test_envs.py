@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import gymnasium as gym
 import numpy as np
@@ -156,6 +157,42 @@ def test_start_noise_is_bounded_and_seeded(demonstrations):
     env.close()
 
 
+def test_episodes_start_midway_where_the_robot_believes_to_see_the_demonstration(encoder, demonstrations):
+    shown = demonstrations[0]
+    env = TCNImitateEnv(encoder, [shown], midway=0.5)
+    believed = encoder.decode_joints(encoder.embed(shown.frames))
+    first = np.abs(believed[0] - shown.joints[0]).max()
+    assert first > 0.01, "else the test can't tell the two apart"
+    steps = []
+    for seed in range(40):
+        observation, info = env.reset(seed=seed)
+        steps.append(info["step"])
+        pose = believed[info["step"]] if info["step"] else shown.joints[0]
+        np.testing.assert_allclose(observation[:7], pose, atol=1e-5)
+        np.testing.assert_allclose(
+            observation[-32:], encoder.embed(shown.frames)[info["step"] + 1], rtol=1e-2, atol=0.05
+        )
+    assert 10 <= steps.count(0) <= 30
+    assert max(steps) >= len(shown) - 4
+    env.reset(seed=int(np.argmax(steps)))
+    taken = 0
+    truncated = False
+    while not truncated:
+        _, _, _, truncated, info = env.step(np.zeros(7))
+        taken += 1
+    assert info["step"] == len(shown) - 1 == max(steps) + taken
+    env.close()
+
+
+@pytest.mark.parametrize("video", ["bare", "known"])
+def test_without_a_pose_head_all_episodes_start_at_the_first_frame(encoder, demonstrations, video):
+    blind = replace(encoder, pose_head=None)
+    shown = Demonstration("x", demonstrations[0].frames, demonstrations[0].joints if video == "known" else None)
+    env = TCNImitateEnv(blind, [shown], midway=1.0)
+    assert {env.reset(seed=seed)[1]["step"] for seed in range(10)} == {0}
+    env.close()
+
+
 def test_demonstrations_are_drawn_or_chosen(encoder, demonstrations):
     env = TCNImitateEnv(encoder, demonstrations)
     drawn = {env.reset(seed=seed)[1]["demonstration"] for seed in range(12)}
@@ -183,8 +220,8 @@ def test_observation_holds_the_next_frame_and_reward_the_present_one(encoder, de
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batched_equals_single_step_by_step(encoder, demonstrations, workers):
     count = 3
-    batched = tcn_imitate_vector(count, encoder, demonstrations, workers=workers, start_noise=0.1)
-    singles = [TCNImitateEnv(encoder, demonstrations, start_noise=0.1) for _ in range(count)]
+    batched = tcn_imitate_vector(count, encoder, demonstrations, workers=workers, start_noise=0.1, midway=0.5)
+    singles = [TCNImitateEnv(encoder, demonstrations, start_noise=0.1, midway=0.5) for _ in range(count)]
     rng = np.random.default_rng(0)
     observations, infos = batched.reset(seed=5)
     expected = [env.reset(seed=5 + i) for i, env in enumerate(singles)]

@@ -34,7 +34,7 @@ def squares():
 FRAMES, STATE = squares()
 
 
-def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3):
+def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3, with_head=True):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     _, loss, sample = OBJECTIVES[objective]
@@ -48,7 +48,7 @@ def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e
         batches,
         optimizer,
         ConstantLR(optimizer, 1.0),
-        head,
+        head if with_head else None,
         STATE,
         self_regression,
     )
@@ -85,7 +85,14 @@ def test_self_regression_learns_the_state_and_is_part_of_the_loss():
     for step in progress:
         assert step.loss == pytest.approx(step.contrastive + 20.0 * step.self_regression, rel=1e-4)
     assert np.mean([s.self_regression for s in progress[-5:]]) < 0.5 * progress[0].self_regression
-    assert all(step.self_regression == 0.0 for step in train(steps=2)[1])
+
+
+def test_a_head_that_only_reads_teaches_the_encoder_nothing():
+    reading, progress = train("infonce", steps=40)
+    alone, _ = train("infonce", steps=40, with_head=False)
+    for key, value in alone.state_dict().items():
+        torch.testing.assert_close(reading.state_dict()[key], value, rtol=0, atol=0)
+    assert np.mean([s.self_regression for s in progress[-5:]]) < 0.8 * progress[0].self_regression
 
 
 class Stub(nn.Module):

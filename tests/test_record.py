@@ -1,0 +1,45 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from envs.kuka import Kuka
+from imitate.errors import UserError
+from pipelines.record import Settings, record_episode
+
+SMALL = Settings(train=3, validation=2, test=2, frames=6, held_out_frames=40, image_size=16)
+
+
+@pytest.fixture(scope="module")
+def kuka():
+    arm = Kuka("iiwa")
+    yield arm
+    arm.close()
+
+
+def test_test_episodes_are_the_same_however_many_are_trained_on(kuka):
+    more = replace(SMALL, train=9, validation=4)
+    for k in range(2):
+        ours, theirs = record_episode(kuka, SMALL, 5 + k), record_episode(kuka, more, 13 + k)
+        np.testing.assert_array_equal(ours.frames["front"], theirs.frames["front"])
+        np.testing.assert_array_equal(ours.joints, theirs.joints)
+    assert len(record_episode(kuka, SMALL, 2)) == 6
+    assert len(record_episode(kuka, SMALL, 3)) == 40
+
+
+def test_no_two_episodes_are_alike(kuka):
+    starts = [tuple(record_episode(kuka, SMALL, episode).joints[0]) for episode in range(7)]
+    starts += [tuple(record_episode(kuka, replace(SMALL, seed=1), episode).joints[0]) for episode in range(7)]
+    assert len(set(starts)) == 14
+
+
+def test_held_out_demonstrations_move(kuka):
+    far = replace(SMALL, held_out_travel=0.7)
+    for episode in (3, 4, 5, 6):
+        flange = record_episode(kuka, far, episode).flange
+        assert np.linalg.norm(flange - flange[0], axis=1)[1:].mean() > 0.68  # it lags the drawn trajectory a little
+
+
+def test_a_demonstration_can_only_move_so_far(kuka):
+    with pytest.raises(UserError, match=r"none of 1000 random trajectories of 40 frames moves 3.0 m: lower"):
+        record_episode(kuka, replace(SMALL, held_out_travel=3.0), 4)
