@@ -262,9 +262,9 @@ class Pixels(torch.nn.Module):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_giving_up_batched_equals_single_step_by_step(demonstrations, workers):
-    count, give_up = 4, 9.5
+    count, give_up = 6, 11.7
     encoder = TrainedEncoder("pixels", Pixels(), 32, 32, CAMERAS["front"])
-    settings = {"give_up": give_up, "start_noise": 0.1}
+    settings = {"give_up": give_up, "start_noise": 0.2}
     batched = tcn_imitate_vector(count, encoder, demonstrations, workers=workers, **settings)
     singles = [TCNImitateEnv(encoder, demonstrations, **settings) for _ in range(count)]
     rng = np.random.default_rng(0)
@@ -273,7 +273,7 @@ def test_giving_up_batched_equals_single_step_by_step(demonstrations, workers):
         np.testing.assert_array_equal(observations[i], env.reset(seed=5 + i)[0])
     told = ("demonstration", "step", "ee_error_m", "joint_error_rad")
     ends = []  # of each step: which environments gave up, and which came to the end of their demonstration
-    for step in range(60):
+    for step in range(120):
         actions = rng.uniform(-1, 1, (count, 7)).astype(np.float32)
         observations, rewards, terminated, truncated, infos = batched.step(actions)
         for i, env in enumerate(singles):
