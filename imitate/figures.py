@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -94,5 +95,32 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
             axes.legend()
         axes.set_title(title)
         axes.set_xlabel("env steps")
+    figure.tight_layout()
+    return figure
+
+
+def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
+    """Flange error against steps and against seconds: for each method the median run, and between the quartiles.
+
+    Args:
+        runs: Each with its ``method`` and ``curve``, the rows of ``learning_curve_figure`` with ``seconds``.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
+    for axes, (key, label) in zip(panels, {"steps": "env steps", "seconds": "seconds"}.items(), strict=True):
+        for method in dict.fromkeys(run["method"] for run in runs):
+            curves = [run["curve"] for run in runs if run["method"] == method]
+            grid = np.linspace(0.0, min(curve[-1][key] for curve in curves), 100)
+            errors = [
+                np.interp(grid, [row[key] for row in curve], [row.get("ee_error_m") or np.nan for row in curve])
+                for curve in curves
+            ]
+            low, median, high = np.quantile(errors, [0.25, 0.5, 0.75], axis=0)
+            (line,) = axes.plot(grid, 100 * median, label=method)
+            axes.fill_between(grid, 100 * low, 100 * high, color=line.get_color(), alpha=0.2, linewidth=0)
+        axes.set_xlabel(label)
+        axes.set_yscale("log")
+        axes.grid(alpha=0.3, which="both")
+    panels[0].set_ylabel("flange error while exploring, cm")
+    panels[0].legend()
     figure.tight_layout()
     return figure

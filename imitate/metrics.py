@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import bootstrap, spearmanr, trim_mean
 
 Floats = NDArray[np.floating]
 
@@ -75,3 +76,37 @@ def embedding_metrics(embeddings: Floats, poses: Poses, seed: int = 0) -> dict[s
         "retrieval_ee_error_m": float(np.linalg.norm(poses.flange - poses.flange[nearest], axis=1).mean()),
         "retrieval_joint_error_rad": float(joints),
     }
+
+
+class Spread(NamedTuple):
+    """What runs have in common.
+
+    Attributes:
+        median: Of the runs.
+        iqm: Interquartile mean: of the runs between the quartiles (Agarwal et al., Deep RL at the edge of the
+            statistical precipice, 2021).
+        low: Lower end of the 95 % bootstrap interval of the median; of a single run, the run.
+        high: Upper end.
+    """
+
+    median: float
+    iqm: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float], seed: int = 0) -> Spread:
+    """Summarise runs.
+
+    Args:
+        values: One figure a run, at least one.
+        seed: Of the resampling.
+    """
+    median, iqm = float(np.median(values)), float(trim_mean(values, 0.25))
+    if len(values) < 2:
+        return Spread(median, iqm, median, median)
+    sample = (np.asarray(values, np.float64),)
+    interval = bootstrap(
+        sample, np.median, n_resamples=2000, method="percentile", rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return Spread(median, iqm, float(interval.low), float(interval.high))

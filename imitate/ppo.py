@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -143,8 +144,8 @@ class Curve(BaseCallback):
     """Keeps, for each rollout, the mean reward and the mean true errors, and passes them on.
 
     Args:
-        tell: Called with each row: ``steps`` (of all environments), ``reward``, and where they are known
-            ``ee_error_m`` and ``joint_error_rad``, means over the rollout.
+        tell: Called with each row: ``steps`` (of all environments), ``seconds`` since the start, ``reward``, and
+            where they are known ``ee_error_m`` and ``joint_error_rad``, means over the rollout.
     """
 
     def __init__(self, tell: Callable[[dict[str, float]], Any] = lambda row: None) -> None:
@@ -152,6 +153,10 @@ class Curve(BaseCallback):
         self.rows: list[dict[str, float]] = []
         self._tell = tell
         self._sums: dict[str, list[float]] = {}
+        self._start = perf_counter()
+
+    def _on_training_start(self) -> None:
+        self._start = perf_counter()
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
@@ -163,7 +168,8 @@ class Curve(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        row = {"steps": float(self.num_timesteps)} | {k: float(np.mean(v)) for k, v in self._sums.items()}
+        row = {"steps": float(self.num_timesteps), "seconds": perf_counter() - self._start}
+        row |= {k: float(np.mean(v)) for k, v in self._sums.items()}
         self._sums.clear()
         for key, value in row.items():
             self.logger.record(f"imitate/{key}", value)

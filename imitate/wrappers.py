@@ -223,3 +223,19 @@ class EmbeddingRewardVector(VectorWrapper):
     def _observe(self, observation: dict[str, Any], own: Floats, infos: dict[str, Any]) -> Floats:
         ahead = self.targets.at(infos["demonstration"], infos["step"] + LOOKAHEAD)
         return policy_observation(observation, own, ahead)
+
+
+class TrueReward(VectorWrapper):
+    """The environment's own reward in place of the embedding's: what a learner can do with a perfect reward.
+
+    Args:
+        env: Tells its own reward as ``env_reward`` in its infos.
+    """
+
+    def __init__(self, env: EmbeddingRewardVector) -> None:
+        super().__init__(env)
+
+    def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
+        """Step the environments below."""
+        observation, _, terminated, truncated, infos = self.env.step(actions)
+        return observation, infos["env_reward"], terminated, truncated, infos

@@ -1,4 +1,4 @@
-"""``benchmark_imitation``: learn several held-out demonstrations, and put the figures into one file.
+"""``benchmark_imitation``: learn held-out demonstrations in several ways, and put the figures into one file.
 
 Each run is a stage of its own, the same that ``imitate`` makes, so that an interrupted benchmark goes on with
 the run that is missing.
@@ -10,88 +10,186 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imitate.errors import UserError, choose
-from imitate.runs import Stage, write_json
+from imitate.figures import benchmark_figure, save_figure
+from imitate.metrics import spread
+from imitate.ppo import Learner
+from imitate.rewards import HuberReward
+from imitate.runs import Stage, read_json, write_json
 
-from . import embed, imitate
+from . import embed, imitate, record
 from .cli import command
 from .demo import stage_name
 
-# By learner, the preset of its encoder and the folder of the run that the encoder stands in.
-LEARNERS = {"tcn_self": ("default", "embed"), "tcn": ("plain", "embed-plain")}
 SUCCESS_M = 0.05  # mean and final flange error of an imitation that counts as one
+RECORD, EMBED, IMITATE = (module.PRESETS["default"][1] for module in (record, embed, imitate))
+PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (record, embed, imitate))
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to learn: the settings of each stage.
+
+    Attributes:
+        says: What it is.
+        embed: The encoder's, whose name is that of its folder. Methods with equal ones share it.
+        imitate: The learner's.
+        record: The recording's; None: the run's own.
+    """
+
+    says: str
+    embed: embed.Settings = EMBED
+    imitate: imitate.Settings = IMITATE
+    record: record.Settings | None = None
+
+
+METHODS = {
+    "tcn_self": Method("the defaults: with self-regression"),
+    "tcn": Method("the plain time-contrastive network", replace(embed.PRESETS["plain"][1], name="embed-plain")),
+    "oracle": Method("the true joint error as reward", imitate=replace(IMITATE, oracle=True)),
+    "torque": Method("joint torques", imitate=replace(IMITATE, control="torque", steps=500_000)),
+    "paper": Method(
+        "the paper's recipe at 64x64 pixels: 190 videos, triplets, SGD, 12 joints, torques, gamma 0.99",
+        replace(PAPER_EMBED, encoder="conv", epochs=50),
+        PAPER,
+        replace(PAPER_RECORD, image_size=RECORD.image_size),
+    ),
+    # What one setting changes. Those of the learner first: they share the default encoder.
+    "first_frame": Method("no episode starts midway", imitate=replace(IMITATE, midway=0.0)),
+    "gamma_0.99": Method("discount 0.99", imitate=replace(IMITATE, learner=Learner(gamma=0.99))),
+    "distance": Method("minus the distance as reward", imitate=replace(IMITATE, reward=HuberReward(0, 1, 0, 0.1))),
+    "square": Method("minus the squared distance as reward", imitate=replace(IMITATE, reward=HuberReward(1, 0, 0))),
+    "give_up": Method(
+        "early termination, with a bonus for following",
+        imitate=replace(IMITATE, give_up=10.0, reward=HuberReward(bonus=1.0)),
+    ),
+    "triplet": Method(
+        "triplets instead of infonce, with self-regression", replace(EMBED, objective="triplet", name="embed-triplet")
+    ),
+    "pixels_96": Method("images of 96x96", record=replace(RECORD, image_size=96)),
+    "videos_300": Method("a tenth of the videos", record=replace(RECORD, train=300)),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is learned by whom."""
+    """What is learned, and how."""
 
     run: Path = Path("runs/default")
     """The run directory."""
-    learners: tuple[str, ...] = ("tcn_self",)
-    """tcn_self (with self-regression) and tcn (the plain time-contrastive network)."""
+    methods: tuple[str, ...] = ("tcn_self", "tcn", "oracle")
+    """Of the list that this command prints when it does not know one; the oracle closes the gap."""
     demos: tuple[str, ...] = ("test:0", "test:1", "test:2", "test:3", "test:4")
     """Demonstrations that neither encoder nor tuning has seen."""
-    seed: int = 0
-    """Of the learner."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Of the learner, each for every demonstration."""
     out: Path = Path("results/imitation.json")
-    """Where the figures go."""
+    """Where the figures go; the learning curves beside it, as PNG."""
 
 
-PRESETS = {"default": ("The first five test demonstrations, one seed each.", Settings())}
+PRESETS = {
+    "default": ("The first five test demonstrations, three seeds each.", Settings()),
+    "ablations": (
+        "What one setting changes, one seed each.",
+        Settings(methods=tuple(METHODS)[5:], seeds=(0,), out=Path("results/ablations.json")),
+    ),
+}
 
 
 def run(settings: Settings) -> dict[str, Any]:
     """Learn what is missing, and summarise."""
-    if not settings.demos or not settings.learners:
-        raise UserError("expected at least one learner and one demonstration")
-    summary, runs, encoders = {}, [], {}
-    for learner in settings.learners:
-        preset, folder = choose(LEARNERS, learner, "learner")
-        encoder = embed.run(replace(embed.PRESETS[preset][1], run=settings.run, name=folder))
-        encoders[learner] = encoder.metrics
-        rows = [_imitate(settings, learner, encoder, demo) for demo in settings.demos]
-        runs += rows
-        summary[learner] = _medians(rows)
+    if not settings.methods or not settings.demos or not settings.seeds:
+        raise UserError("expected at least one method, one demonstration and one seed")
+    methods = {name: choose(METHODS, name, "method") for name in settings.methods}
+    encoders: dict[str, Any] = {}
+    runs: list[dict[str, Any]] = []
+    for name, method in methods.items():
+        folder, encoder = _encoder(settings.run, name, method)
+        encoders[name] = encoder.metrics
+        for seed in settings.seeds:
+            for demo in settings.demos:
+                stage = _imitate(folder, name, method, encoder, demo, seed)
+                curve = read_json(stage.path("curve.json"))
+                runs.append({"method": name, "demo": demo, "seed": seed, **stage.metrics, "curve": curve})
+    _close_gaps(runs)
+    summary = summarise(runs)
     results = {
-        "command": "python -m pipelines benchmark_imitation --learners " + " ".join(settings.learners),
-        "settings": {"demos": settings.demos, "seed": settings.seed, "imitate": _defaults()},
-        "encoders": encoders,
-        "runs": runs,
+        "command": "python -m pipelines benchmark_imitation --methods " + " ".join(methods),
+        "settings": {"demos": settings.demos, "seeds": settings.seeds},
+        "methods": {name: method.says for name, method in methods.items()},
         "summary": summary,
+        "encoders": encoders,
+        "runs": [{key: value for key, value in row.items() if key != "curve"} for row in runs],
     }
     write_json(settings.out, results)
+    save_figure(settings.out.with_suffix(".png"), benchmark_figure(runs))
     _report(summary)
     return results
 
 
-def _imitate(settings: Settings, learner: str, encoder: Stage, demo: str) -> dict[str, Any]:
-    wanted = replace(imitate.PRESETS["default"][1], run=settings.run, demo=demo, seed=settings.seed)
-    if learner != "tcn_self":  # the run's own encoder needs no mention, and shares its stages with `imitate`
-        wanted = replace(wanted, name=stage_name(f"imitate-{learner}", [demo]), encoder=encoder.path("encoder"))
-    stage = imitate.run(wanted)
-    return {"learner": learner, "demo": demo, "seed": settings.seed, **stage.metrics}
+def _encoder(run: Path, name: str, method: Method) -> tuple[Path, Stage]:
+    """The run directory and the encoder of a method; both made if they are missing."""
+    folder = run
+    if method.record is not None:
+        folder = run / name
+        record.run(replace(method.record, run=folder))
+    return folder, embed.run(replace(method.embed, run=folder))
 
 
-def _defaults() -> dict[str, Any]:
-    defaults = imitate.PRESETS["default"][1]
-    return {"steps": defaults.steps, "control": defaults.control, "give_up": defaults.give_up}
+def _imitate(run: Path, name: str, method: Method, encoder: Stage, demo: str, seed: int) -> Stage:
+    wanted = replace(method.imitate, run=run, demo=demo, seed=seed)
+    own = method.embed.name == EMBED.name  # of the run: `imitate` finds it by itself
+    if not own:
+        wanted = replace(wanted, encoder=encoder.path("encoder"))
+    if method.imitate != IMITATE or not own or seed:  # else it is what `imitate` makes
+        wanted = replace(wanted, name=stage_name(f"imitate-{name}-seed-{seed}", [demo]))
+    return imitate.run(wanted)
 
 
-def _medians(rows: list[dict[str, Any]]) -> dict[str, float]:
-    names = [key for key, value in rows[0].items() if isinstance(value, float)]
-    medians = {name: float(np.median([row[name] for row in rows])) for name in names}
-    good = [max(row["ee_error_m"], row["final_ee_error_m"]) < SUCCESS_M for row in rows]
-    return medians | {"success": float(np.mean(good))}
+def _close_gaps(runs: list[dict[str, Any]]) -> None:
+    """Add ``gap_closed`` to the runs that an oracle of the same demonstration and seed stands beside."""
+    oracles = {(row["demo"], row["seed"]): row["ee_error_m"] for row in runs if row["method"] == "oracle"}
+    for row in runs:
+        oracle = oracles.get((row["demo"], row["seed"]))
+        if oracle is not None and row["method"] in ("tcn_self", "tcn"):  # others move in other ways
+            still = row["hold_still_ee_error_m"]
+            row["gap_closed"] = (still - row["ee_error_m"]) / (still - oracle)
 
 
-def _report(summary: dict[str, dict[str, float]]) -> None:
-    print(f"{'median':12}{'flange error, m':>17}{'holding still':>15}{'joint error, rad':>18}{'success':>9}")
-    for learner, row in summary.items():
-        cells = (row["ee_error_m"], row["hold_still_ee_error_m"], row["joint_error_rad"], row["success"])
-        print(f"{learner:12}{cells[0]:17.3f}{cells[1]:15.3f}{cells[2]:18.3f}{cells[3]:9.2f}")
+def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By method, the median of each figure over its runs, its interquartile mean and its 95 % bootstrap interval.
+
+    Holding still and acting at random stand beside the methods, as measured where the first method was.
+    """
+    summary: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(row["method"] for row in runs):
+        rows = [row for row in runs if row["method"] == name]
+        summary[name] = _summary(rows, "") | {"success": sum(map(_success, rows)) / len(rows), "runs": len(rows)}
+    first = [row for row in runs if row["method"] == runs[0]["method"]]
+    return summary | {name: _summary(first, f"{name}_") for name in ("hold_still", "random")}
+
+
+def _summary(rows: list[dict[str, Any]], prefix: str) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for key in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance", "gap_closed"):
+        values = [row[prefix + key] for row in rows if row.get(prefix + key) is not None]
+        if values:
+            median, middle, low, high = spread(values)
+            figures |= {key: median, f"{key}_iqm": middle, f"{key}_interval": [low, high]}
+    return figures
+
+
+def _success(row: dict[str, Any]) -> bool:
+    return max(row["ee_error_m"], row["final_ee_error_m"]) < SUCCESS_M
+
+
+def _report(summary: dict[str, dict[str, Any]]) -> None:
+    print(f"{'median':12}{'flange error, m':>17}{'95 % interval':>17}{'joint error, rad':>18}{'success':>9}")
+    for name, row in summary.items():
+        low, high = row["ee_error_m_interval"]
+        success = f"{row['success']:.2f}" if "success" in row else "-"
+        cells = f"{row['ee_error_m']:17.3f}{f'{low:.3f} to {high:.3f}':>17}{row['joint_error_rad']:18.3f}{success:>9}"
+        print(f"{name:12}{cells}")
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from imitate.ppo import Curve, Learner, build_ppo, save_policy
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, write_json
 from imitate.vec_env import SB3VecEnv
-from imitate.wrappers import NEVER
+from imitate.wrappers import NEVER, TrueReward
 
 from . import embed
 from .cli import command
@@ -65,6 +65,8 @@ class Settings:
     encoder's pose head reads from it."""
     give_up: float = 0.0
     """While learning, end an episode where the embeddings, of norm 10, are farther apart than this; 0: never."""
+    oracle: bool = False
+    """Learn from the true joint error instead of the embeddings': what this learner can do with a perfect reward."""
     learner: Learner = field(default_factory=Learner)
     """Of PPO."""
     reward: HuberReward = field(default_factory=HuberReward)
@@ -86,6 +88,7 @@ PRESETS = {
         Settings(
             arm="iiwa_gripper",
             control="torque",
+            midway=0.0,
             learner=Learner(
                 n_steps=63, batch_size=252, n_epochs=4, gamma=0.99, learning_rate=3e-4, anneal=False, log_std=0.0
             ),
@@ -104,6 +107,8 @@ def _check(settings: Settings) -> None:
         raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
     if not 0 <= settings.start_noise <= np.pi or not settings.give_up >= 0:
         raise UserError("expected a start_noise of 0 to pi rad, and a give_up of 0 or more")
+    if not 0 <= settings.midway <= 1:
+        raise UserError(f"midway is {settings.midway}, expected a share of 0 to 1")
     if settings.steps < 1:
         raise UserError(f"steps is {settings.steps}, expected at least 1")
 
@@ -125,20 +130,19 @@ def single_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demon
 @contextmanager
 def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> Iterator[SB3VecEnv]:
     """The environments that the policy learns in."""
-    env = SB3VecEnv(
-        tcn_imitate_vector(
-            settings.learner.n_envs,
-            encoder,
-            [demonstration],
-            settings.reward,
-            workers=settings.workers or os.cpu_count() or 1,
-            arm=settings.arm,
-            control=settings.control,
-            start_noise=settings.start_noise,
-            midway=settings.midway,
-            give_up=settings.give_up or NEVER,
-        )
+    vector = tcn_imitate_vector(
+        settings.learner.n_envs,
+        encoder,
+        [demonstration],
+        settings.reward,
+        workers=settings.workers or os.cpu_count() or 1,
+        arm=settings.arm,
+        control=settings.control,
+        start_noise=settings.start_noise,
+        midway=settings.midway,
+        give_up=settings.give_up or NEVER,
     )
+    env = SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
     try:
         yield env
     finally:
@@ -171,6 +175,8 @@ def run(settings: Settings) -> Stage:
     device = pick_device(settings.device)
     encoder = load_encoder(find_encoder(settings), device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
+    if settings.oracle and demonstration.joints is None:
+        raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
     name = settings.name or stage_name("imitate", [settings.demo] if settings.demo != DEFAULT_DEMO else [])
     stage = Stage(settings.run / name)
     env = single_env(settings, encoder, demonstration)  # a mistake in the settings shows before anything is written

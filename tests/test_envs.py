@@ -21,6 +21,7 @@ from imitate.demonstration import Demonstration
 from imitate.errors import UserError
 from imitate.rewards import HuberReward
 from imitate.vec_env import SB3VecEnv
+from imitate.wrappers import TrueReward
 
 
 @pytest.mark.parametrize("env_id", envs.ENV_IDS)
@@ -299,6 +300,23 @@ def test_giving_up_batched_equals_single_step_by_step(demonstrations, workers):
     batched.close()
     for env in singles:
         env.close()
+
+
+def test_the_oracle_is_rewarded_by_the_true_error(encoder, demonstrations):
+    env = TrueReward(tcn_imitate_vector(2, encoder, demonstrations[:1]))
+    learned = tcn_imitate_vector(2, encoder, demonstrations[:1])
+    first, expected = env.reset(seed=0)[0], learned.reset(seed=0)[0]
+    np.testing.assert_array_equal(first, expected)
+    for _ in range(len(demonstrations[0]) + 2):
+        actions = env.action_space.sample()
+        observation, reward, _, truncated, infos = env.step(actions)
+        expected = learned.step(actions)
+        np.testing.assert_array_equal(observation, expected[0])
+        errors = np.where(truncated, infos.get("final_info", infos)["joint_error_rad"], infos["joint_error_rad"])
+        np.testing.assert_allclose(reward, -errors)
+        assert (reward != expected[1]).all()
+    env.close()
+    learned.close()
 
 
 def test_sb3_gets_what_it_needs_to_bootstrap(encoder, demonstrations):

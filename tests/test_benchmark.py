@@ -1,0 +1,115 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from imitate.figures import benchmark_figure
+from imitate.metrics import spread
+from imitate.ppo import Learner
+from pipelines import benchmark_imitation
+from pipelines.benchmark_imitation import METHODS, PRESETS, summarise
+
+FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
+
+
+def row(method, error, **more):
+    values = {"": error, "hold_still_": 0.5, "random_": 0.9}
+    figures = {prefix + name: value for prefix, value in values.items() for name in FIGURES}
+    return {"method": method, "demo": "test:0", "seed": 0, **figures, **more}
+
+
+def test_the_median_lies_in_its_interval_which_narrows_with_more_runs():
+    rng = np.random.default_rng(0)
+    few, many = spread(rng.normal(1.0, 0.1, 5)), spread(rng.normal(1.0, 0.1, 200))
+    for one in (few, many):
+        assert one.low <= one.median <= one.high
+    assert many.high - many.low < 0.5 * (few.high - few.low)
+    assert many.low < 1.0 < many.high
+
+
+def test_the_interquartile_mean_forgets_outliers():
+    assert spread([1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 1.0, 50.0]).iqm == pytest.approx(1.0)
+
+
+def test_a_single_run_is_its_own_interval():
+    assert spread([0.3]) == (0.3, 0.3, 0.3, 0.3)
+
+
+def test_the_summary_is_of_each_method_and_of_doing_nothing():
+    rows = [row("tcn_self", e) for e in (0.02, 0.03, 0.2)] + [row("oracle", 0.01)]
+    rows[1]["final_ee_error_m"] = 0.06  # followed, but ended elsewhere: no success
+    summary = summarise(rows)
+    assert list(summary) == ["tcn_self", "oracle", "hold_still", "random"]
+    assert summary["tcn_self"]["ee_error_m"] == 0.03
+    assert summary["tcn_self"]["ee_error_m_interval"] == [0.02, 0.2]
+    assert summary["tcn_self"]["success"] == pytest.approx(1 / 3)
+    assert summary["hold_still"]["ee_error_m"] == 0.5
+    assert summary["random"]["joint_error_rad"] == 0.9
+    assert "success" not in summary["random"]
+
+
+def test_the_gap_is_closed_by_the_oracle_of_the_same_demonstration_and_seed():
+    rows = [row("tcn_self", 0.1), row("oracle", 0.0), {**row("tcn_self", 0.1), "seed": 1}, row("torque", 0.1)]
+    benchmark_imitation._close_gaps(rows)
+    assert rows[0]["gap_closed"] == pytest.approx(0.8)
+    assert all("gap_closed" not in one for one in rows[1:])
+
+
+def test_curves_of_different_lengths_are_drawn():
+    curve = [{"steps": 10.0 * k, "seconds": float(k), "ee_error_m": 1.0 / k} for k in range(1, 9)]
+    figure = benchmark_figure(
+        [{"method": "a", "curve": curve}, {"method": "a", "curve": curve[:5]}, {"method": "b", "curve": curve}]
+    )
+    drawn = figure.axes[0].get_lines()
+    assert [line.get_label() for line in drawn] == ["a", "b"]
+    assert drawn[0].get_xdata()[-1] == 50.0
+    assert drawn[0].get_ydata()[-1] == pytest.approx(20.0)
+
+
+def test_methods_differ_in_what_they_say():
+    assert METHODS["tcn"].embed.self_regression == 0
+    assert METHODS["tcn_self"].embed.self_regression > 0
+    assert METHODS["oracle"].imitate.oracle
+    assert METHODS["torque"].imitate.control == METHODS["paper"].imitate.control == "torque"
+    assert not {"tcn_self", "tcn", "oracle", "torque", "paper"} & set(PRESETS["ablations"][1].methods)
+    settings = [(m.record, m.embed, m.imitate) for m in METHODS.values()]
+    assert len(settings) == len(METHODS)
+    assert all(a != b for i, a in enumerate(settings) for b in settings[:i])
+
+
+@pytest.mark.slow
+def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    record = replace(
+        benchmark_imitation.RECORD, train=40, validation=2, test=2, frames=40, held_out_frames=40, image_size=32
+    )
+    fit = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)
+    learn = replace(benchmark_imitation.IMITATE, steps=64, learner=Learner(n_envs=2, n_steps=16, batch_size=16))
+    run = tmp_path / "run"
+    benchmark_imitation.record.run(replace(record, run=run))
+    for name, method in METHODS.items():
+        small = replace(learn, **{k: getattr(method.imitate, k) for k in ("oracle", "midway", "control")})
+        own = None if method.record is None else replace(record, image_size=48)
+        monkeypatch.setitem(
+            METHODS, name, replace(method, embed=replace(fit, name=method.embed.name), imitate=small, record=own)
+        )
+    monkeypatch.setattr(benchmark_imitation, "IMITATE", learn)
+    settings = replace(
+        PRESETS["default"][1],
+        run=run,
+        methods=("tcn_self", "oracle", "pixels_96"),
+        demos=("test:0", "test:1"),
+        seeds=(0, 1),
+        out=tmp_path / "results.json",
+    )
+    first = benchmark_imitation.run(settings)
+    assert len(first["runs"]) == 12
+    assert (tmp_path / "results.png").stat().st_size > 5000
+    written = json.loads((tmp_path / "results.json").read_text())
+    assert written["summary"]["tcn_self"]["runs"] == 4
+    assert len(written["summary"]["tcn_self"]["gap_closed_interval"]) == 2
+    assert len({json.dumps(row["ee_error_m"]) for row in written["runs"]}) > 6
+    capsys.readouterr()
+    again = benchmark_imitation.run(settings)
+    assert capsys.readouterr().out.count("has learned already") == 12
+    assert again == first
