@@ -95,6 +95,7 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
             axes.legend()
         axes.set_title(title)
         axes.set_xlabel("env steps")
+        axes.locator_params(axis="x", nbins=5)
     figure.tight_layout()
     return figure
 
