@@ -45,8 +45,8 @@ imitate: install ## learn to follow a demonstration [DEMO= RUN= PRESET= DEVICE= 
 evaluate: install ## run a saved policy again [DEMO= RUN= ARGS=]
 	$(GO) evaluate --run $(RUN) --device $(DEVICE) $(if $(DEMO),--demos "$(DEMO)") $(ARGS)
 
-benchmark-imitation: install ## learn five held-out demonstrations, write results/imitation.json [RUN= ARGS=]
-	$(GO) benchmark_imitation --run $(RUN) $(ARGS)
+benchmark-imitation: install ## five held-out demonstrations, several methods and seeds [RUN= PRESET= ARGS=]
+	$(GO) benchmark_imitation $(PRESET) --run $(RUN) $(ARGS)
 
 test: install ## all tests
 	$(BIN)/python -m pytest $(ARGS)
