@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,15 @@ def check_demo(text: str) -> None:
 
 def stage_name(base: str, demos: Sequence[str]) -> str:
     """A folder of its own for what other demonstrations than the default are imitated: ``imitate-test-3``."""
-    return "-".join([base, *(re.sub(r"[^A-Za-z0-9]+", "-", Path(demo).stem).strip("-") for demo in demos)])
+    return "-".join([base, *map(_label, demos)])
+
+
+def _label(demo: str) -> str:
+    label = re.sub(r"[^A-Za-z0-9]+", "-", Path(demo).stem).strip("-")
+    if demo.partition(":")[0] in SPLITS:
+        return label
+    # Beyond the run, many files may share a name: a/clip.mp4, b/clip.mp4, b/clip.mov.
+    return f"{label}-{hashlib.sha256(str(Path(demo).resolve()).encode()).hexdigest()[:6]}"
 
 
 def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = False) -> Demonstration:
