@@ -227,6 +227,12 @@ def run(settings: Settings) -> Stage:
     """Train, validate, draw the paper's figures, and write the encoder."""
     _check(settings)
     stage = Stage(settings.run / settings.name)
+    wanted = {
+        k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")
+    }
+    if stage.finished and not stage.begin(wanted):
+        print(f"{stage.folder} is trained already")
+        return stage
     if settings.dataset is None:
         preset = choose(record.PRESETS, settings.preset, "preset")[1]
         if not Stage(settings.run / "record").finished:
@@ -245,12 +251,7 @@ def run(settings: Settings) -> Stage:
     # Videos that are too short show here, before anything is decoded or written.
     OBJECTIVES[settings.objective].sample(_videos(dataset)[0], 1, margins, np.random.default_rng(0))
     data = _open(dataset, camera.name)
-    wanted = {
-        k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")
-    }
-    if not stage.begin(wanted):
-        print(f"{stage.folder} is trained already")
-        return stage
+    stage.begin(wanted)
     pose_head = PoseHead(settings.dim, data.joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
     baselines = {"pixels": _pixels(data), "untrained": _validate(data, trained.to(device).embed)}
