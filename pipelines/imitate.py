@@ -169,6 +169,12 @@ def find_encoder(settings: Any) -> Path:
     return trained.path("encoder")
 
 
+def stage_of(settings: Settings) -> Stage:
+    """Where what these settings learn stands."""
+    demos = [settings.demo] if settings.demo != DEFAULT_DEMO else []
+    return Stage(settings.run / (settings.name or stage_name("imitate", demos)))
+
+
 def run(settings: Settings) -> Stage:
     """Learn, then measure and film what was learned."""
     _check(settings)
@@ -177,8 +183,7 @@ def run(settings: Settings) -> Stage:
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     if settings.oracle and demonstration.joints is None:
         raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
-    name = settings.name or stage_name("imitate", [settings.demo] if settings.demo != DEFAULT_DEMO else [])
-    stage = Stage(settings.run / name)
+    stage = stage_of(settings)
     env = single_env(settings, encoder, demonstration)  # a mistake in the settings shows before anything is written
     skipped = ("run", "device", "workers")
     wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}
