@@ -20,6 +20,7 @@ from envs.control import CONTROLS
 from envs.kuka import ARMS, CONTROL_HZ
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
@@ -30,7 +31,7 @@ from imitate.runs import Stage, write_json
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
 
-from . import embed
+from . import embed, record
 from .cli import command
 from .demo import check_demo, load_demo, stage_name
 from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
@@ -102,7 +103,6 @@ def _check(settings: Settings) -> None:
     choose(ARMS, settings.arm, "arm")
     choose(CONTROLS, settings.control, "control")
     pick_device(settings.device)
-    check_demo(settings.demo)
     if not 0 <= settings.seed < 2**32 or settings.workers < 0:
         raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
     if not 0 <= settings.start_noise <= np.pi or not settings.give_up >= 0:
@@ -158,15 +158,24 @@ def acting(model: PPO) -> Policy:
     return act
 
 
-def find_encoder(settings: Any) -> Path:
+def find_encoder(settings: Settings) -> Path:
     """The folder of the encoder; the run's own is trained first if it is missing."""
     if settings.encoder is not None:
         return settings.encoder
     trained = Stage(settings.run / "embed")
     if not trained.finished:
         preset = choose(embed.PRESETS, settings.preset, "preset")[1]
+        check_demo(settings.demo, settings.run, _image_size(settings.run, preset), settings.resize)
         embed.run(replace(preset, run=settings.run, device=settings.device))
     return trained.path("encoder")
+
+
+def _image_size(run: Path, preset: embed.Settings) -> int:
+    """Pixels a side of the frames that an encoder is going to be trained on."""
+    if not Stage(run / "record").finished:
+        return record.PRESETS[preset.preset][1].image_size
+    dataset = LeRobotDataset(run / "record" / "dataset")
+    return dataset.image_size(dataset.camera(preset.camera).name)
 
 
 def stage_of(settings: Settings) -> Stage:
