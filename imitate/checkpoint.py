@@ -120,8 +120,14 @@ class TrainedEncoder:
         """Refuse to score what another camera sees.
 
         Raises:
-            UserError: The camera, or the size of its pictures, differs; the message says in what.
+            UserError: The camera, or the size of its pictures, differs; the message says in what. Or it is not known
+                what camera the encoder was trained on.
         """
+        if not self.camera.known:
+            raise UserError(
+                f"the encoder was trained on a dataset that does not say where its camera {self.camera.name!r} stood: "
+                "nothing can be filmed for it; train one on what 'record' makes"
+            )
         differences = self.camera.differences(camera)
         if image_size != self.image_size:
             differences.append(f"image_size {self.image_size} != {image_size}")

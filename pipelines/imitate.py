@@ -172,6 +172,8 @@ def find_encoder(settings: Settings) -> Path:
 
 def _image_size(run: Path, preset: embed.Settings) -> int:
     """Pixels a side of the frames that an encoder is going to be trained on."""
+    if preset.image_size is not None:
+        return preset.image_size
     if not Stage(run / "record").finished:
         return record.PRESETS[preset.preset][1].image_size
     dataset = LeRobotDataset(run / "record" / "dataset")

@@ -238,6 +238,8 @@ def test_missing_rows_and_columns_are_named(folder):
         (lambda folder: rewrite_info(folder, codebase_version="v2.1"), "version 'v2.1', expected 'v3.0'"),
         (lambda folder: rewrite_info(folder, features={}), "without videos"),
         (lambda folder: rewrite_info(folder, features=None), "damaged dataset"),
+        (lambda folder: rewrite_info(folder, splits=None), "splits are None, expected a dict"),
+        (lambda folder: rewrite_info(folder, cameras={}), "cameras are {}, expected a list"),
         (lambda folder: shutil.rmtree(folder / "meta/episodes"), "damaged dataset"),
         (lambda folder: (folder / EPISODES).write_bytes(b"no table"), "damaged dataset"),
         (
@@ -291,6 +293,30 @@ def test_cameras_of_other_origin_go_by_the_names_of_their_videos(folder):
     frames = dataset.demonstration(2).frames
     assert np.abs(frames.astype(int) - TRUTH[2].frames["front"]).max() <= LEVELS
     np.testing.assert_array_equal(decoded_frames(dataset, dataset.camera().name)[9:15], frames)
+
+
+@pytest.mark.parametrize("names", [None, {"motors": ["a", "b", "c", "d"]}, ["a", "b"]])
+def test_a_state_of_other_origin_is_joints_throughout(folder, names):
+    info = read_json(folder / "meta/info.json")
+    info["features"]["observation.state"]["names"] = names
+    write_json(folder / "meta/info.json", info)
+    dataset = LeRobotDataset(folder)
+    np.testing.assert_array_equal(dataset.joints(), dataset.column("observation.state"))
+
+
+def test_a_dataset_without_state_gives_bare_videos(folder):
+    info = read_json(folder / "meta/info.json")
+    del info["features"]["observation.state"]
+    write_json(folder / "meta/info.json", info)
+    assert LeRobotDataset(folder).demonstration(0).joints is None
+
+
+@pytest.mark.parametrize("shape", [[3, 32, 32], [32, 32, 3]])
+def test_channels_stand_first_or_last(folder, shape):
+    info = read_json(folder / "meta/info.json")
+    info["features"]["observation.images.side"]["shape"] = shape
+    write_json(folder / "meta/info.json", info)
+    assert LeRobotDataset(folder).image_size("side") == 32
 
 
 def test_a_camera_without_videos_is_named(folder):

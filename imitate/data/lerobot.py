@@ -322,8 +322,9 @@ class LeRobotDataset:
             self._data_file(row)
             for key in self.video_keys:
                 self._video_file(row, key)
-        if not isinstance(self.info.get("cameras", []), list):
-            raise UserError(f"{self.folder}: cameras are {self.info['cameras']!r}, expected a list")
+        for name, kind in (("cameras", list), ("splits", dict)):
+            if not isinstance(self.info.get(name, kind()), kind):
+                raise UserError(f"{self.folder}: {name} are {self.info[name]!r}, expected a {kind.__name__}")
 
     def _data_file(self, row: dict[str, Any]) -> Path:
         place = {key: row[f"data/{key}"] for key in ("chunk_index", "file_index")}
@@ -351,11 +352,11 @@ class LeRobotDataset:
         """The camera of that name, or the first.
 
         Raises:
-            UserError: There is none of that name; or the dataset does not say where its cameras stood.
+            UserError: There is none of that name.
         """
         cameras = [Camera.from_json(data) for data in self.info.get("cameras", [])]
         if not cameras:  # of another origin: nothing is known of its camera but its name
-            cameras = [Camera(key.rsplit(".", 1)[-1], (0, 0, 0), (0, 0, 0)) for key in self.video_keys]
+            cameras = [Camera.unknown(key.rsplit(".", 1)[-1]) for key in self.video_keys]
         for camera in cameras:
             if name in (None, camera.name):
                 return camera
@@ -379,9 +380,12 @@ class LeRobotDataset:
             UserError: They are not square.
         """
         shape = self.info["features"][self.video_key(camera)]["shape"]
-        if len(shape) != 3 or shape[0] != shape[1]:
-            raise UserError(f"{self.folder}: frames of shape {shape}, expected square ones, (size, size, 3)")
-        return int(shape[0])
+        sides = shape[1:] if shape[0] == 3 else shape[:2]  # some datasets have the channels first
+        if len(shape) != 3 or sides[0] != sides[1]:
+            raise UserError(
+                f"{self.folder}: frames of shape {shape}, expected square ones: crop and scale them with --image-size"
+            )
+        return int(sides[0])
 
     def split(self, name: str) -> range:
         """The episodes of a split.
@@ -422,10 +426,17 @@ class LeRobotDataset:
                 raise UserError(f"{path}: {len(parts[-1])} rows of episode {episode}, expected {row['length']}")
         return np.concatenate(parts)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a feature of that name."""
+        return name in self.info["features"]
+
     def joints(self, episodes: Sequence[int] | None = None) -> Floats:
-        """Joint positions (frames, joints), rad: the first half of the state that is recorded here."""
+        """Joint positions (frames, joints), rad: the state, but for what is named a velocity in it."""
         state = self.column("observation.state", episodes)
-        return state[:, : state.shape[1] // 2]
+        names = self.info["features"]["observation.state"].get("names")
+        if not isinstance(names, list) or len(names) != state.shape[1]:  # of another origin
+            return state
+        return state[:, [not str(name).endswith(".velocity") for name in names]]
 
     def video_files(self, camera: str) -> list[tuple[Path, list[int]]]:
         """The video files of a camera, each with the episodes in it, in order."""
@@ -454,6 +465,6 @@ class LeRobotDataset:
         return Demonstration(
             name=f"episode-{episode}",
             frames=frames[start : start + self.lengths[episode]],
-            joints=self.joints([episode]).astype(np.float64),
+            joints=self.joints([episode]).astype(np.float64) if self.has("observation.state") else None,
             fps=self.fps,
         )
