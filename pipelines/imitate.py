@@ -90,6 +90,7 @@ PRESETS = {
             arm="iiwa_gripper",
             control="torque",
             midway=0.0,
+            workers=16,
             learner=Learner(
                 n_steps=63, batch_size=252, n_epochs=4, gamma=0.99, learning_rate=3e-4, anneal=False, log_std=0.0
             ),
