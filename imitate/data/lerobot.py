@@ -466,5 +466,4 @@ class LeRobotDataset:
             name=f"episode-{episode}",
             frames=frames[start : start + self.lengths[episode]],
             joints=self.joints([episode]).astype(np.float64) if self.has("observation.state") else None,
-            fps=self.fps,
         )
