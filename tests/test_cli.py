@@ -173,6 +173,26 @@ def test_imitate_refuses(here, monkeypatch, capsys, args, message):
 
 
 @pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"fov": 60.0}, "!= 60.0"),
+        ({"eye": [2.0, 0.0, 1.0]}, "eye"),
+        ({"renderer": "gl"}, "renderer tiny != gl"),
+    ],
+)
+def test_a_demonstration_of_another_camera_is_refused(here, monkeypatch, capsys, change, difference):
+    path = here / "run/record/dataset/meta/info.json"
+    info = read_json(path)
+    info["cameras"][0] |= change
+    write_json(path, info)
+    for demo in ("test:0", "run/record/dataset:1"):
+        line = refused(["imitate", "--run", "run", "--encoder", "enc", "--demo", demo], monkeypatch, capsys)
+        assert "trained on another camera than 'front'" in line
+        assert difference in line
+    assert [path.name for path in (here / "run").iterdir()] == ["record"]
+
+
+@pytest.mark.parametrize(
     ("args", "message"),
     [
         ([], "run/imitate: no finished policy there"),
