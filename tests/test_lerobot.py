@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import imitate.data.frames
+import imitate.data.lerobot
 from imitate.camera import Camera
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
@@ -174,6 +175,21 @@ def test_statistics_are_those_of_the_rows(original):
     assert stats["count"] == [sum(LENGTHS)]
     for name in ("min", "max", "mean", "std"):
         np.testing.assert_allclose(stats[name], getattr(flange, name)(axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("most", [100, 4])
+def test_statistics_of_the_colours_are_those_of_the_first_file(folder, monkeypatch, most):
+    monkeypatch.setattr(imitate.data.lerobot, "STATS_FRAMES", most)
+    write_meta(folder, LAYOUT)
+    stats = read_json(folder / "meta/stats.json")["observation.images.side"]
+    frames = np.concatenate([TRUTH[e].frames["side"] for e in LAYOUT.episodes_of(0)])
+    shown = frames if most == 100 else frames[::3]
+    assert stats["count"] == [len(shown)]
+    assert len(shown) <= most
+    for name in ("min", "max", "mean", "std"):
+        assert np.shape(stats[name]) == (3, 1, 1)
+        expected = getattr(shown.reshape(-1, 3) / 255, name)(axis=0)
+        np.testing.assert_allclose(np.ravel(stats[name]), expected, atol=LEVELS / 255)
 
 
 def test_a_missing_video_is_named(folder):

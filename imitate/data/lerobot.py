@@ -29,6 +29,7 @@ DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 TASK = "babble"
+STATS_FRAMES = 100  # that the colours' statistics are taken from
 SPLITS = ("train", "validation", "test")
 
 Floats = NDArray[np.float32]
@@ -148,7 +149,7 @@ def _vectors(parts: Sequence[Floats]) -> pa.Array:
 
 
 def write_meta(folder: Path, layout: Layout) -> None:
-    """Write ``meta/``, which makes the files a dataset. Reads the tables back for the statistics."""
+    """Write ``meta/``, which makes the files a dataset. Reads tables and videos back for the statistics."""
     _write_tasks(folder)
     _write_episodes(folder, layout)
     columns = ("observation.state", "observation.flange", "action")
@@ -206,17 +207,26 @@ def _stats(folder: Path, layout: Layout, columns: Sequence[str]) -> dict[str, An
         table = pq.read_table(folder / DATA_PATH.format(**_place(file)), columns=list(columns))
         for column in columns:
             parts[column].append(_matrix(table, column))
-    stats = {}
-    for column, matrices in parts.items():
-        rows = np.concatenate(matrices).astype(np.float64)
-        stats[column] = {
-            "min": rows.min(0).tolist(),
-            "max": rows.max(0).tolist(),
-            "mean": rows.mean(0).tolist(),
-            "std": rows.std(0).tolist(),
-            "count": [len(rows)],
-        }
+    stats = {column: _summary(np.concatenate(matrices)) for column, matrices in parts.items()}
+    for camera in layout.cameras:  # LeRobot's policies want these too; of the first file, whose episodes are as random
+        key = _video_key(camera.name)
+        frames, _ = read_video(folder / VIDEO_PATH.format(video_key=key, **_place(0)))
+        frames = frames[:: -(-len(frames) // STATS_FRAMES)]
+        channels = _summary(frames.reshape(-1, 3) / 255)
+        stats[key] = {name: [[[value]] for value in values] for name, values in channels.items()}
+        stats[key]["count"] = [len(frames)]
     return stats
+
+
+def _summary(rows: NDArray[np.floating]) -> dict[str, Any]:
+    rows = rows.astype(np.float64)
+    return {
+        "min": rows.min(0).tolist(),
+        "max": rows.max(0).tolist(),
+        "mean": rows.mean(0).tolist(),
+        "std": rows.std(0).tolist(),
+        "count": [len(rows)],
+    }
 
 
 def _info(layout: Layout) -> dict[str, Any]:
