@@ -11,7 +11,6 @@ from .bullet import Bullet
 
 VELOCITY_SCALE = 2.0  # rad/s of a full action
 MOTOR_FORCE = 300.0  # N m, the limit in the arm's description
-CONTROL_SECONDS = 0.05
 
 Floats = NDArray[np.float64]
 
@@ -30,9 +29,9 @@ def velocity(bullet: Bullet, action: Floats, torques: Floats, steps: int) -> Non
 
 
 def position(bullet: Bullet, action: Floats, torques: Floats, steps: int) -> None:
-    """A full action moves a joint's target 0.1 rad (2 rad/s for one control step) away from where it is."""
+    """A full action moves a joint's target 0.1 rad (2 rad/s for as long as it lasts) away from where it is."""
     positions, _ = bullet.joint_states()
-    targets = positions + VELOCITY_SCALE * CONTROL_SECONDS * action
+    targets = positions + VELOCITY_SCALE * steps * bullet.seconds * action
     bullet.drive_positions(targets, np.full(len(action), MOTOR_FORCE), 2 * VELOCITY_SCALE)
     bullet.step(steps)
 

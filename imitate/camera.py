@@ -23,7 +23,8 @@ class Camera:
         target: The point that it looks at, m.
         up: The direction that is up in the picture.
         fov: Vertical field of view, degrees.
-        renderer: What draws the picture; pictures of the same scene differ from one renderer to another.
+        renderer: What draws the picture; pictures of the same scene differ from one renderer to another. Empty where
+            nothing is known of the camera but its name.
     """
 
     name: str
@@ -32,6 +33,16 @@ class Camera:
     up: Vector = (0.0, 0.0, 1.0)
     fov: float = 50.0
     renderer: str = "tiny"
+
+    @classmethod
+    def unknown(cls, name: str) -> Camera:
+        """A camera of which nothing but the name is known: that of a dataset of other origin."""
+        return cls(name, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), renderer="")
+
+    @property
+    def known(self) -> bool:
+        """Whether pictures like this camera's can be taken."""
+        return bool(self.renderer)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""

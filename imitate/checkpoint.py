@@ -16,6 +16,7 @@ from torch import nn
 from imitate.camera import Camera
 from imitate.device import mixed_precision
 from imitate.encoders import build_encoder
+from imitate.encoders.layers import NORM
 from imitate.errors import UserError, first_line
 from imitate.preprocess import preprocess
 from imitate.runs import read_json, write_json, written_aside
@@ -35,13 +36,12 @@ class PoseHead(nn.Sequential):
     Args:
         dim: Of the embedding.
         joints: Number of joints.
-        norm: Of the embedding, divided out.
     """
 
-    def __init__(self, dim: int, joints: int, norm: float = 10.0) -> None:
+    def __init__(self, dim: int, joints: int) -> None:
         super().__init__(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, 2 * joints))
         self.joints = joints
-        self.scale = dim**0.5 / norm  # components of about 1
+        self.scale = dim**0.5 / NORM  # components of about 1
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Map (batch, dim) to (batch, 2 * joints): sines, then cosines."""
@@ -120,8 +120,14 @@ class TrainedEncoder:
         """Refuse to score what another camera sees.
 
         Raises:
-            UserError: The camera, or the size of its pictures, differs; the message says in what.
+            UserError: The camera, or the size of its pictures, differs; the message says in what. Or it is not known
+                what camera the encoder was trained on.
         """
+        if not self.camera.known:
+            raise UserError(
+                f"the encoder was trained on a dataset that does not say where its camera {self.camera.name!r} stood: "
+                "nothing can be filmed for it; train one on what 'record' makes"
+            )
         differences = self.camera.differences(camera)
         if image_size != self.image_size:
             differences.append(f"image_size {self.image_size} != {image_size}")

@@ -22,13 +22,11 @@ class Demonstration:
         name: What it is called.
         frames: (length, size, size, 3) uint8.
         joints: (length, joints) rad, or None for a video of unknown poses.
-        fps: Frames a second.
     """
 
     name: str
     frames: NDArray[np.uint8]
     joints: NDArray[np.float64] | None
-    fps: float = 20.0
 
     def __post_init__(self) -> None:
         if len(self.frames) < 2:
@@ -69,4 +67,4 @@ def demonstration_from_video(path: Path, fps: float, size: int | None = None) ->
     frames, rate = read_video(path, size)
     times = np.arange(0, len(frames) / rate, 1 / fps)
     frames = frames[np.minimum(np.round(times * rate).astype(int), len(frames) - 1)]
-    return Demonstration(path.stem, frames, None, fps)
+    return Demonstration(path.stem, frames, None)

@@ -16,14 +16,19 @@ class Poses(NamedTuple):
     """The truth behind frames, to measure by.
 
     Attributes:
-        joints: (frames, joints) rad.
-        flange: (frames, 3) m.
+        joints: (frames, joints) rad; None where they are unknown.
+        flange: (frames, 3) m; None where it is unknown.
         episode: (frames,) the episode of each frame.
     """
 
-    joints: Floats
-    flange: Floats
+    joints: Floats | None
+    flange: Floats | None
     episode: NDArray[np.int64]
+
+    def at(self, frames: NDArray[np.int64]) -> Poses:
+        """The poses of some frames."""
+        joints, flange = (None if part is None else part[frames] for part in (self.joints, self.flange))
+        return Poses(joints, flange, self.episode[frames])
 
 
 def triplet_accuracy(anchor: Floats, positive: Floats, negative: Floats, margin: float = 0.0) -> float:
@@ -66,16 +71,19 @@ def nearest_elsewhere(embeddings: Floats, episode: NDArray[np.int64]) -> NDArray
 
 
 def embedding_metrics(embeddings: Floats, poses: Poses, seed: int = 0) -> dict[str, float]:
-    """Rank correlation with, and retrieval of, the true pose: the metric names of metrics.json."""
+    """Rank correlation with, and retrieval of, the true pose as far as it is known, under the names of metrics.json."""
     embeddings = np.asarray(embeddings, np.float32)
     nearest = nearest_elsewhere(embeddings, poses.episode)
-    joints = np.abs(poses.joints - poses.joints[nearest]).mean()
-    return {
-        "pose_spearman_ee": pose_correlation(embeddings, poses.flange, np.random.default_rng(seed)),
-        "pose_spearman_joint": pose_correlation(embeddings, poses.joints, np.random.default_rng(seed)),
-        "retrieval_ee_error_m": float(np.linalg.norm(poses.flange - poses.flange[nearest], axis=1).mean()),
-        "retrieval_joint_error_rad": float(joints),
-    }
+    figures = {}
+    if poses.flange is not None:
+        missed = np.linalg.norm(poses.flange - poses.flange[nearest], axis=1)
+        figures["pose_spearman_ee"] = pose_correlation(embeddings, poses.flange, np.random.default_rng(seed))
+        figures["retrieval_ee_error_m"] = float(missed.mean())
+    if poses.joints is not None:
+        missed = np.abs(poses.joints - poses.joints[nearest])
+        figures["pose_spearman_joint"] = pose_correlation(embeddings, poses.joints, np.random.default_rng(seed))
+        figures["retrieval_joint_error_rad"] = float(missed.mean())
+    return figures
 
 
 class Spread(NamedTuple):

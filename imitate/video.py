@@ -95,22 +95,26 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
             stream = container.streams.video[0]
             if max(stream.width, stream.height) > MAX_SIDE:
                 raise UserError(f"{path}: {stream.width}x{stream.height}, expected at most {MAX_SIDE} a side")
+            too_long = UserError(f"{path}: too long to hold in memory at this size: cut it, or scale it down")
+            pixels = size * size if size else stream.width * stream.height
+            if stream.frames > min(MAX_FRAMES, MAX_BYTES // max(1, 3 * pixels)):  # what the file says of itself
+                raise too_long
             stream.thread_count = 1
             to_rgb = VideoReformatter()  # one for all frames: making one takes longer than using it
-            frames = []
+            frames, held = [], 0
             for frame in container.decode(stream):
                 rgb: NDArray[np.uint8] = to_rgb.reformat(frame, format="rgb24").to_ndarray()  # type: ignore[assignment]
                 frames.append(_square(rgb, size) if size else rgb)
-                if len(frames) > MAX_FRAMES or len(frames) * frames[0].nbytes > MAX_BYTES:
-                    raise UserError(f"{path}: too long to hold in memory at this size: cut it, or scale it down")
-            rate = float(stream.average_rate or 20)
+                held += frames[-1].nbytes
+                if len(frames) > MAX_FRAMES or held > MAX_BYTES:  # what it holds
+                    raise too_long
+            if not frames:
+                raise UserError(f"{path}: a video without frames")
+            return np.stack(frames), float(stream.average_rate or 20)
     except (av.FFmpegError, OSError, ValueError, AttributeError) as error:  # AttributeError: no codec was found
         if isinstance(error, UserError):
             raise
         raise UserError(f"{path}: not a readable video ({error})") from None
-    if not frames:
-        raise UserError(f"{path}: a video without frames")
-    return np.stack(frames), rate
 
 
 def _square(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
-from imitate.encoders import NORM
+from imitate.encoders.layers import NORM
 from imitate.errors import UserError
 from imitate.rewards import HuberReward
 

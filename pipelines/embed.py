@@ -50,6 +50,8 @@ class Settings:
     """A LeRobotDataset v3.0 folder; None: the run's own, recorded first if it is missing."""
     camera: str | None = None
     """Which of the dataset's cameras; None: the first."""
+    image_size: int | None = None
+    """Crop the middle of the frames and scale it to this, pixels a side; None: as they were recorded."""
     encoder: str = "conv"
     """conv (small) or inception (the paper's)."""
     imagenet: Path | None = None
@@ -119,10 +121,9 @@ class _Data:
     """A dataset, opened for training."""
 
     frames: NDArray[np.uint8]
-    joints: NDArray[np.float32]
+    poses: Poses
     train: Videos
     validation: Videos
-    poses: Poses  # of the validation frames
 
     @property
     def validation_frames(self) -> NDArray[np.int64]:
@@ -132,31 +133,38 @@ class _Data:
 
 def _videos(dataset: LeRobotDataset) -> tuple[Videos, Videos]:
     """The videos to train on and to validate with."""
-    parts = (np.array(dataset.split(name)) for name in ("train", "validation"))
-    train, validation = (Videos(dataset.starts[:-1][e], dataset.lengths[e]) for e in parts)
+    train = dataset.split("train")
+    if "validation" in dataset.info["splits"]:
+        validation = dataset.split("validation")
+    else:  # of another origin
+        held_out = max(2, len(train) // 10)
+        if len(train) <= held_out:
+            raise UserError(f"{dataset.folder}: {len(train)} episodes and no validation split, expected at least 3")
+        train, validation = train[:-held_out], train[-held_out:]
+        print(f"{dataset.folder} has no validation split: its last {held_out} training episodes are held out")
     if len(validation) < 2:
         raise UserError(
             f"{dataset.folder}: 1 validation episode, expected at least 2 to retrieve poses from each other"
         )
-    return train, validation
+    parts = (np.array(episodes) for episodes in (train, validation))
+    train_videos, validation_videos = (Videos(dataset.starts[:-1][part], dataset.lengths[part]) for part in parts)
+    return train_videos, validation_videos
 
 
-def _open(dataset: LeRobotDataset, camera: str) -> _Data:
-    train, validation = _videos(dataset)
+def _open(dataset: LeRobotDataset, camera: str, image_size: int | None, train: Videos, validation: Videos) -> _Data:
     with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
-        frames = decoded_frames(dataset, camera, bar.update)
-    joints, flange = dataset.joints(), dataset.column("observation.flange")
-    data = _Data(frames, joints, train, validation, Poses(joints, flange, np.empty(0, np.int64)))
-    index = data.validation_frames
-    episodes = np.repeat(np.arange(len(validation)), validation.lengths)
-    return replace(data, poses=Poses(joints[index], flange[index], episodes))
+        frames = decoded_frames(dataset, camera, bar.update, image_size)
+    joints = dataset.joints() if dataset.has("observation.state") else None
+    flange = dataset.column("observation.flange") if dataset.has("observation.flange") else None
+    episodes = np.repeat(np.arange(len(dataset)), dataset.lengths)
+    return _Data(frames, Poses(joints, flange, episodes), train, validation)
 
 
 def _validate(data: _Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> dict[str, float]:
     """The paper's protocol (1,000 triplets: 100 from each of 10 videos), retrieval and rank correlation."""
     index = data.validation_frames
     embeddings = embed(data.frames[index])
-    figures = embedding_metrics(embeddings, data.poses)
+    figures = embedding_metrics(embeddings, data.poses.at(index))
     place = np.zeros(len(data.frames), np.int64)
     place[index] = np.arange(len(index))
     first = Videos(data.validation.starts[:PROTOCOL_VIDEOS], data.validation.lengths[:PROTOCOL_VIDEOS])
@@ -175,9 +183,7 @@ def _pixels(data: _Data) -> dict[str, float]:
     """The baseline that embeds a frame as its pixels."""
     few = min(len(data.validation), max(2, BASELINE_FRAMES // int(data.validation.lengths.max())))
     videos = Videos(data.validation.starts[:few], data.validation.lengths[:few])
-    keep = data.poses.episode < few
-    poses = Poses(data.poses.joints[keep], data.poses.flange[keep], data.poses.episode[keep])
-    part = replace(data, validation=videos, poses=poses)
+    part = replace(data, validation=videos)
     return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / np.float32(255))
 
 
@@ -208,6 +214,8 @@ def _check(settings: Settings) -> None:
     for name in ("dim", "positive", "epochs", "videos", "per_video", "passes"):
         if getattr(settings, name) < 1:
             raise UserError(f"{name} is {getattr(settings, name)}, expected at least 1")
+    if settings.image_size is not None and not 16 <= settings.image_size <= 1024:
+        raise UserError(f"image_size is {settings.image_size}, expected 16 to 1024 pixels")
     if settings.batch < 2:
         raise UserError(f"batch is {settings.batch}, expected at least 2")
     for name in ("learning_rate", "temperature"):
@@ -227,6 +235,12 @@ def run(settings: Settings) -> Stage:
     """Train, validate, draw the paper's figures, and write the encoder."""
     _check(settings)
     stage = Stage(settings.run / settings.name)
+    wanted = {
+        k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")
+    }
+    if stage.finished and not stage.begin(wanted):
+        print(f"{stage.folder} is trained already")
+        return stage
     if settings.dataset is None:
         preset = choose(record.PRESETS, settings.preset, "preset")[1]
         if not Stage(settings.run / "record").finished:
@@ -234,7 +248,12 @@ def run(settings: Settings) -> Stage:
     dataset = LeRobotDataset(settings.dataset or settings.run / "record" / "dataset")
     camera = dataset.camera(settings.camera)
     device = pick_device(settings.device)
-    size = dataset.image_size(camera.name)
+    size = settings.image_size or dataset.image_size(camera.name)
+    if settings.self_regression and not dataset.has("observation.state"):
+        raise UserError(
+            f"{dataset.folder}: no 'observation.state', expected the joints for self-regression: train without, "
+            "with PRESET=plain or --self-regression 0"
+        )
     torch.manual_seed(settings.seed)
     module = build_encoder(settings.encoder, size, settings.dim)
     module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -242,16 +261,13 @@ def run(settings: Settings) -> Stage:
         module.load_imagenet(settings.imagenet)
     epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch)
     margins = Margins(settings.positive, settings.negative)
+    train, validation = _videos(dataset)
     # Videos that are too short show here, before anything is decoded or written.
-    OBJECTIVES[settings.objective].sample(_videos(dataset)[0], 1, margins, np.random.default_rng(0))
-    data = _open(dataset, camera.name)
-    wanted = {
-        k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")
-    }
-    if not stage.begin(wanted):
-        print(f"{stage.folder} is trained already")
-        return stage
-    pose_head = PoseHead(settings.dim, data.joints.shape[1]).to(device)
+    OBJECTIVES[settings.objective].sample(train, 1, margins, np.random.default_rng(0))
+    data = _open(dataset, camera.name, settings.image_size, train, validation)
+    stage.begin(wanted)
+    joints = data.poses.joints
+    pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
     baselines = {"pixels": _pixels(data), "untrained": _validate(data, trained.to(device).embed)}
     figures = _fit(settings, stage, data, trained, epoch)
@@ -286,7 +302,7 @@ def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder,
 
     training = fit(
         trained.module, objective, data.frames, counted(), optimizer, scheduler,
-        trained.pose_head, data.joints, settings.self_regression,
+        trained.pose_head, data.poses.joints, settings.self_regression,
     )  # fmt: skip
     with writer, tqdm(total=steps, unit="step", desc="embed") as bar:
         for progress in training:

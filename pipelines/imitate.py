@@ -20,6 +20,7 @@ from envs.control import CONTROLS
 from envs.kuka import ARMS, CONTROL_HZ
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
@@ -30,7 +31,7 @@ from imitate.runs import Stage, write_json
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
 
-from . import embed
+from . import embed, record
 from .cli import command
 from .demo import check_demo, load_demo, stage_name
 from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
@@ -89,6 +90,7 @@ PRESETS = {
             arm="iiwa_gripper",
             control="torque",
             midway=0.0,
+            workers=16,
             learner=Learner(
                 n_steps=63, batch_size=252, n_epochs=4, gamma=0.99, learning_rate=3e-4, anneal=False, log_std=0.0
             ),
@@ -102,7 +104,6 @@ def _check(settings: Settings) -> None:
     choose(ARMS, settings.arm, "arm")
     choose(CONTROLS, settings.control, "control")
     pick_device(settings.device)
-    check_demo(settings.demo)
     if not 0 <= settings.seed < 2**32 or settings.workers < 0:
         raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
     if not 0 <= settings.start_noise <= np.pi or not settings.give_up >= 0:
@@ -158,15 +159,32 @@ def acting(model: PPO) -> Policy:
     return act
 
 
-def find_encoder(settings: Any) -> Path:
+def find_encoder(settings: Settings) -> Path:
     """The folder of the encoder; the run's own is trained first if it is missing."""
     if settings.encoder is not None:
         return settings.encoder
     trained = Stage(settings.run / "embed")
     if not trained.finished:
         preset = choose(embed.PRESETS, settings.preset, "preset")[1]
+        check_demo(settings.demo, settings.run, _image_size(settings.run, preset), settings.resize)
         embed.run(replace(preset, run=settings.run, device=settings.device))
     return trained.path("encoder")
+
+
+def _image_size(run: Path, preset: embed.Settings) -> int:
+    """Pixels a side of the frames that an encoder is going to be trained on."""
+    if preset.image_size is not None:
+        return preset.image_size
+    if not Stage(run / "record").finished:
+        return record.PRESETS[preset.preset][1].image_size
+    dataset = LeRobotDataset(run / "record" / "dataset")
+    return dataset.image_size(dataset.camera(preset.camera).name)
+
+
+def stage_of(settings: Settings) -> Stage:
+    """Where what these settings learn stands."""
+    demos = [settings.demo] if settings.demo != DEFAULT_DEMO else []
+    return Stage(settings.run / (settings.name or stage_name("imitate", demos)))
 
 
 def run(settings: Settings) -> Stage:
@@ -177,8 +195,7 @@ def run(settings: Settings) -> Stage:
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     if settings.oracle and demonstration.joints is None:
         raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
-    name = settings.name or stage_name("imitate", [settings.demo] if settings.demo != DEFAULT_DEMO else [])
-    stage = Stage(settings.run / name)
+    stage = stage_of(settings)
     env = single_env(settings, encoder, demonstration)  # a mistake in the settings shows before anything is written
     skipped = ("run", "device", "workers")
     wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}

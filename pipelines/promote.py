@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from envs.kuka import ASSETS
+from imitate.camera import Camera
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
+from imitate.errors import UserError
 from imitate.runs import Stage
 from imitate.video import Compression
 
+from . import imitate
 from .cli import command
 
 
@@ -22,23 +26,50 @@ class Settings:
     run: Path = Path("runs/default")
     """The run directory."""
     episode: int = 0
-    """The demonstration, an episode of the test split."""
+    """The demonstration, an episode of the test split that the run has imitated."""
 
 
 PRESETS = {"default": ("The encoder and the first test episode.", Settings())}
 
 
 def run(settings: Settings) -> None:
-    """Rewrite ``assets/encoder``, ``assets/demonstration`` and, if the run has learned, the picture of the README."""
+    """Rewrite ``assets/encoder``, ``assets/demonstration`` and the picture of the README."""
     encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
+    film = _film(settings)
     dataset = LeRobotDataset(settings.run / "record" / "dataset")
     camera = dataset.camera(encoder.camera.name)
-    number = dataset.split("test")[settings.episode]
-    shown = dataset.demonstration(number, camera.name)
+    encoder.check_camera(camera, dataset.image_size(camera.name))
+    episodes = dataset.split("test")
+    if not 0 <= settings.episode < len(episodes):
+        raise UserError(f"episode is {settings.episode}, expected a test episode, 0 to {len(episodes) - 1}")
+    with TemporaryDirectory(prefix=".promoted-", dir=ASSETS) as aside:  # nothing is replaced before all is there
+        folder = Path(aside)
+        encoder.save(folder / "encoder")
+        _write_demonstration(folder / "demonstration", dataset, episodes[settings.episode], camera)
+        shutil.copyfile(film, folder / "imitation.gif")
+        for made in sorted(folder.iterdir()):
+            place = ASSETS / made.name
+            if place.exists():
+                place.rename(folder / f"old-{made.name}")
+            made.rename(place)
+    print(f"promoted {settings.run} to {ASSETS}")
+
+
+def _film(settings: Settings) -> Path:
+    """The robot imitating the demonstration that is promoted."""
+    demo = f"test:{settings.episode}"
+    learned = imitate.stage_of(imitate.Settings(run=settings.run, demo=demo))
+    if not learned.finished or learned.settings["demo"] != demo:
+        raise UserError(f"{learned.folder}: {demo} has not been imitated there: do so first, with DEMO={demo}")
+    return learned.path("side_by_side.gif")
+
+
+def _write_demonstration(folder: Path, dataset: LeRobotDataset, number: int, camera: Camera) -> None:
+    """Write one episode as a dataset of its own."""
     state = dataset.column("observation.state", [number])
     joints = state.shape[1] // 2
     episode = Episode(
-        frames={camera.name: shown.frames},
+        frames={camera.name: dataset.demonstration(number, camera.name).frames},
         joints=state[:, :joints],
         velocities=state[:, joints:],
         flange=dataset.column("observation.flange", [number]),
@@ -46,7 +77,7 @@ def run(settings: Settings) -> None:
     )
     layout = Layout(
         cameras=(camera,),
-        image_size=encoder.image_size,
+        image_size=dataset.image_size(camera.name),
         joint_names=tuple(dataset.info["features"]["action"]["names"]),
         fps=dataset.fps,
         robot=dataset.info["robot_type"],
@@ -55,14 +86,8 @@ def run(settings: Settings) -> None:
         splits={"test": 1},
         compression=Compression(0, "yuv444p"),  # decoded frames once more, and hardly worse for it
     )
-    encoder.save(ASSETS / "encoder")
-    shutil.rmtree(ASSETS / "demonstration", ignore_errors=True)
-    write_file(ASSETS / "demonstration", layout, 0, [episode])
-    write_meta(ASSETS / "demonstration", layout)
-    film = settings.run / "imitate" / "side_by_side.gif"
-    if film.is_file():
-        shutil.copyfile(film, ASSETS / "imitation.gif")
-    print(f"promoted {settings.run} to {ASSETS}")
+    write_file(folder, layout, 0, [episode])
+    write_meta(folder, layout)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import pipelines.embed
 import pipelines.record
 from envs.cameras import CAMERAS
 from imitate.data.lerobot import Episode, Layout, write_file, write_meta
-from imitate.runs import read_json, write_json
+from imitate.runs import Stage, read_json, write_json
 from imitate.video import Compression, write_video
 from pipelines.__main__ import main
 
@@ -43,6 +43,7 @@ def made(encoder, tmp_path_factory):
     write_meta(folder / "run/record/dataset", layout)
     write_video(folder / "wide.mp4", np.zeros((4, 32, 48, 3), np.uint8), 20, Compression(18, "yuv444p"))
     write_video(folder / "short.mp4", np.zeros((1, 32, 32, 3), np.uint8), 20, Compression(18, "yuv444p"))
+    write_video(folder / "small.mp4", np.zeros((4, 32, 32, 3), np.uint8), 20, Compression(18, "yuv444p"))
     (folder / "corrupt.mp4").write_bytes((folder / "wide.mp4").read_bytes()[:500])
     (folder / "empty").mkdir()
     return folder
@@ -172,6 +173,26 @@ def test_imitate_refuses(here, monkeypatch, capsys, args, message):
 
 
 @pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"fov": 60.0}, "!= 60.0"),
+        ({"eye": [2.0, 0.0, 1.0]}, "eye"),
+        ({"renderer": "gl"}, "renderer tiny != gl"),
+    ],
+)
+def test_a_demonstration_of_another_camera_is_refused(here, monkeypatch, capsys, change, difference):
+    path = here / "run/record/dataset/meta/info.json"
+    info = read_json(path)
+    info["cameras"][0] |= change
+    write_json(path, info)
+    for demo in ("test:0", "run/record/dataset:1"):
+        line = refused(["imitate", "--run", "run", "--encoder", "enc", "--demo", demo], monkeypatch, capsys)
+        assert "trained on another camera than 'front'" in line
+        assert difference in line
+    assert [path.name for path in (here / "run").iterdir()] == ["record"]
+
+
+@pytest.mark.parametrize(
     ("args", "message"),
     [
         ([], "run/imitate: no finished policy there"),
@@ -211,6 +232,14 @@ def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, messag
         ["imitate", "--arm", "panda"],
         ["imitate", "--control", "force"],
         ["imitate", "--demo", "missing.mp4"],
+        ["imitate", "--demo", "corrupt.mp4"],
+        ["imitate", "--demo", "wide.mp4"],
+        ["imitate", "--demo", "small.mp4"],
+        ["imitate", "paper", "--demo", "small.mp4"],
+        ["imitate", "--demo", "short.mp4"],
+        ["imitate", "--demo", "short.mp4", "--resize"],
+        ["imitate", "--demo", "run/record/dataset:4"],
+        ["imitate", "--demo", "empty:0"],
         ["imitate", "--demo", "nowhere:0"],
         ["imitate", "--demo", "test"],
         ["imitate", "--preset", "large"],
@@ -225,6 +254,50 @@ def test_a_mistake_shows_before_hours_of_recording_and_training(here, monkeypatc
         monkeypatch.setattr(pipelines.embed, "run", started)
     refused([*args, "--run", "new"], monkeypatch, capsys)
     assert not (here / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "size"),
+    [
+        (["--demo", "fits.mp4"], 64),
+        (["--demo", "small.mp4", "--resize"], 64),
+        (["paper", "--demo", "small.mp4", "--resize"], 299),
+        (["--demo", "test:0"], 64),
+        (["--demo", "run/record/dataset:3"], 64),
+    ],
+)
+def test_a_demonstration_that_will_do_starts_the_work(here, monkeypatch, args, size):
+    class Started(Exception):
+        pass
+
+    def started(settings):
+        assert pipelines.record.PRESETS[settings.preset][1].image_size == size
+        raise Started
+
+    write_video(here / "fits.mp4", np.zeros((4, 64, 64, 3), np.uint8), 20, Compression(18, "yuv444p"))
+    monkeypatch.setattr(pipelines.embed, "run", started)
+    monkeypatch.setattr(sys, "argv", ["imitate", "imitate", *args, "--run", "new"])
+    with pytest.raises(Started):
+        main()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--demo", "fits.mp4"], "frames of 64x64, expected the encoder's 32x32"),
+        (["--demo", "test:1"], "'test:1': expected an episode from 0 to 0"),
+    ],
+)
+def test_what_is_recorded_says_what_a_demonstration_must_be(here, monkeypatch, capsys, args, message):
+    def started(settings):
+        raise AssertionError("started to train")
+
+    write_video(here / "fits.mp4", np.zeros((4, 64, 64, 3), np.uint8), 20, Compression(18, "yuv444p"))
+    stage = Stage(here / "run" / "record")
+    stage.begin({})
+    stage.finish({})
+    monkeypatch.setattr(pipelines.embed, "run", started)
+    assert message in refused(["imitate", "--run", "run", *args], monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
@@ -192,6 +193,21 @@ def test_without_a_pose_head_all_episodes_start_at_the_first_frame(encoder, demo
     env = TCNImitateEnv(blind, [shown], midway=1.0)
     assert {env.reset(seed=seed)[1]["step"] for seed in range(10)} == {0}
     env.close()
+
+
+@pytest.mark.parametrize("steps", [1, 6, 12])
+def test_a_position_target_is_as_far_as_a_full_velocity_goes_in_its_time(steps):
+    driven = []
+    bullet = SimpleNamespace(
+        seconds=1 / 240,
+        joint_states=lambda: (np.array([0.5, -0.5]), np.zeros(2)),
+        drive_positions=lambda targets, forces, velocity: driven.append(targets),
+        step=driven.append,
+    )
+    CONTROLS["position"](bullet, np.array([1.0, -1.0]), np.ones(2), steps)
+    reach = 2.0 * steps / 240
+    np.testing.assert_allclose(driven[0], [0.5 + reach, -0.5 - reach])
+    assert driven[1] == steps
 
 
 def test_demonstrations_are_drawn_or_chosen(encoder, demonstrations):

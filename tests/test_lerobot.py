@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import imitate.data.frames
+import imitate.data.lerobot
 from imitate.camera import Camera
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
@@ -95,7 +96,6 @@ def test_a_demonstration_is_its_episode(original, number, camera):
     assert demonstration.frames.shape == truth.shape
     assert np.abs(demonstration.frames.astype(int) - truth).max() <= LEVELS
     np.testing.assert_array_equal(demonstration.joints, TRUTH[number].joints)
-    assert demonstration.fps == 20
 
 
 def test_decoded_frames_are_those_of_the_demonstrations_and_decoded_once(folder, monkeypatch):
@@ -177,6 +177,21 @@ def test_statistics_are_those_of_the_rows(original):
         np.testing.assert_allclose(stats[name], getattr(flange, name)(axis=0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("most", [100, 4])
+def test_statistics_of_the_colours_are_those_of_the_first_file(folder, monkeypatch, most):
+    monkeypatch.setattr(imitate.data.lerobot, "STATS_FRAMES", most)
+    write_meta(folder, LAYOUT)
+    stats = read_json(folder / "meta/stats.json")["observation.images.side"]
+    frames = np.concatenate([TRUTH[e].frames["side"] for e in LAYOUT.episodes_of(0)])
+    shown = frames if most == 100 else frames[::3]
+    assert stats["count"] == [len(shown)]
+    assert len(shown) <= most
+    for name in ("min", "max", "mean", "std"):
+        assert np.shape(stats[name]) == (3, 1, 1)
+        expected = getattr(shown.reshape(-1, 3) / 255, name)(axis=0)
+        np.testing.assert_allclose(np.ravel(stats[name]), expected, atol=LEVELS / 255)
+
+
 def test_a_missing_video_is_named(folder):
     (folder / SIDE).unlink()
     dataset = LeRobotDataset(folder)
@@ -238,6 +253,8 @@ def test_missing_rows_and_columns_are_named(folder):
         (lambda folder: rewrite_info(folder, codebase_version="v2.1"), "version 'v2.1', expected 'v3.0'"),
         (lambda folder: rewrite_info(folder, features={}), "without videos"),
         (lambda folder: rewrite_info(folder, features=None), "damaged dataset"),
+        (lambda folder: rewrite_info(folder, splits=None), "splits are None, expected a dict"),
+        (lambda folder: rewrite_info(folder, cameras={}), "cameras are {}, expected a list"),
         (lambda folder: shutil.rmtree(folder / "meta/episodes"), "damaged dataset"),
         (lambda folder: (folder / EPISODES).write_bytes(b"no table"), "damaged dataset"),
         (
@@ -291,6 +308,30 @@ def test_cameras_of_other_origin_go_by_the_names_of_their_videos(folder):
     frames = dataset.demonstration(2).frames
     assert np.abs(frames.astype(int) - TRUTH[2].frames["front"]).max() <= LEVELS
     np.testing.assert_array_equal(decoded_frames(dataset, dataset.camera().name)[9:15], frames)
+
+
+@pytest.mark.parametrize("names", [None, {"motors": ["a", "b", "c", "d"]}, ["a", "b"]])
+def test_a_state_of_other_origin_is_joints_throughout(folder, names):
+    info = read_json(folder / "meta/info.json")
+    info["features"]["observation.state"]["names"] = names
+    write_json(folder / "meta/info.json", info)
+    dataset = LeRobotDataset(folder)
+    np.testing.assert_array_equal(dataset.joints(), dataset.column("observation.state"))
+
+
+def test_a_dataset_without_state_gives_bare_videos(folder):
+    info = read_json(folder / "meta/info.json")
+    del info["features"]["observation.state"]
+    write_json(folder / "meta/info.json", info)
+    assert LeRobotDataset(folder).demonstration(0).joints is None
+
+
+@pytest.mark.parametrize("shape", [[3, 32, 32], [32, 32, 3]])
+def test_channels_stand_first_or_last(folder, shape):
+    info = read_json(folder / "meta/info.json")
+    info["features"]["observation.images.side"]["shape"] = shape
+    write_json(folder / "meta/info.json", info)
+    assert LeRobotDataset(folder).image_size("side") == 32
 
 
 def test_a_camera_without_videos_is_named(folder):

@@ -17,12 +17,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN, VALIDATION, TEST, FRAMES, HELD_OUT = 300, 10, 3, 50, 100
+PAPER = {
+    "record": "--train 4 --validation 2 --test 1 --frames 16 --held-out-frames 12 --held-out-travel 0 --image-size 75",
+    "embed": "--epochs 1 --videos 2 --per-video 8 --batch 8 --positive 2 --negative 8",
+    "imitate": "--steps 200 --learner.n-steps 8 --learner.batch-size 64 --workers 2",
+}  # the paper's settings but for their size; 75 pixels are the least that its encoder takes
 RECORD = f"--train {TRAIN} --validation {VALIDATION} --test {TEST} --frames {FRAMES}".split()
 FILE = "chunk-000/file-003"  # of seven
 
 
-def command(name, run, *args):
-    words = [sys.executable, "-m", "pipelines", name, "--run", str(run), *args]
+def command(name, run, *args, preset="default"):
+    words = [sys.executable, "-m", "pipelines", name, preset, "--run", str(run), *args]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
@@ -156,3 +161,19 @@ def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, tmp_path):
         made.pop(name)
     assert made == expected
     assert untouched.stat().st_mtime_ns == written
+
+
+def test_the_papers_settings_run(tmp_path):
+    folder = tmp_path / "paper"
+    for name, args in PAPER.items():
+        command(name, folder, *args.split(), preset="paper")
+    dataset = LeRobotDataset(folder / "record" / "dataset")
+    assert dataset.joints().shape[1] == 12
+    trained = load_encoder(folder / "embed" / "encoder")
+    assert (trained.name, trained.image_size) == ("inception", 75)
+    made = {name: Stage(folder / name) for name in PAPER}
+    assert all(stage.finished for stage in made.values())
+    learned = made["imitate"].settings
+    assert (learned["arm"], learned["control"], learned["learner"]["gamma"]) == ("iiwa_gripper", "torque", 0.99)
+    assert made["imitate"].metrics["env_steps"] >= 200
+    assert made["imitate"].metrics["ee_error_m"] > 0

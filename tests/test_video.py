@@ -2,9 +2,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+import imitate.video
 from imitate.errors import UserError
 from imitate.video import FOR_PEOPLE, Compression, read_video, write_video
 
@@ -154,6 +156,32 @@ def test_a_playlist_opens_no_other_file(tmp_path):
     (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
     with pytest.raises(UserError, match="not a readable video"):
         read_video(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "size"), [("MAX_FRAMES", 9, None), ("MAX_BYTES", 9 * 3 * 32 * 32, None), ("MAX_BYTES", 999, 6)]
+)
+def test_too_long_a_video_is_refused_before_it_is_decoded(tmp_path, monkeypatch, limit, value, size):
+    write_video(tmp_path / "a.mp4", noise(10, 32, 32), 20, LOSSLESS)
+    monkeypatch.setattr(imitate.video, limit, value)
+    monkeypatch.setattr(imitate.video, "VideoReformatter", None)  # no frame comes so far
+    with pytest.raises(UserError, match=r"a\.mp4: too long to hold in memory"):
+        read_video(tmp_path / "a.mp4", size)
+
+
+def test_a_video_that_does_not_say_how_long_it_is_is_refused_where_it_gets_too_long(tmp_path, monkeypatch):
+    path = tmp_path / "a.mkv"  # Matroska has no number of frames
+    write_video(path.with_suffix(".mp4"), noise(10, 32, 32), 20, LOSSLESS)
+    with av.open(str(path.with_suffix(".mp4"))) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    assert len(read_video(path)[0]) == 10
+    monkeypatch.setattr(imitate.video, "MAX_BYTES", 9 * 3 * 32 * 32)
+    with pytest.raises(UserError, match=r"a\.mkv: too long to hold in memory"):
+        read_video(path)
 
 
 def test_wherever_a_file_ends_it_is_whole_or_refused(tmp_path):

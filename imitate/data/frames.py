@@ -18,7 +18,10 @@ from imitate.video import read_video
 
 
 def decoded_frames(
-    dataset: LeRobotDataset, camera: str, progress: Callable[[int], object] = lambda frames: None
+    dataset: LeRobotDataset,
+    camera: str,
+    progress: Callable[[int], object] = lambda frames: None,
+    image_size: int | None = None,
 ) -> NDArray[np.uint8]:
     """Return every frame of a dataset, decoding the videos the first time.
 
@@ -26,32 +29,36 @@ def decoded_frames(
         dataset: Of which the frames are.
         camera: Of which camera.
         progress: Called with the number of frames that were just decoded.
+        image_size: Crop the middle of the frames and scale it to this, pixels a side; None leaves them as they are.
 
     Returns:
-        (frames, height, width, 3) uint8, memory-mapped and read-only.
+        (frames, size, size, 3) uint8, memory-mapped and read-only.
 
     Raises:
-        UserError: A video is damaged.
+        UserError: A video is damaged, or not square where it is to be left as it is.
     """
     files = dataset.video_files(camera)
-    size = dataset.image_size(camera)
+    size = image_size or dataset.image_size(camera)
     shape = (int(dataset.lengths.sum()), size, size, 3)
-    path = dataset.folder / "cache" / f"{camera}-{_fingerprint([p for p, _ in files])}.npy"
+    name = f"{camera}-{image_size}" if image_size else camera
+    path = dataset.folder / "cache" / f"{name}-{_fingerprint([p for p, _ in files])}.npy"
     if not path.is_file():
-        for stale in path.parent.glob(f"{camera}-{16 * '[0-9a-f]'}.npy"):
+        for stale in path.parent.glob(f"{name}-{16 * '[0-9a-f]'}.npy"):
             stale.unlink()
         with written_aside(path) as aside:
             frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                for count in pool.map(lambda item: _decode(dataset, frames, *item), files):
+                for count in pool.map(lambda item: _decode(dataset, frames, image_size, *item), files):
                     progress(count)
             frames.flush()
             del frames
     return np.load(path, mmap_mode="r")
 
 
-def _decode(dataset: LeRobotDataset, frames: NDArray[np.uint8], path: Path, episodes: list[int]) -> int:
-    decoded, _ = read_video(path)
+def _decode(
+    dataset: LeRobotDataset, frames: NDArray[np.uint8], image_size: int | None, path: Path, episodes: list[int]
+) -> int:
+    decoded, _ = read_video(path, image_size)
     first, end = dataset.starts[episodes[0]], dataset.starts[episodes[-1] + 1]
     if decoded.shape != (end - first, *frames.shape[1:]):
         raise UserError(f"{path}: frames {decoded.shape}, expected {(end - first, *frames.shape[1:])}: record it again")

@@ -29,6 +29,7 @@ DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 TASK = "babble"
+STATS_FRAMES = 100  # that the colours' statistics are taken from
 SPLITS = ("train", "validation", "test")
 
 Floats = NDArray[np.float32]
@@ -148,7 +149,7 @@ def _vectors(parts: Sequence[Floats]) -> pa.Array:
 
 
 def write_meta(folder: Path, layout: Layout) -> None:
-    """Write ``meta/``, which makes the files a dataset. Reads the tables back for the statistics."""
+    """Write ``meta/``, which makes the files a dataset. Reads tables and videos back for the statistics."""
     _write_tasks(folder)
     _write_episodes(folder, layout)
     columns = ("observation.state", "observation.flange", "action")
@@ -206,17 +207,26 @@ def _stats(folder: Path, layout: Layout, columns: Sequence[str]) -> dict[str, An
         table = pq.read_table(folder / DATA_PATH.format(**_place(file)), columns=list(columns))
         for column in columns:
             parts[column].append(_matrix(table, column))
-    stats = {}
-    for column, matrices in parts.items():
-        rows = np.concatenate(matrices).astype(np.float64)
-        stats[column] = {
-            "min": rows.min(0).tolist(),
-            "max": rows.max(0).tolist(),
-            "mean": rows.mean(0).tolist(),
-            "std": rows.std(0).tolist(),
-            "count": [len(rows)],
-        }
+    stats = {column: _summary(np.concatenate(matrices)) for column, matrices in parts.items()}
+    for camera in layout.cameras:  # LeRobot's policies want these too; of the first file, whose episodes are as random
+        key = _video_key(camera.name)
+        frames, _ = read_video(folder / VIDEO_PATH.format(video_key=key, **_place(0)))
+        frames = frames[:: -(-len(frames) // STATS_FRAMES)]
+        channels = _summary(frames.reshape(-1, 3) / 255)
+        stats[key] = {name: [[[value]] for value in values] for name, values in channels.items()}
+        stats[key]["count"] = [len(frames)]
     return stats
+
+
+def _summary(rows: NDArray[np.floating]) -> dict[str, Any]:
+    rows = rows.astype(np.float64)
+    return {
+        "min": rows.min(0).tolist(),
+        "max": rows.max(0).tolist(),
+        "mean": rows.mean(0).tolist(),
+        "std": rows.std(0).tolist(),
+        "count": [len(rows)],
+    }
 
 
 def _info(layout: Layout) -> dict[str, Any]:
@@ -322,8 +332,9 @@ class LeRobotDataset:
             self._data_file(row)
             for key in self.video_keys:
                 self._video_file(row, key)
-        if not isinstance(self.info.get("cameras", []), list):
-            raise UserError(f"{self.folder}: cameras are {self.info['cameras']!r}, expected a list")
+        for name, kind in (("cameras", list), ("splits", dict)):
+            if not isinstance(self.info.get(name, kind()), kind):
+                raise UserError(f"{self.folder}: {name} are {self.info[name]!r}, expected a {kind.__name__}")
 
     def _data_file(self, row: dict[str, Any]) -> Path:
         place = {key: row[f"data/{key}"] for key in ("chunk_index", "file_index")}
@@ -351,11 +362,11 @@ class LeRobotDataset:
         """The camera of that name, or the first.
 
         Raises:
-            UserError: There is none of that name; or the dataset does not say where its cameras stood.
+            UserError: There is none of that name.
         """
         cameras = [Camera.from_json(data) for data in self.info.get("cameras", [])]
         if not cameras:  # of another origin: nothing is known of its camera but its name
-            cameras = [Camera(key.rsplit(".", 1)[-1], (0, 0, 0), (0, 0, 0)) for key in self.video_keys]
+            cameras = [Camera.unknown(key.rsplit(".", 1)[-1]) for key in self.video_keys]
         for camera in cameras:
             if name in (None, camera.name):
                 return camera
@@ -379,9 +390,12 @@ class LeRobotDataset:
             UserError: They are not square.
         """
         shape = self.info["features"][self.video_key(camera)]["shape"]
-        if len(shape) != 3 or shape[0] != shape[1]:
-            raise UserError(f"{self.folder}: frames of shape {shape}, expected square ones, (size, size, 3)")
-        return int(shape[0])
+        sides = shape[1:] if shape[0] == 3 else shape[:2]  # some datasets have the channels first
+        if len(shape) != 3 or sides[0] != sides[1]:
+            raise UserError(
+                f"{self.folder}: frames of shape {shape}, expected square ones: crop and scale them with --image-size"
+            )
+        return int(sides[0])
 
     def split(self, name: str) -> range:
         """The episodes of a split.
@@ -422,10 +436,17 @@ class LeRobotDataset:
                 raise UserError(f"{path}: {len(parts[-1])} rows of episode {episode}, expected {row['length']}")
         return np.concatenate(parts)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a feature of that name."""
+        return name in self.info["features"]
+
     def joints(self, episodes: Sequence[int] | None = None) -> Floats:
-        """Joint positions (frames, joints), rad: the first half of the state that is recorded here."""
+        """Joint positions (frames, joints), rad: the state, but for what is named a velocity in it."""
         state = self.column("observation.state", episodes)
-        return state[:, : state.shape[1] // 2]
+        names = self.info["features"]["observation.state"].get("names")
+        if not isinstance(names, list) or len(names) != state.shape[1]:  # of another origin
+            return state
+        return state[:, [not str(name).endswith(".velocity") for name in names]]
 
     def video_files(self, camera: str) -> list[tuple[Path, list[int]]]:
         """The video files of a camera, each with the episodes in it, in order."""
@@ -454,6 +475,5 @@ class LeRobotDataset:
         return Demonstration(
             name=f"episode-{episode}",
             frames=frames[start : start + self.lengths[episode]],
-            joints=self.joints([episode]).astype(np.float64),
-            fps=self.fps,
+            joints=self.joints([episode]).astype(np.float64) if self.has("observation.state") else None,
         )

@@ -13,7 +13,6 @@ from imitate.encoders.inception import InceptionEncoder
 from imitate.errors import choose
 
 ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "inception": InceptionEncoder}
-NORM = 10.0  # of an embedding (section III.A of the paper)
 
 
 def build_encoder(name: str, image_size: int, dim: int = 32) -> nn.Module:

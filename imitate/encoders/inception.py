@@ -69,14 +69,12 @@ class InceptionEncoder(nn.Module):
     Args:
         image_size: Pixels a side, at least 75.
         dim: Of the embedding.
-        norm: L2 norm of the embedding.
     """
 
-    def __init__(self, image_size: int = 299, dim: int = 32, norm: float = 10.0) -> None:
+    def __init__(self, image_size: int = 299, dim: int = 32) -> None:
         super().__init__()
         if image_size < SMALLEST:
             raise UserError(f"the inception encoder takes images of at least {SMALLEST} pixels, got {image_size}")
-        self.norm = norm
         self.Conv2d_1a_3x3 = BasicConv(3, 32, 3, stride=2)
         self.Conv2d_2a_3x3 = BasicConv(32, 32, 3)
         self.Conv2d_2b_3x3 = BasicConv(32, 64, 3, padding=1)
@@ -90,14 +88,14 @@ class InceptionEncoder(nn.Module):
         self.head = nn.Sequential(nn.Linear(40, 100), nn.ReLU(inplace=True), nn.Linear(100, dim))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map (batch, 3, size, size) in [-1, 1] to (batch, dim) of the set norm."""
+        """Map (batch, 3, size, size) in [-1, 1] to (batch, dim) of norm 10."""
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images)))
         x = functional.max_pool2d(x, kernel_size=3, stride=2)
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x))
         x = functional.max_pool2d(x, kernel_size=3, stride=2)
         x = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(x)))
         features = self.positions(self.convolutions(x))
-        return on_sphere(self.head(features), self.norm)
+        return on_sphere(self.head(features))
 
     def load_imagenet(self, path: Path) -> None:
         """Load the trunk from torchvision's ``inception_v3`` weights.

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+NORM = 10.0  # of an embedding (section III.A of the paper)
+
 
 class SpatialSoftmax(nn.Module):
     """Where each channel looks: the expected position under a softmax over its pixels.
@@ -28,7 +30,7 @@ class SpatialSoftmax(nn.Module):
         return (moments[..., 1:] / moments[..., :1]).flatten(1)
 
 
-def on_sphere(vectors: torch.Tensor, norm: float) -> torch.Tensor:
+def on_sphere(vectors: torch.Tensor, norm: float = NORM) -> torch.Tensor:
     """Scale (batch, dim) vectors to an L2 norm (Ranjan et al., 2017), in float32."""
     return norm * functional.normalize(vectors.float(), dim=-1)
 

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from imitate.demonstration import demonstration_from_video
+from imitate.video import Compression, write_video
+from pipelines import imitate
+from pipelines.demo import stage_name
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a/clip.mp4", "b/clip.mp4"),
+        ("clip.mp4", "clip.mov"),
+        ("my clip.mp4", "my-clip.mp4"),
+        ("demos/x:3", "other/x:3"),
+        ("demos/x.y:3", "demos/x.y:4"),
+        ("demos/test:3", "test:3"),
+    ],
+)
+def test_each_demonstration_has_a_folder_of_its_own(one, other):
+    assert stage_name("imitate", [one]) != stage_name("imitate", [other])
+
+
+def test_a_folder_is_called_what_it_is_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert stage_name("imitate", ["test:3"]) == "imitate-test-3"
+    assert stage_name("evaluate", ["test:3", "train:12"]) == "evaluate-test-3-train-12"
+    assert stage_name("imitate", ["my.mp4"]).startswith("imitate-my-")
+    assert stage_name("imitate", ["my.mp4"]) == stage_name("imitate", [f"{tmp_path}/./my.mp4"])
+
+
+@pytest.mark.parametrize("rate", [10, 20, 30, 40])
+def test_of_a_video_at_another_rate_the_nearest_frames_are_followed(tmp_path, rate):
+    frames = np.stack([np.full((16, 16, 3), 30 * k, np.uint8) for k in range(8)])
+    write_video(tmp_path / "a.mp4", frames, rate, Compression(0, "yuv444p"))
+    demonstration = demonstration_from_video(tmp_path / "a.mp4", 20)
+    assert (demonstration.name, demonstration.joints) == ("a", None)
+    assert len(demonstration) == np.ceil(8 * 20 / rate)
+    seen = demonstration.frames[:, 0, 0, 0] / 30  # number of the frame
+    meant = np.minimum(np.arange(len(demonstration)) * rate / 20, 7)
+    assert np.abs(seen - meant).max() <= 0.5 + 0.1
+
+
+def test_the_paper_simulates_in_16_processes():
+    paper = imitate.PRESETS["paper"][1]
+    assert paper.workers == paper.learner.n_envs == 16

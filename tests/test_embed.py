@@ -1,0 +1,162 @@
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from envs.cameras import CAMERAS
+from envs.tcn_imitate import TCNImitateEnv
+from imitate.checkpoint import load_encoder
+from imitate.data.frames import decoded_frames
+from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
+from imitate.errors import UserError
+from imitate.runs import Stage, read_json, write_json
+from imitate.video import Compression, read_video, write_video
+from pipelines import embed, imitate
+
+FRAMES, JOINTS = 12, 7
+LAYOUT = Layout(
+    cameras=(CAMERAS["front"],),
+    image_size=32,
+    joint_names=tuple(f"joint_{k}" for k in range(JOINTS)),
+    fps=20,
+    robot="iiwa",
+    control="velocity",
+    lengths=(FRAMES,) * 8,
+    splits={"train": 4, "validation": 2, "test": 2},
+    compression=Compression(18, "yuv444p"),
+)
+
+
+def random_episode(rng):
+    pictures = rng.integers(0, 256, (FRAMES, 32, 32, 3), np.uint8)
+    joints, velocities, actions = rng.normal(size=(3, FRAMES, JOINTS)).astype(np.float32)
+    return Episode({"front": pictures}, joints, velocities, rng.normal(size=(FRAMES, 3)).astype(np.float32), actions)
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recorded") / "dataset"
+    rng = np.random.default_rng(0)
+    write_file(folder, LAYOUT, 0, [random_episode(rng) for _ in LAYOUT.lengths])
+    write_meta(folder, LAYOUT)
+    return folder
+
+
+@pytest.fixture
+def dataset(recorded, tmp_path):
+    return shutil.copytree(recorded, tmp_path / "dataset")
+
+
+@pytest.fixture
+def tiny(dataset, tmp_path):
+    return embed.Settings(run=tmp_path / "run", dataset=dataset, epochs=2, videos=4, per_video=2, batch=8)
+
+
+def test_what_is_trained_is_said_before_anything_is_decoded(tiny, dataset, capsys):
+    assert embed.run(tiny).finished
+    shutil.rmtree(dataset)
+    capsys.readouterr()
+    assert embed.run(tiny).finished
+    assert capsys.readouterr().out == f"{tiny.run / 'embed'} is trained already\n"
+
+
+def test_other_settings_are_refused_before_anything_is_decoded(tiny, dataset):
+    embed.run(tiny)
+    shutil.rmtree(dataset)
+    changed = embed.Settings(run=tiny.run, dataset=dataset, epochs=3)
+    with pytest.raises(UserError, match="epochs was 2, is now 3"):
+        embed.run(changed)
+
+
+def test_a_damaged_dataset_leaves_no_stage(tiny, dataset):
+    video = next(dataset.rglob("*.mp4"))
+    video.write_bytes(video.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"file-000\.mp4: not a readable video"):
+        embed.run(tiny)
+    assert not Stage(tiny.run / "embed").folder.exists()
+
+
+def make_public(folder, without=("observation.flange",), wide=True):
+    """Make a dataset like those that others publish: no cameras, no flange, one split, and wide pictures."""
+    path = folder / "meta/info.json"
+    info = read_json(path)
+    for name in ("cameras", "control"):
+        del info[name]
+    for name in without:
+        del info["features"][name]
+    info["splits"] = {"train": f"0:{len(LAYOUT.lengths)}"}
+    if wide:
+        video = info["features"]["observation.images.front"]
+        video |= {"shape": [3, 40, 56], "names": ["channels", "height", "width"]}
+        pictures = np.random.default_rng(1).integers(0, 256, (sum(LAYOUT.lengths), 40, 56, 3), np.uint8)
+        write_video(next(folder.rglob("*.mp4")), pictures, 20, Compression(28, "yuv420p"))
+    write_json(path, info)
+    for table in (folder / "data").rglob("*.parquet"):
+        pq.write_table(pq.read_table(table).drop_columns(list(without)), table)
+
+
+def test_a_public_dataset_is_embedded(tiny, dataset, capsys):
+    make_public(dataset)
+    stage = embed.run(replace(tiny, image_size=32))
+    assert f"{dataset} has no validation split: its last 2 training episodes are held out" in capsys.readouterr().out
+    metrics = stage.metrics
+    assert "retrieval_joint_error_rad" in metrics
+    assert not any("_ee" in name for name in metrics)
+    assert stage.path("distances.png").is_file()
+    encoder = load_encoder(stage.path("encoder"))
+    assert (encoder.image_size, encoder.camera.name, encoder.pose_head.joints) == (32, "front", JOINTS)
+
+
+def test_without_joints_the_plain_network_alone_is_trained(tiny, dataset, capsys):
+    make_public(dataset, ("observation.flange", "observation.state"), wide=False)
+    with pytest.raises(UserError, match=r"no 'observation\.state'.*--self-regression 0"):
+        embed.run(tiny)
+    assert not Stage(tiny.run / "embed").folder.exists()
+    stage = embed.run(replace(tiny, self_regression=0.0))
+    assert not any(name.startswith(("retrieval", "pose")) for name in stage.metrics)
+    assert load_encoder(stage.path("encoder")).pose_head is None
+
+
+def test_frames_that_are_not_square_are_refused(tiny, dataset):
+    make_public(dataset)
+    with pytest.raises(UserError, match=r"frames of shape \[3, 40, 56\], expected square ones: .*--image-size"):
+        embed.run(tiny)
+    assert not Stage(tiny.run / "embed").folder.exists()
+    assert not list(dataset.rglob("*.npy"))
+
+
+def test_the_middle_of_the_frames_is_decoded_to_each_size(dataset):
+    opened = LeRobotDataset(dataset)
+    for size in (16, 24):
+        frames = decoded_frames(opened, "front", image_size=size)
+        expected, _ = read_video(next(dataset.rglob("*.mp4")), size)
+        np.testing.assert_array_equal(frames, expected)
+    assert decoded_frames(opened, "front").shape[1:] == (32, 32, 3)
+    assert len(list(dataset.rglob("*.npy"))) == 3
+
+
+@pytest.mark.parametrize(("episodes", "held_out"), [(8, 2), (3, 2), (2, None)])
+def test_the_last_episodes_are_held_out_where_there_is_no_validation_split(tiny, dataset, episodes, held_out, capsys):
+    path = dataset / "meta/info.json"
+    write_json(path, read_json(path) | {"splits": {"train": f"0:{episodes}"}})
+    if held_out is None:
+        with pytest.raises(UserError, match="2 episodes and no validation split, expected at least 3"):
+            embed.run(tiny)
+        return
+    train, validation = embed._videos(LeRobotDataset(dataset))
+    assert train.starts.tolist() == [FRAMES * k for k in range(episodes - held_out)]
+    assert validation.starts.tolist() == [FRAMES * k for k in range(episodes - held_out, episodes)]
+
+
+def test_nothing_can_be_filmed_for_an_unknown_camera(tiny, dataset, demonstrations):
+    make_public(dataset, wide=False)
+    encoder = embed.run(tiny).path("encoder")
+    line = r"does not say where its camera 'front' stood"
+    with pytest.raises(UserError, match=line):
+        TCNImitateEnv(encoder, demonstrations)
+    for demo in (f"{dataset}:0", str(next(dataset.rglob("*.mp4")))):
+        with pytest.raises(UserError, match=line):
+            imitate.run(imitate.Settings(run=tiny.run, encoder=encoder, demo=demo))
+    assert [path.name for path in tiny.run.iterdir()] == ["embed"]

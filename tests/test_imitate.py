@@ -1,0 +1,99 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from imitate.data.lerobot import LeRobotDataset
+from imitate.errors import UserError
+from imitate.ppo import Learner
+from imitate.runs import Stage, read_json
+from imitate.video import Compression, read_video, write_video
+from pipelines import compression, evaluate, imitate, record
+
+FRAMES = 6
+TRUE = ("ee_error_m", "joint_error_rad", "final_ee_error_m")
+
+
+@pytest.fixture(scope="module")
+def run(encoder, tmp_path_factory):
+    """A run with a recording and an encoder, which has not learned."""
+    folder = tmp_path_factory.mktemp("run")
+    tiny = record.Settings(
+        run=folder, train=1, validation=2, test=2, frames=4, held_out_frames=FRAMES, held_out_travel=0.0,
+        image_size=32, workers=1,
+    )  # fmt: skip
+    record.run(tiny)
+    encoder.save(folder / "embed" / "encoder")
+    Stage(folder / "embed").finish({})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def video(run):
+    """A bare video of the second test episode, twice as wide as the encoder's frames and of the wrong size."""
+    dataset = LeRobotDataset(run / "record/dataset")
+    frames = dataset.demonstration(dataset.split("test")[1]).frames
+    wide = np.pad(frames.repeat(2, axis=1).repeat(2, axis=2), ((0, 0), (0, 0), (32, 32), (0, 0)))
+    write_video(run / "my.mp4", wide, 20, Compression(0, "yuv444p"))
+    return run / "my.mp4"
+
+
+@pytest.fixture(scope="module")
+def settings(run, video):
+    learner = Learner(n_envs=2, n_steps=16, batch_size=16, n_epochs=1, width=16)
+    return imitate.Settings(run=run, demo=str(video), resize=True, steps=64, learner=learner, workers=1)
+
+
+@pytest.fixture(scope="module")
+def learned(settings):
+    return imitate.run(settings)
+
+
+def test_a_bare_video_is_imitated_without_a_truth_to_measure_by(learned, settings, capsys):
+    assert learned.folder.name.startswith("imitate-my-")
+    for name in TRUE:
+        assert [learned.metrics[f"{prefix}{name}"] for prefix in ("", "hold_still_", "random_")] == [None] * 3
+    assert learned.metrics["embedding_distance"] > 0
+    assert learned.metrics["env_steps"] >= 64
+    curve = read_json(learned.path("curve.json"))
+    assert all(row.get("ee_error_m") is None and row["reward"] < 0 for row in curve)
+    assert len(read_video(learned.path("side_by_side.mp4"))[0]) == FRAMES
+    assert learned.path("learning.png").is_file()
+    imitate.run(settings)
+    assert "has learned already" in capsys.readouterr().out
+
+
+def test_a_bare_video_has_no_truth_for_an_oracle(settings):
+    with pytest.raises(UserError, match="the oracle needs a demonstration whose poses are known"):
+        imitate.run(replace(settings, oracle=True, name="oracle"))
+    assert not (settings.run / "oracle").exists()
+
+
+def test_a_policy_is_evaluated_on_several_demonstrations(learned, video):
+    wanted = evaluate.Settings(
+        run=learned.folder.parent, policy=learned.folder.name, demos=("test:0", "test:1", str(video)), seeds=(0, 1),
+        start_noise=0.2,
+    )  # fmt: skip
+    stage = evaluate.run(wanted)
+    assert stage.folder.name.startswith("evaluate-test-0-test-1-my-")
+    rows = stage.metrics["runs"]
+    assert [(row["demo"], row["seed"]) for row in rows] == [(demo, seed) for demo in wanted.demos for seed in (0, 1)]
+    assert rows[0]["ee_error_m"] != rows[1]["ee_error_m"]  # another start
+    assert all(row["ee_error_m"] is None for row in rows[4:])
+    assert stage.metrics["embedding_distance"] == pytest.approx(np.median([row["embedding_distance"] for row in rows]))
+    for number in range(3):
+        assert len(read_video(stage.path(f"demonstration-{number}.mp4"))[0]) == FRAMES
+
+
+def test_compression_moves_embeddings_the_more_the_stronger_it_is(run, tmp_path):
+    out = tmp_path / "compression.json"
+    compression.run(compression.Settings(run=run, episodes=1, crfs=(0, 45), out=out))
+    written = json.loads(out.read_text())
+    assert written["frames"] == FRAMES
+    assert [(row["pixels"], row["crf"]) for row in written["rows"]] == [
+        ("yuv444p", 0), ("yuv444p", 45), ("yuv420p", 0), ("yuv420p", 45)
+    ]  # fmt: skip
+    lossless, strong = written["rows"][:2]
+    assert lossless["bytes_per_frame"] > strong["bytes_per_frame"]
+    assert 0 < lossless["embedding_moved_steps"] < strong["embedding_moved_steps"]

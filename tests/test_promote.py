@@ -1,0 +1,100 @@
+import shutil
+
+import numpy as np
+import pytest
+
+import pipelines.promote
+from imitate.checkpoint import load_encoder
+from imitate.data.lerobot import LeRobotDataset
+from imitate.errors import UserError
+from imitate.runs import Stage
+from pipelines import promote, record
+
+
+@pytest.fixture(scope="module")
+def original(encoder, tmp_path_factory):
+    """A run that has recorded two test episodes, and imitated both."""
+    run = tmp_path_factory.mktemp("promote") / "run"
+    record.run(
+        record.Settings(
+            run=run, train=1, validation=2, test=2, frames=4, held_out_frames=6, held_out_travel=0.0, image_size=32,
+            workers=1,
+        )
+    )  # fmt: skip
+    encoder.save(run / "embed" / "encoder")
+    for number, name in enumerate(("imitate", "imitate-test-1")):
+        learned = Stage(run / name)
+        learned.begin({"demo": f"test:{number}"})
+        learned.path("side_by_side.gif").write_text(name)
+        learned.finish({})
+    return run
+
+
+@pytest.fixture
+def run(original, tmp_path):
+    return shutil.copytree(original, tmp_path / "run")
+
+
+@pytest.fixture
+def assets(tmp_path, monkeypatch):
+    """What was promoted before."""
+    folder = tmp_path / "assets"
+    for name in ("encoder/encoder.json", "demonstration/meta/old.json", "imitation.gif", "kuka/arm.urdf"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("old")
+    monkeypatch.setattr(pipelines.promote, "ASSETS", folder)
+    return folder
+
+
+def contents(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(("episode", "film"), [(0, "imitate"), (1, "imitate-test-1")])
+def test_encoder_demonstration_and_picture_are_replaced(run, assets, encoder, episode, film):
+    promote.run(promote.Settings(run=run, episode=episode))
+    recorded, promoted = LeRobotDataset(run / "record/dataset"), LeRobotDataset(assets / "demonstration")
+    truth, shown = recorded.demonstration(recorded.split("test")[episode]), promoted.demonstration(0)
+    np.testing.assert_array_equal(shown.joints, truth.joints)
+    assert np.abs(shown.frames.astype(int) - truth.frames).max() <= 3  # the way from RGB to YUV and back
+    np.testing.assert_array_equal(load_encoder(assets / "encoder").embed(truth.frames), encoder.embed(truth.frames))
+    assert (assets / "imitation.gif").read_text() == film
+    assert sorted(path.name for path in assets.iterdir()) == ["demonstration", "encoder", "imitation.gif", "kuka"]
+    assert not (assets / "demonstration/meta/old.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "episode", "message"),
+    [
+        (lambda run: None, 2, r"imitate-test-2: test:2 has not been imitated there"),
+        (lambda run: (run / "imitate/manifest.json").unlink(), 0, r"imitate: test:0 has not been imitated there"),
+        (lambda run: shutil.copytree(run / "imitate", run / "imitate-test-5"), 5, "test:5 has not been imitated"),
+        (lambda run: next(run.rglob("*.mp4")).write_bytes(b""), 0, "not a readable video"),
+        (lambda run: (run / "embed/encoder/encoder.safetensors").unlink(), 0, "no such file"),
+    ],
+)
+def test_nothing_is_replaced_by_half(run, assets, damage, episode, message):
+    damage(run)
+    before = contents(assets)
+    with pytest.raises(UserError, match=message):
+        promote.run(promote.Settings(run=run, episode=episode))
+    assert contents(assets) == before
+
+
+def test_an_episode_that_is_none_is_refused(run, assets):
+    learned = Stage(run / "imitate-test-7")
+    learned.begin({"demo": "test:7"})
+    learned.finish({})
+    with pytest.raises(UserError, match="episode is 7, expected a test episode, 0 to 1"):
+        promote.run(promote.Settings(run=run, episode=7))
+
+
+def test_an_interruption_replaces_nothing(run, assets, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    before = contents(assets)
+    monkeypatch.setattr(pipelines.promote, "write_meta", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        promote.run(promote.Settings(run=run))
+    assert contents(assets) == before
