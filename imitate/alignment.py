@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 from scipy.stats import kendalltau
 
 Times = NDArray[np.float64]  # in frames of the original, may lie between two
 
 PAUSE_EVERY, PAUSE = 20, 10  # frames
+PHASE = 0.25  # frames: no replayed frame is the copy of an original one, which any embedding would find
 
 
 def replays(length: int) -> dict[str, Times]:
     """The times at which a movement of ``length`` frames is shown again: slower, faster, and with pauses."""
-    frames = np.arange(length)
-    paused = np.where(frames % PAUSE_EVERY == PAUSE_EVERY - 1, 1 + PAUSE, 1)
+    frames = PHASE + np.arange(length - 1)
+    paused = np.where(np.arange(1, length) % PAUSE_EVERY == 0, 1 + PAUSE, 1)
     return {
-        "half_speed": np.arange(0, length - 0.5, 0.5),
-        "double_speed": frames[::2].astype(np.float64),
-        "pauses": np.repeat(frames, paused).astype(np.float64),
+        "half_speed": np.arange(PHASE, length - 1, 0.5),
+        "double_speed": frames[::2],
+        "pauses": np.repeat(frames, paused),
     }
 
 
@@ -36,9 +36,11 @@ def at_times(trajectory: NDArray[np.floating], times: Times) -> NDArray[np.float
 def nearest_frames(embeddings: NDArray, reference: NDArray) -> NDArray[np.int64]:
     """(n,) index of the one of (length, dim) ``reference`` that is nearest to each of (n, dim) ``embeddings``.
 
-    Of several equally near, the first.
+    Of several equally near, the first: a movement that begins at rest begins with a few equal frames.
     """
-    return cdist(embeddings, reference).argmin(axis=1)
+    own, known = embeddings.astype(np.float64), reference.astype(np.float64)
+    squares = np.square(known).sum(axis=1) - 2.0 * own @ known.T  # less |own|^2, the same for all
+    return squares.round(9).argmin(axis=1)  # equal frames are equally near, in whatever order they were summed
 
 
 def alignment_error(times: Times, nearest: NDArray[np.int64], length: int) -> float:
@@ -56,8 +58,8 @@ def order_agreement(times: Times, nearest: NDArray[np.int64]) -> float:
     """Kendall's tau of where frames are from, (n,), and what they were matched to, (n,): 1 in order, -1 reversed.
 
     It is tau-b: frames of one pause are from the same time, and that they are matched to the same frame is right.
-    Frames of different times that are matched to the same one cost a little, which is why half speed, with two
-    frames for each of the original's, can't quite reach 1. All matched to one frame are in no order: 0.
+    Frames of different times that are matched to the same one cost a little: half speed, with two frames for each
+    of the original's, can't quite reach 1. All matched to one frame are in no order: 0.
     """
     if np.ptp(nearest) == 0 or np.ptp(times) == 0:
         return 0.0

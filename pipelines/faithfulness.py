@@ -1,0 +1,207 @@
+"""How faithful a learned reward is to the true pose, measured before anything learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from envs.kuka import ARMS, Kuka
+from imitate.alignment import alignment_error, at_times, nearest_frames, order_agreement, replays
+from imitate.checkpoint import TrainedEncoder
+from imitate.data.lerobot import LeRobotDataset
+from imitate.encoders import build_encoder
+from imitate.errors import UserError
+from imitate.ranking import l2_distance, mean_rank_correlation, order_of_grades, over_pairs, rank_correlation
+from imitate.rewards import HuberReward
+from imitate.visibility import decoding_errors, typical_distance, visibility
+
+from .probes import CENTIMETRES, DEGREES, TURNS, Probe, Probes, Visited, collect
+from .views import Views, drawn, recorded
+
+Embed = Callable[[Views], NDArray]
+Numbers = NDArray[np.float64]
+
+# What a reward should reach before an agent learns from it.
+LEAST = {"near_spearman_joint": 0.9, "near_spearman_ee": 0.9, "kendall_tau": 0.98}
+MOST = {"alignment_error": 0.02}
+HARDLY_SEEN = 0.05  # visibility, of a joint turned by 10 degrees
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found.
+
+    Attributes:
+        figures: Under the names of metrics.json.
+        scatter: By set, true joint distances (n,), rad, and learned rewards (n,).
+        rise: By graded set, (grades, n) embedding distances in units of that between random poses.
+    """
+
+    figures: dict[str, Any]
+    scatter: dict[str, tuple[Numbers, Numbers]]
+    rise: dict[str, Numbers]
+
+
+def held_out(dataset: LeRobotDataset, encoder: TrainedEncoder, split: str, demos: int) -> list[Views]:
+    """The first demonstrations of a split.
+
+    Raises:
+        UserError: The encoder's camera did not take them.
+    """
+    camera = dataset.camera(encoder.camera.name)
+    encoder.check_camera(camera, dataset.image_size(camera.name))
+    return recorded(dataset, camera, dataset.split(split)[:demos])
+
+
+def arm_of(dataset: LeRobotDataset) -> str:
+    """The arm that a dataset shows.
+
+    Raises:
+        UserError: It is none that can be drawn here.
+    """
+    robot = dataset.info["robot_type"]
+    if robot not in ARMS:
+        raise UserError(f"{dataset.folder}: robot {robot!r} can't be drawn here, so that no other poses of it are known")
+    return robot
+
+
+def measure(
+    encoder: TrainedEncoder, demonstrations: Sequence[Views], arm: str, probe: Probe, visited: Visited | None = None
+) -> Check:
+    """Check the reward of an encoder, of an untrained one, of raw pixels, and of the true joints.
+
+    The figures of the last three are prefixed ``untrained_``, ``pixels_`` and ``true_``. The true joints, taken for an
+    embedding, are the upper bound: they do not reach 1 where grades make ties, or where the flange is asked for.
+    """
+    kuka = Kuka(arm)
+    try:
+        probes = collect(demonstrations, kuka, encoder.camera, encoder.image_size, probe, visited)
+        fresh = _untrained(encoder)
+        embeds: dict[str, Embed] = {
+            "": lambda views: encoder.embed(views.frames),
+            "untrained_": lambda views: fresh.embed(views.frames),
+            "pixels_": lambda views: views.frames.reshape(len(views), -1),
+            "true_": lambda views: views.joints,
+        }
+        figures: dict[str, Any] = {}
+        scatter, rise = {}, {}
+        for prefix, embed in embeds.items():
+            embeddings = embed(probes.views)
+            unit = typical_distance(embeddings[probes.random])
+            found, rewards = _ranking(embeddings, probes)
+            if prefix != "true_":
+                seen = visibility(embeddings, probes.anchors, probes.turned, unit)
+                found["visibility"] = {str(size): row.tolist() for size, row in zip(TURNS, seen.T, strict=True)}
+            if not prefix:
+                scatter = {name: (_true(probes, name)["joint"], reward) for name, reward in rewards.items()}
+                rise = {name: _rise(embeddings, probes, name) / unit for name in ("near_joint", "near_ee")}
+                if encoder.pose_head is not None:
+                    anchors = probes.anchors
+                    errors = decoding_errors(encoder.decode_joints(embeddings[anchors]), probes.views.joints[anchors])
+                    found["decoding_error_rad"] = errors.tolist()
+            figures |= {prefix + name: value for name, value in found.items()}
+        figures |= _alignment(demonstrations, kuka, encoder, embeds)
+    finally:
+        kuka.close()
+    return Check(figures, scatter, rise)
+
+
+def _untrained(encoder: TrainedEncoder) -> TrainedEncoder:
+    """A network of the same architecture that has learned nothing; other randomness stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = build_encoder(encoder.name, encoder.image_size, encoder.dim)
+    fresh = TrainedEncoder(encoder.name, module, encoder.image_size, encoder.dim, encoder.camera)
+    return fresh.to(encoder.device)
+
+
+def _true(probes: Probes, name: str) -> dict[str, Numbers]:
+    """True distances (n,) of a set: mean absolute joint difference, rad, and that of the flange, m."""
+    pairs, views = probes.sets[name], probes.views
+    return {
+        "joint": np.abs(views.joints[pairs.own] - views.joints[pairs.target]).mean(axis=1),
+        "ee": np.linalg.norm(views.flange[pairs.own] - views.flange[pairs.target], axis=1),
+    }
+
+
+def _ranking(embeddings: NDArray, probes: Probes) -> tuple[dict[str, Any], dict[str, Numbers]]:
+    """The figures of every set, and its rewards (n,).
+
+    ``<set>_spearman_<truth>`` is the mean over the frames compared with, ``..._pooled`` is over all pairs at once. A
+    graded set is only asked for the truth that it is graded by, and for the order of its neighbouring grades.
+    """
+    figures: dict[str, Any] = {}
+    rewards = {}
+    for name, pairs in probes.sets.items():
+        rewards[name] = reward = over_pairs(HuberReward(), embeddings, pairs.own, pairs.target)
+        base, _, graded_by = name.partition("near_")
+        for truth, distance in _true(probes, name).items():
+            if graded_by not in ("", truth):
+                continue
+            key = f"{base or 'near'}_spearman_{truth}"
+            figures[key] = mean_rank_correlation(reward, distance, pairs.group)
+            figures[f"{key}_pooled"] = rank_correlation(reward, distance)
+        if graded_by:
+            grades = DEGREES if graded_by == "joint" else CENTIMETRES
+            order = order_of_grades(reward, pairs.grade, pairs.group)
+            steps = [f"{low}-{high}" for low, high in zip(grades[:-1], grades[1:], strict=True)]
+            figures[f"near_order_{graded_by}"] = dict(zip(steps, order.tolist(), strict=True))
+    return figures, rewards
+
+
+def _rise(embeddings: NDArray, probes: Probes, name: str) -> Numbers:
+    pairs = probes.sets[name]
+    distance = over_pairs(l2_distance, embeddings, pairs.own, pairs.target)
+    return np.stack([distance[pairs.grade == grade] for grade in range(pairs.grade.max() + 1)])
+
+
+def _alignment(
+    demonstrations: Sequence[Views], kuka: Kuka, encoder: TrainedEncoder, embeds: Mapping[str, Embed]
+) -> dict[str, float]:
+    """Means over demonstrations and replays, and over the demonstrations for each kind of replay."""
+    found: dict[str, list[float]] = {}
+    for shown in demonstrations:
+        references = {prefix: embed(shown) for prefix, embed in embeds.items()}
+        for replay, times in replays(len(shown)).items():
+            views = drawn(kuka, encoder.camera, encoder.image_size, at_times(shown.joints, times))
+            for prefix, embed in embeds.items():
+                nearest = nearest_frames(embed(views), references[prefix])
+                row = {
+                    "kendall_tau": order_agreement(times, nearest),
+                    "alignment_error": alignment_error(times, nearest, len(shown)),
+                }
+                for name, value in row.items():
+                    found.setdefault(prefix + name, []).append(value)
+                    found.setdefault(f"{prefix}{name}_{replay}", []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def weakness(figures: Mapping[str, Any]) -> str | None:
+    """What is wrong with a reward, in one line; None if nothing is, or nothing is known."""
+    wrong = [f"{k} {figures[k]:.2f} (expected {v} or more)" for k, v in LEAST.items() if _known(figures, k) < v]
+    wrong += [f"{k} {figures[k]:.3f} (expected {v} or less)" for k, v in MOST.items() if _known(figures, k) > v]
+    where = []
+    for truth, unit in (("joint", "degrees a joint"), ("ee", "cm of the flange")):
+        order = figures.get(f"near_order_{truth}")
+        if order and _known(figures, f"near_spearman_{truth}") < LEAST[f"near_spearman_{truth}"]:
+            where.append(f"between {min(order, key=order.__getitem__).replace('-', ' and ')} {unit}")
+    seen = figures.get("visibility", {}).get("10", [])
+    hidden = [f"{k + 1}" for k, value in enumerate(seen) if value < HARDLY_SEEN]
+    if hidden:
+        wrong.append(f"joint {', '.join(hidden)} hardly seen")
+    elif wrong and seen:
+        where.append(f"joint {int(np.argmin(seen)) + 1}")
+    if not wrong:
+        return None
+    return "; ".join(wrong) + (f"; weakest {' and '.join(where)}" if where else "")
+
+
+def _known(figures: Mapping[str, Any], name: str) -> float:
+    """A figure; NaN, which is neither too low nor too high, if it was not measured."""
+    value = figures.get(name)
+    return float("nan") if value is None else float(value)
