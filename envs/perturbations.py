@@ -10,7 +10,7 @@ from .kuka import Arm, Kuka
 Floats = NDArray[np.float64]
 
 REACH = np.radians(40.0)  # mean absolute joint difference at the end of a ray
-STEPS = 40  # along a ray, between which the flange's way is taken to be straight
+STEPS = 80  # along a ray, between which the flange's way is taken to be straight
 DRAWS = 8  # rays drawn for each that is wanted
 
 

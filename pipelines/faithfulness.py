@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from imitate.checkpoint import TrainedEncoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.encoders import build_encoder
 from imitate.errors import UserError
+from imitate.figures import reward_figure, save_figure
 from imitate.ranking import l2_distance, mean_rank_correlation, order_of_grades, over_pairs, rank_correlation
 from imitate.rewards import HuberReward
 from imitate.visibility import decoding_errors, typical_distance, visibility
@@ -30,6 +32,16 @@ Numbers = NDArray[np.float64]
 LEAST = {"near_spearman_joint": 0.9, "near_spearman_ee": 0.9, "kendall_tau": 0.98}
 MOST = {"alignment_error": 0.02}
 HARDLY_SEEN = 0.05  # visibility, of a joint turned by 10 degrees
+
+ROWS = [f"{name}_spearman_{truth}" for name in ("near", "demo", "random_poses", "policy") for truth in ("joint", "ee")]
+ROWS += ["kendall_tau", "alignment_error"]
+CAPTIONS = {
+    "demo": "the same demonstration",
+    "random_poses": "random poses",
+    "near_joint": "2 to 40 degrees a joint away",
+    "near_ee": "1 to 20 cm of the flange away",
+    "policy": "visited by the policy",
+}
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,29 @@ def measure(
     return Check(figures, scatter, rise)
 
 
+def draw(check: Check, path: Path) -> None:
+    """Write the figure."""
+    rises = [
+        ("degrees a joint", DEGREES, check.rise["near_joint"]),
+        ("cm of the flange", CENTIMETRES, check.rise["near_ee"]),
+    ]
+    scatter = {CAPTIONS[name]: points for name, points in check.scatter.items()}
+    save_figure(path, reward_figure(scatter, rises, check.figures["visibility"]))
+
+
+def report(figures: Mapping[str, Any]) -> None:
+    """Print the encoder beside an untrained one, raw pixels and the true joints."""
+    print(f"{'reward check':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}{'true joints':>13}")
+    for row in ROWS:
+        values = [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_", "true_")]
+        if values[0] is None:
+            continue
+        cells = [f"{value:.3f}" for value in values]
+        print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}{cells[3]:>13}")
+    seen = [f"{value:.2f}" for value in figures["visibility"]["10"]]
+    print(f"visibility of each joint at 10 degrees: {' '.join(seen)}")
+
+
 def _untrained(encoder: TrainedEncoder) -> TrainedEncoder:
     """A network of the same architecture that has learned nothing; other randomness stays as it is."""
     with torch.random.fork_rng(devices=[]):
@@ -121,11 +156,14 @@ def _untrained(encoder: TrainedEncoder) -> TrainedEncoder:
 
 
 def _true(probes: Probes, name: str) -> dict[str, Numbers]:
-    """True distances (n,) of a set: mean absolute joint difference, rad, and that of the flange, m."""
+    """True distances (n,) of a set: mean absolute joint difference, rad, and that of the flange, m.
+
+    Rounded to 0.1 mrad and 1 mm, so that poses of one grade are equally far, whatever the last digits say.
+    """
     pairs, views = probes.sets[name], probes.views
     return {
-        "joint": np.abs(views.joints[pairs.own] - views.joints[pairs.target]).mean(axis=1),
-        "ee": np.linalg.norm(views.flange[pairs.own] - views.flange[pairs.target], axis=1),
+        "joint": np.abs(views.joints[pairs.own] - views.joints[pairs.target]).mean(axis=1).round(4),
+        "ee": np.linalg.norm(views.flange[pairs.own] - views.flange[pairs.target], axis=1).round(3),
     }
 
 
@@ -182,23 +220,19 @@ def _alignment(
 
 
 def weakness(figures: Mapping[str, Any]) -> str | None:
-    """What is wrong with a reward, in one line; None if nothing is, or nothing is known."""
-    wrong = [f"{k} {figures[k]:.2f} (expected {v} or more)" for k, v in LEAST.items() if _known(figures, k) < v]
-    wrong += [f"{k} {figures[k]:.3f} (expected {v} or less)" for k, v in MOST.items() if _known(figures, k) > v]
-    where = []
+    """What is wrong with a reward, and where it is weakest, in one line; None if nothing is, or nothing is known."""
+    wrong = [f"{k} is {figures[k]:.2f}, expected {v} or more" for k, v in LEAST.items() if _known(figures, k) < v]
+    wrong += [f"{k} is {figures[k]:.3f}, expected {v} or less" for k, v in MOST.items() if _known(figures, k) > v]
+    seen = (figures.get("visibility") or {}).get("10", [])
+    wrong += [f"joint {k + 1} is hardly seen" for k, value in enumerate(seen) if value < HARDLY_SEEN]
+    if not wrong:
+        return None
+    weakest = [f"joint {int(np.argmin(seen)) + 1}"] if seen else []
     for truth, unit in (("joint", "degrees a joint"), ("ee", "cm of the flange")):
         order = figures.get(f"near_order_{truth}")
         if order and _known(figures, f"near_spearman_{truth}") < LEAST[f"near_spearman_{truth}"]:
-            where.append(f"between {min(order, key=order.__getitem__).replace('-', ' and ')} {unit}")
-    seen = figures.get("visibility", {}).get("10", [])
-    hidden = [f"{k + 1}" for k, value in enumerate(seen) if value < HARDLY_SEEN]
-    if hidden:
-        wrong.append(f"joint {', '.join(hidden)} hardly seen")
-    elif wrong and seen:
-        where.append(f"joint {int(np.argmin(seen)) + 1}")
-    if not wrong:
-        return None
-    return "; ".join(wrong) + (f"; weakest {' and '.join(where)}" if where else "")
+            weakest.append(f"{min(order, key=order.__getitem__).replace('-', ' to ')} {unit}")
+    return "; ".join(wrong) + (f"; weakest: {', '.join(weakest)}" if weakest else "")
 
 
 def _known(figures: Mapping[str, Any], name: str) -> float:

@@ -12,7 +12,7 @@ from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
 from imitate.errors import UserError
 from imitate.runs import read_json, write_json
-from imitate.video import Compression, write_video
+from imitate.video import Compression, read_video, write_video
 
 CAMERAS = (
     Camera("front", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
