@@ -153,7 +153,7 @@ def reward_figure(
     axes.set_xlabel("true reward: minus the mean joint difference, rad")
     axes.set_ylabel("learned reward")
     axes.set_title("learned against true reward")
-    for handle in axes.legend(loc="upper left").legend_handles:
+    for handle in filter(None, axes.legend(loc="upper left").legend_handles):
         handle.set(alpha=1, sizes=[30])
     for k, (name, sizes, distances) in enumerate(rises):
         axes = panels[str(k)]

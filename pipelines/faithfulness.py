@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def arm_of(dataset: LeRobotDataset) -> str:
     """
     robot = dataset.info["robot_type"]
     if robot not in ARMS:
-        raise UserError(f"{dataset.folder}: robot {robot!r} can't be drawn here, so that no other poses of it are known")
+        raise UserError(f"{dataset.folder}: robot {robot!r} can't be drawn here, in other poses than the recorded ones")
     return robot
 
 
@@ -187,7 +188,7 @@ def _ranking(embeddings: NDArray, probes: Probes) -> tuple[dict[str, Any], dict[
         if graded_by:
             grades = DEGREES if graded_by == "joint" else CENTIMETRES
             order = order_of_grades(reward, pairs.grade, pairs.group)
-            steps = [f"{low}-{high}" for low, high in zip(grades[:-1], grades[1:], strict=True)]
+            steps = [f"{low}-{high}" for low, high in pairwise(grades)]
             figures[f"near_order_{graded_by}"] = dict(zip(steps, order.tolist(), strict=True))
     return figures, rewards
 

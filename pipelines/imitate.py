@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -33,6 +34,7 @@ from imitate.wrappers import NEVER, TrueReward
 from . import embed
 from .cli import command
 from .demo import check_demo, load_demo, stage_name
+from .faithfulness import weakness
 from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
 
 DEFAULT_DEMO = "test:0"
@@ -149,11 +151,11 @@ def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Dem
         env.close()
 
 
-def acting(model: PPO) -> Policy:
-    """The policy without exploration."""
+def acting(model: PPO, explore: bool = False) -> Policy:
+    """The policy, without exploration unless asked for."""
 
     def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        return model.predict(observation, deterministic=True)[0]
+        return model.predict(observation, deterministic=not explore)[0]
 
     return act
 
@@ -169,11 +171,20 @@ def find_encoder(settings: Any) -> Path:
     return trained.path("encoder")
 
 
+def _warn(folder: Path) -> None:
+    """Say so if the reward check that ``embed`` made found this encoder's reward poor."""
+    trained = Stage(folder.parent)
+    poor = weakness(trained.metrics) if trained.finished else None
+    if poor:
+        print(f"imitate: the reward of {folder} may mislead: {poor} (see 'make check-reward')", file=sys.stderr)
+
+
 def run(settings: Settings) -> Stage:
     """Learn, then measure and film what was learned."""
     _check(settings)
     device = pick_device(settings.device)
-    encoder = load_encoder(find_encoder(settings), device)
+    folder = find_encoder(settings)
+    encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     if settings.oracle and demonstration.joints is None:
         raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
@@ -185,6 +196,8 @@ def run(settings: Settings) -> Stage:
     if not stage.begin(wanted):
         print(f"{stage.folder} has learned already")
         return stage
+    if not settings.oracle:
+        _warn(folder)
     with learning_env(settings, encoder, demonstration) as envs:
         model = build_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
         curve, seconds = _learn(model, settings)

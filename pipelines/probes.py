@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,10 +148,7 @@ def collect(
             Pairs(views.draw(poses), frames[1 : len(poses) + 1], np.full(len(poses), episode))
             for episode, poses in enumerate(visited.poses)
         ]
-    merged = {
-        name: Pairs(*(np.concatenate([getattr(p, part) for p in pairs]) for part in ("own", "target", "group", "grade")))
-        for name, pairs in sets.items()
-    }
+    merged = {name: _merged(pairs) for name, pairs in sets.items()}
     return Probes(joined(views.parts), merged, random, np.array(anchors), np.stack(turned))
 
 
@@ -160,3 +157,7 @@ def _against(anchor: np.int64, own: Indices) -> Pairs:
     target = np.full(own.size, anchor)
     grade = np.repeat(np.arange(len(own)), own.shape[1]) if own.ndim == 2 else np.empty(0, np.int64)
     return Pairs(own.ravel(), target, target, grade)
+
+
+def _merged(parts: Sequence[Pairs]) -> Pairs:
+    return Pairs(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Pairs)))
