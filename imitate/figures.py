@@ -142,7 +142,8 @@ def reward_figure(
         visibility: By degrees of one joint, how far the embedding moves for each joint, in the same unit.
         most: Points that are drawn of a set.
     """
-    figure, panels = plt.subplot_mosaic([["scatter", "0", "1"], ["scatter", "joints", "joints"]], figsize=(13, 6.5))
+    rooms = [["scatter", "0", "1"], ["scatter", "joints", "joints"]]
+    figure, panels = plt.subplot_mosaic(rooms, figsize=(13, 6.5), width_ratios=[1.5, 1, 1])
     axes = panels["scatter"]
     order = sorted(scatter, key=lambda name: -float(np.median(scatter[name][0])))  # the near ones on top
     colours = dict(zip(scatter, plt.get_cmap("tab10").colors, strict=False))  # type: ignore[attr-defined]
@@ -162,7 +163,7 @@ def reward_figure(
         axes.plot(sizes, median, marker="o", label="median")
         axes.set_xlabel(name)
         axes.set_ylim(0, None)
-        axes.set_title("embedding distance\n(1: random poses)" if k == 0 else "embedding distance", fontsize=10)
+        axes.set_title("embedding distance (1: random poses)", fontsize=10)
         axes.legend(loc="lower right")
     axes = panels["joints"]
     width = 0.8 / len(visibility)
