@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 
 Frames = NDArray[np.uint8]
 
+LEAST_DRAWN = 1e-3  # rad, on a logarithmic axis
+
 
 def contact_sheet(path: Path, rows: Sequence[Frames], titles: Sequence[str], least: int = 96) -> None:
     """Write a PNG with one row of frames for each of ``rows``.
@@ -136,23 +138,26 @@ def reward_figure(
     """Learned reward against true reward; embedding distance against perturbation size; visibility of the joints.
 
     Args:
-        scatter: By set of poses, true joint distances (n,), rad, and learned rewards (n,).
+        scatter: By set of poses, those on top last, true joint distances (n,), rad, and learned rewards (n,), below 0.
         rises: Of each kind of perturbation, its name, its sizes (grades,), and embedding distances (grades, n) in units
             of that between random poses.
         visibility: By degrees of one joint, how far the embedding moves for each joint, in the same unit.
         most: Points that are drawn of a set.
     """
-    rooms = [["scatter", "0", "1"], ["scatter", "joints", "joints"]]
-    figure, panels = plt.subplot_mosaic(rooms, figsize=(13, 6.5), width_ratios=[1.5, 1, 1])
+    figure, panels = plt.subplot_mosaic(
+        [["scatter", "0", "1"], ["scatter", "joints", "joints"]], figsize=(13, 6.5), width_ratios=[1.5, 1, 1]
+    )
     axes = panels["scatter"]
-    order = sorted(scatter, key=lambda name: -float(np.median(scatter[name][0])))  # the near ones on top
-    colours = dict(zip(scatter, plt.get_cmap("tab10").colors, strict=False))  # type: ignore[attr-defined]
-    for name in order:
-        distance, reward = scatter[name]
+    for name, (distance, reward) in scatter.items():
         kept = np.linspace(0, len(distance) - 1, min(most, len(distance))).astype(int)
-        axes.scatter(-distance[kept], reward[kept], s=7, alpha=0.45, linewidths=0, color=colours[name], label=name)
-    axes.set_xlabel("true reward: minus the mean joint difference, rad")
+        near = np.maximum(distance[kept], LEAST_DRAWN)
+        axes.scatter(near, -reward[kept], s=7, alpha=0.45, linewidths=0, label=name)
+    # Logarithmic, and zero at the upper right: what is near a demonstration is what matters, and most crowded.
+    axes.set(xscale="log", yscale="log", xlabel="true reward: minus the mean joint difference, rad")
     axes.set_ylabel("learned reward")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_inverted(True)
+        axis.set_major_formatter(lambda value, _: f"-{value:g}")
     axes.set_title("learned against true reward")
     for handle in filter(None, axes.legend(loc="upper left").legend_handles):
         handle.set(alpha=1, sizes=[30])

@@ -22,7 +22,7 @@ from .probes import Probe, Visited
 from .rollout import roll_out
 from .views import Views
 
-EPISODES = 5  # of a policy: one as it is measured, the others exploring as it does while it learns
+EPISODES = 10  # of a policy: one as it is measured, the others exploring as it does while it learns
 
 
 @dataclass(frozen=True)

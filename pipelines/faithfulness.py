@@ -37,8 +37,8 @@ HARDLY_SEEN = 0.05  # visibility, of a joint turned by 10 degrees
 ROWS = [f"{name}_spearman_{truth}" for name in ("near", "demo", "random_poses", "policy") for truth in ("joint", "ee")]
 ROWS += ["kendall_tau", "alignment_error"]
 CAPTIONS = {
-    "demo": "the same demonstration",
     "random_poses": "random poses",
+    "demo": "the same demonstration",
     "near_joint": "2 to 40 degrees a joint away",
     "near_ee": "1 to 20 cm of the flange away",
     "policy": "visited by the policy",
@@ -130,7 +130,7 @@ def draw(check: Check, path: Path) -> None:
         ("degrees a joint", DEGREES, check.rise["near_joint"]),
         ("cm of the flange", CENTIMETRES, check.rise["near_ee"]),
     ]
-    scatter = {CAPTIONS[name]: points for name, points in check.scatter.items()}
+    scatter = {caption: check.scatter[name] for name, caption in CAPTIONS.items() if name in check.scatter}
     save_figure(path, reward_figure(scatter, rises, check.figures["visibility"]))
 
 
@@ -183,11 +183,11 @@ def _ranking(embeddings: NDArray, probes: Probes) -> tuple[dict[str, Any], dict[
             if graded_by not in ("", truth):
                 continue
             key = f"{base or 'near'}_spearman_{truth}"
-            figures[key] = mean_rank_correlation(reward, distance, pairs.group)
+            figures[key] = mean_rank_correlation(reward, distance, pairs.target)
             figures[f"{key}_pooled"] = rank_correlation(reward, distance)
         if graded_by:
             grades = DEGREES if graded_by == "joint" else CENTIMETRES
-            order = order_of_grades(reward, pairs.grade, pairs.group)
+            order = order_of_grades(reward, pairs.grade, pairs.target)
             steps = [f"{low}-{high}" for low, high in pairwise(grades)]
             figures[f"near_order_{graded_by}"] = dict(zip(steps, order.tolist(), strict=True))
     return figures, rewards

@@ -50,13 +50,11 @@ class Pairs:
     Attributes:
         own: (n,) the pose.
         target: (n,) the demonstration's frame.
-        group: (n,) within which poses are ranked: the target, or for what a policy visits the episode.
         grade: (n,) how far away on purpose, from 0, if so.
     """
 
     own: Indices
     target: Indices
-    group: Indices
     grade: Indices = field(default_factory=lambda: np.empty(0, np.int64))
 
 
@@ -144,19 +142,15 @@ def collect(
             turned.append(views.draw(one_joint_moved(kuka.arm, pose, np.array(TURNS), rng)))
     if visited is not None:
         frames = views.add(visited.demonstration)
-        sets["policy"] = [
-            Pairs(views.draw(poses), frames[1 : len(poses) + 1], np.full(len(poses), episode))
-            for episode, poses in enumerate(visited.poses)
-        ]
+        sets["policy"] = [Pairs(views.draw(poses), frames[1 : len(poses) + 1]) for poses in visited.poses]
     merged = {name: _merged(pairs) for name, pairs in sets.items()}
     return Probes(joined(views.parts), merged, random, np.array(anchors), np.stack(turned))
 
 
 def _against(anchor: np.int64, own: Indices) -> Pairs:
     """Poses (n,), or in grades (grades, n), compared with one frame."""
-    target = np.full(own.size, anchor)
     grade = np.repeat(np.arange(len(own)), own.shape[1]) if own.ndim == 2 else np.empty(0, np.int64)
-    return Pairs(own.ravel(), target, target, grade)
+    return Pairs(own.ravel(), np.full(own.size, anchor), grade)
 
 
 def _merged(parts: Sequence[Pairs]) -> Pairs:
