@@ -17,10 +17,11 @@ from imitate.runs import Stage, sha256
 from . import evaluate, imitate
 from .cli import command
 from .demo import load_demo, stage_name
-from .faithfulness import arm_of, draw, held_out, measure, report, weakness
+from .faithfulness import draw, measure
 from .probes import Probe, Visited
 from .rollout import roll_out
-from .views import Views
+from .verdict import report, weakness
+from .views import Views, arm_of, held_out
 
 EPISODES = 10  # of a policy: one as it is measured, the others exploring as it does while it learns
 

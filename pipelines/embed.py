@@ -32,8 +32,10 @@ from imitate.training import fit
 
 from . import record
 from .cli import command
-from .faithfulness import arm_of, draw, held_out, measure, report, weakness
+from .faithfulness import draw, measure
 from .probes import Probe
+from .verdict import report, weakness
+from .views import arm_of, held_out
 
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
 PROTOCOL_MARGIN = 2.0

@@ -12,30 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from envs.kuka import ARMS, Kuka
+from envs.kuka import Kuka
 from imitate.alignment import alignment_error, at_times, nearest_frames, order_agreement, replays
 from imitate.checkpoint import TrainedEncoder
-from imitate.data.lerobot import LeRobotDataset
 from imitate.encoders import build_encoder
-from imitate.errors import UserError
 from imitate.figures import reward_figure, save_figure
 from imitate.ranking import l2_distance, mean_rank_correlation, order_of_grades, over_pairs, rank_correlation
 from imitate.rewards import HuberReward
 from imitate.visibility import decoding_errors, typical_distance, visibility
 
 from .probes import CENTIMETRES, DEGREES, TURNS, Probe, Probes, Visited, collect
-from .views import Views, drawn, recorded
+from .views import Views, drawn
 
 Embed = Callable[[Views], NDArray]
 Numbers = NDArray[np.float64]
 
-# What a reward should reach before an agent learns from it.
-LEAST = {"near_spearman_joint": 0.9, "near_spearman_ee": 0.9, "kendall_tau": 0.98}
-MOST = {"alignment_error": 0.02}
-HARDLY_SEEN = 0.05  # visibility, of a joint turned by 10 degrees
-
-ROWS = [f"{name}_spearman_{truth}" for name in ("near", "demo", "random_poses", "policy") for truth in ("joint", "ee")]
-ROWS += ["kendall_tau", "alignment_error"]
 CAPTIONS = {
     "random_poses": "random poses",
     "demo": "the same demonstration",
@@ -60,29 +51,6 @@ class Check:
     rise: dict[str, Numbers]
 
 
-def held_out(dataset: LeRobotDataset, encoder: TrainedEncoder, split: str, demos: int) -> list[Views]:
-    """The first demonstrations of a split.
-
-    Raises:
-        UserError: The encoder's camera did not take them.
-    """
-    camera = dataset.camera(encoder.camera.name)
-    encoder.check_camera(camera, dataset.image_size(camera.name))
-    return recorded(dataset, camera, dataset.split(split)[:demos])
-
-
-def arm_of(dataset: LeRobotDataset) -> str:
-    """The arm that a dataset shows.
-
-    Raises:
-        UserError: It is none that can be drawn here.
-    """
-    robot = dataset.info["robot_type"]
-    if robot not in ARMS:
-        raise UserError(f"{dataset.folder}: robot {robot!r} can't be drawn here, in other poses than the recorded ones")
-    return robot
-
-
 def measure(
     encoder: TrainedEncoder, demonstrations: Sequence[Views], arm: str, probe: Probe, visited: Visited | None = None
 ) -> Check:
@@ -101,26 +69,18 @@ def measure(
             "pixels_": lambda views: views.frames.reshape(len(views), -1),
             "true_": lambda views: views.joints,
         }
-        figures: dict[str, Any] = {}
-        scatter, rise = {}, {}
-        for prefix, embed in embeds.items():
-            embeddings = embed(probes.views)
-            unit = typical_distance(embeddings[probes.random])
-            found, rewards = _ranking(embeddings, probes)
-            if prefix != "true_":
-                seen = visibility(embeddings, probes.anchors, probes.turned, unit)
-                found["visibility"] = {str(size): row.tolist() for size, row in zip(TURNS, seen.T, strict=True)}
-            if not prefix:
-                scatter = {name: (_true(probes, name)["joint"], reward) for name, reward in rewards.items()}
-                rise = {name: _rise(embeddings, probes, name) / unit for name in ("near_joint", "near_ee")}
-                if encoder.pose_head is not None:
-                    anchors = probes.anchors
-                    errors = decoding_errors(encoder.decode_joints(embeddings[anchors]), probes.views.joints[anchors])
-                    found["decoding_error_rad"] = errors.tolist()
-            figures |= {prefix + name: value for name, value in found.items()}
+        embeddings = {prefix: embed(probes.views) for prefix, embed in embeds.items()}
+        figures = {
+            prefix + name: value for prefix in embeds for name, value in _figures(embeddings[prefix], probes).items()
+        }
+        if encoder.pose_head is not None:
+            decoded = encoder.decode_joints(embeddings[""][probes.anchors])
+            figures["decoding_error_rad"] = decoding_errors(decoded, probes.views.joints[probes.anchors]).tolist()
         figures |= _alignment(demonstrations, kuka, encoder, embeds)
     finally:
         kuka.close()
+    scatter = {name: (_true(probes, name)["joint"], _rewards(embeddings[""], probes, name)) for name in probes.sets}
+    rise = {name: _rise(embeddings[""], probes, name) for name in ("near_joint", "near_ee")}
     return Check(figures, scatter, rise)
 
 
@@ -132,19 +92,6 @@ def draw(check: Check, path: Path) -> None:
     ]
     scatter = {caption: check.scatter[name] for name, caption in CAPTIONS.items() if name in check.scatter}
     save_figure(path, reward_figure(scatter, rises, check.figures["visibility"]))
-
-
-def report(figures: Mapping[str, Any]) -> None:
-    """Print the encoder beside an untrained one, raw pixels and the true joints."""
-    print(f"{'reward check':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}{'true joints':>13}")
-    for row in ROWS:
-        values = [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_", "true_")]
-        if values[0] is None:
-            continue
-        cells = [f"{value:.3f}" for value in values]
-        print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}{cells[3]:>13}")
-    seen = [f"{value:.2f}" for value in figures["visibility"]["10"]]
-    print(f"visibility of each joint at 10 degrees: {' '.join(seen)}")
 
 
 def _untrained(encoder: TrainedEncoder) -> TrainedEncoder:
@@ -168,16 +115,27 @@ def _true(probes: Probes, name: str) -> dict[str, Numbers]:
     }
 
 
-def _ranking(embeddings: NDArray, probes: Probes) -> tuple[dict[str, Any], dict[str, Numbers]]:
-    """The figures of every set, and its rewards (n,).
+def _rewards(embeddings: NDArray, probes: Probes, name: str) -> Numbers:
+    pairs = probes.sets[name]
+    return over_pairs(HuberReward(), embeddings, pairs.own, pairs.target)
+
+
+def _rise(embeddings: NDArray, probes: Probes, name: str) -> Numbers:
+    pairs = probes.sets[name]
+    distance = over_pairs(l2_distance, embeddings, pairs.own, pairs.target)
+    distance /= typical_distance(embeddings[probes.random])
+    return np.stack([distance[pairs.grade == grade] for grade in range(pairs.grade.max() + 1)])
+
+
+def _figures(embeddings: NDArray, probes: Probes) -> dict[str, Any]:
+    """Rank correlations of every set, and the visibility of the joints.
 
     ``<set>_spearman_<truth>`` is the mean over the frames compared with, ``..._pooled`` is over all pairs at once. A
     graded set is only asked for the truth that it is graded by, and for the order of its neighbouring grades.
     """
     figures: dict[str, Any] = {}
-    rewards = {}
     for name, pairs in probes.sets.items():
-        rewards[name] = reward = over_pairs(HuberReward(), embeddings, pairs.own, pairs.target)
+        reward = _rewards(embeddings, probes, name)
         base, _, graded_by = name.partition("near_")
         for truth, distance in _true(probes, name).items():
             if graded_by not in ("", truth):
@@ -190,13 +148,10 @@ def _ranking(embeddings: NDArray, probes: Probes) -> tuple[dict[str, Any], dict[
             order = order_of_grades(reward, pairs.grade, pairs.target)
             steps = [f"{low}-{high}" for low, high in pairwise(grades)]
             figures[f"near_order_{graded_by}"] = dict(zip(steps, order.tolist(), strict=True))
-    return figures, rewards
-
-
-def _rise(embeddings: NDArray, probes: Probes, name: str) -> Numbers:
-    pairs = probes.sets[name]
-    distance = over_pairs(l2_distance, embeddings, pairs.own, pairs.target)
-    return np.stack([distance[pairs.grade == grade] for grade in range(pairs.grade.max() + 1)])
+    unit = typical_distance(embeddings[probes.random])
+    seen = visibility(embeddings, probes.anchors, probes.turned, unit)
+    figures["visibility"] = {str(size): row.tolist() for size, row in zip(TURNS, seen.T, strict=True)}
+    return figures
 
 
 def _alignment(
@@ -218,25 +173,3 @@ def _alignment(
                     found.setdefault(prefix + name, []).append(value)
                     found.setdefault(f"{prefix}{name}_{replay}", []).append(value)
     return {name: float(np.mean(values)) for name, values in found.items()}
-
-
-def weakness(figures: Mapping[str, Any]) -> str | None:
-    """What is wrong with a reward, and where it is weakest, in one line; None if nothing is, or nothing is known."""
-    wrong = [f"{k} is {figures[k]:.2f}, expected {v} or more" for k, v in LEAST.items() if _known(figures, k) < v]
-    wrong += [f"{k} is {figures[k]:.3f}, expected {v} or less" for k, v in MOST.items() if _known(figures, k) > v]
-    seen = (figures.get("visibility") or {}).get("10", [])
-    wrong += [f"joint {k + 1} is hardly seen" for k, value in enumerate(seen) if value < HARDLY_SEEN]
-    if not wrong:
-        return None
-    weakest = [f"joint {int(np.argmin(seen)) + 1}"] if seen else []
-    for truth, unit in (("joint", "degrees a joint"), ("ee", "cm of the flange")):
-        order = figures.get(f"near_order_{truth}")
-        if order and _known(figures, f"near_spearman_{truth}") < LEAST[f"near_spearman_{truth}"]:
-            weakest.append(f"{min(order, key=order.__getitem__).replace('-', ' to ')} {unit}")
-    return "; ".join(wrong) + (f"; weakest: {', '.join(weakest)}" if weakest else "")
-
-
-def _known(figures: Mapping[str, Any], name: str) -> float:
-    """A figure; NaN, which is neither too low nor too high, if it was not measured."""
-    value = figures.get(name)
-    return float("nan") if value is None else float(value)

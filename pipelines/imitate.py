@@ -34,8 +34,8 @@ from imitate.wrappers import NEVER, TrueReward
 from . import embed
 from .cli import command
 from .demo import check_demo, load_demo, stage_name
-from .faithfulness import weakness
 from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
+from .verdict import weakness
 
 DEFAULT_DEMO = "test:0"
 

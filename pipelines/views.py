@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kuka import Kuka
+from envs.kuka import ARMS, Kuka
 from imitate.camera import Camera
+from imitate.checkpoint import TrainedEncoder
 from imitate.data.lerobot import LeRobotDataset
+from imitate.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,26 @@ def recorded(dataset: LeRobotDataset, camera: Camera, episodes: Sequence[int]) -
 def joined(parts: Sequence[Views]) -> Views:
     """All of them, one after the other."""
     return Views(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("frames", "joints", "flange")))
+
+
+def held_out(dataset: LeRobotDataset, encoder: TrainedEncoder, split: str, demos: int) -> list[Views]:
+    """The first demonstrations of a split.
+
+    Raises:
+        UserError: The encoder's camera did not take them.
+    """
+    camera = dataset.camera(encoder.camera.name)
+    encoder.check_camera(camera, dataset.image_size(camera.name))
+    return recorded(dataset, camera, dataset.split(split)[:demos])
+
+
+def arm_of(dataset: LeRobotDataset) -> str:
+    """The arm that a dataset shows.
+
+    Raises:
+        UserError: It is none that can be drawn here.
+    """
+    robot = dataset.info["robot_type"]
+    if robot not in ARMS:
+        raise UserError(f"{dataset.folder}: robot {robot!r} can't be drawn here, in other poses than the recorded ones")
+    return robot
