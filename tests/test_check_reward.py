@@ -181,7 +181,10 @@ def test_a_good_reward_has_no_weakness():
         ({"near_spearman_ee": 0.8}, "near_spearman_ee is 0.80, expected 0.9 or more; weakest: joint 3, 10 to 20 cm of"),
         ({"kendall_tau": 0.9}, "kendall_tau is 0.90, expected 0.98 or more; weakest: joint 3"),
         ({"alignment_error": 0.1}, "alignment_error is 0.100, expected 0.02 or less; weakest: joint 3"),
-        ({"visibility": {"10": [0.01, 0.2, 0.015]}}, "joint 1 is hardly seen; joint 3 is hardly seen; weakest: joint 1"),
+        (
+            {"visibility": {"10": [0.01, 0.2, 0.015]}},
+            "joint 1 is hardly seen; joint 3 is hardly seen; weakest: joint 1",
+        ),
     ],
 )
 def test_a_poor_one_says_where(figures, message):
