@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 
 Frames = NDArray[np.uint8]
 
+LEAST_DRAWN = 1e-3  # rad, on a logarithmic axis
+
 
 def contact_sheet(path: Path, rows: Sequence[Frames], titles: Sequence[str], least: int = 96) -> None:
     """Write a PNG with one row of frames for each of ``rows``.
@@ -123,5 +125,59 @@ def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
         axes.grid(alpha=0.3, which="both")
     panels[0].set_ylabel("flange error while exploring, cm")
     panels[0].legend()
+    figure.tight_layout()
+    return figure
+
+
+def reward_figure(
+    scatter: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    rises: Sequence[tuple[str, Sequence[float], NDArray[np.float64]]],
+    visibility: Mapping[str, Sequence[float]],
+    most: int = 1500,
+) -> Figure:
+    """Learned reward against true reward; embedding distance against perturbation size; visibility of the joints.
+
+    Args:
+        scatter: By set of poses, those on top last, true joint distances (n,), rad, and learned rewards (n,), below 0.
+        rises: Of each kind of perturbation, its name, its sizes (grades,), and embedding distances (grades, n) in units
+            of that between random poses.
+        visibility: By degrees of one joint, how far the embedding moves for each joint, in the same unit.
+        most: Points that are drawn of a set.
+    """
+    figure, panels = plt.subplot_mosaic(
+        [["scatter", "0", "1"], ["scatter", "joints", "joints"]], figsize=(13, 6.5), width_ratios=[1.5, 1, 1]
+    )
+    axes = panels["scatter"]
+    for name, (distance, reward) in scatter.items():
+        kept = np.linspace(0, len(distance) - 1, min(most, len(distance))).astype(int)
+        near = np.maximum(distance[kept], LEAST_DRAWN)
+        axes.scatter(near, -reward[kept], s=7, alpha=0.45, linewidths=0, label=name)
+    # Logarithmic, and zero at the upper right: what is near a demonstration is what matters, and most crowded.
+    axes.set(xscale="log", yscale="log", xlabel="true reward: minus the mean joint difference, rad")
+    axes.set_ylabel("learned reward")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_inverted(True)
+        axis.set_major_formatter(lambda value, _: f"-{value:g}")
+    axes.set_title("learned against true reward")
+    for handle in filter(None, axes.legend(loc="upper left").legend_handles):
+        handle.set(alpha=1, sizes=[30])
+    for k, (name, sizes, distances) in enumerate(rises):
+        axes = panels[str(k)]
+        low, median, high = np.quantile(distances, [0.25, 0.5, 0.75], axis=1)
+        axes.fill_between(sizes, low, high, alpha=0.25, label="quartiles")
+        axes.plot(sizes, median, marker="o", label="median")
+        axes.set_xlabel(name)
+        axes.set_ylim(0, None)
+        axes.set_title("embedding distance (1: random poses)", fontsize=10)
+        axes.legend(loc="lower right")
+    axes = panels["joints"]
+    width = 0.8 / len(visibility)
+    for k, (size, row) in enumerate(visibility.items()):
+        places = 1 + np.arange(len(row)) + (k - (len(visibility) - 1) / 2) * width
+        axes.bar(places, row, width, color=plt.get_cmap("viridis")(k / len(visibility)), label=f"{size} degrees")
+    axes.set_xticks(1 + np.arange(len(row)))
+    axes.set_xlabel("joint that moves alone")
+    axes.set_title("visibility: how far the embedding moves (1: random poses)", fontsize=10)
+    axes.legend(ncols=len(visibility), fontsize=8)
     figure.tight_layout()
     return figure

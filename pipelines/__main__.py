@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-COMMANDS = ("record", "embed", "imitate", "evaluate", "benchmark_imitation", "compression", "promote")
+COMMANDS = ("record", "embed", "imitate", "evaluate", "check_reward", "benchmark_imitation", "compression", "promote")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from envs.kuka import ARMS
 from imitate.checkpoint import PoseHead, TrainedEncoder
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
@@ -31,6 +32,10 @@ from imitate.training import fit
 
 from . import record
 from .cli import command
+from .faithfulness import draw, measure
+from .probes import Probe
+from .verdict import report, weakness
+from .views import arm_of, held_out
 
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
 PROTOCOL_MARGIN = 2.0
@@ -278,6 +283,7 @@ def run(settings: Settings) -> Stage:
     shown = trained.embed(data.frames[data.validation_frames[: data.validation.lengths[0]]])
     save_figure(stage.path("tsne.png"), tsne_figure(shown))
     save_figure(stage.path("distances.png"), distance_matrix_figure(shown))
+    figures |= _check_reward(stage, dataset, trained)
     stage.finish(figures)
     _report(figures, stage)
     return stage
@@ -315,6 +321,18 @@ def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder,
     return {"frames_per_second": frames / (perf_counter() - start), "final_loss": progress.loss if progress else 0.0}
 
 
+def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder) -> dict[str, Any]:
+    """What ``check_reward`` does by default; nothing on a robot or through a camera that can't be drawn here."""
+    same_size = trained.camera.known and trained.image_size == dataset.image_size(trained.camera.name)
+    if dataset.info.get("robot_type") not in ARMS or not same_size:
+        return {}
+    probe = Probe()
+    shown = held_out(dataset, trained, "validation", probe.demos)
+    check = measure(trained, shown, arm_of(dataset), probe)
+    draw(check, stage.path("reward.png"))
+    return check.figures
+
+
 def _report(figures: dict[str, Any], stage: Stage) -> None:
     rows = ["retrieval_ee_error_m", "retrieval_joint_error_rad", "pose_spearman_ee", "pose_spearman_joint"]
     rows += ["triplet_accuracy", "triplet_accuracy_margin"]
@@ -323,7 +341,12 @@ def _report(figures: dict[str, Any], stage: Stage) -> None:
         values = [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_")]
         cells = ["-" if value is None else f"{value:.3f}" for value in values]
         print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}")
-    print(f"encoder in {stage.path('encoder')}; look at {stage.path('tsne.png')} and {stage.path('distances.png')}")
+    if "visibility" in figures:
+        report(figures)
+    poor = weakness(figures)
+    if poor:
+        print(f"its reward may mislead: {poor}")
+    print(f"encoder in {stage.path('encoder')}; look at the pictures beside it")
 
 
 def main() -> None:

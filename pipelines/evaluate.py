@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import torch
+from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.kuka import CONTROL_HZ
@@ -51,7 +52,7 @@ class Settings:
 PRESETS = {"default": ("The demonstration that the policy learned, without exploration.", Settings())}
 
 
-def _learned_with(stage: Stage) -> imitate.Settings:
+def learned_with(stage: Stage) -> imitate.Settings:
     """The settings that a policy was learned with."""
     if not stage.finished:
         raise UserError(f"{stage.folder}: no finished policy there: learn one with 'imitate' first")
@@ -64,9 +65,15 @@ def _learned_with(stage: Stage) -> imitate.Settings:
         raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
 
 
+def load(learned: imitate.Settings, env: gym.Env, path: Path) -> PPO:
+    """The policy in a file, for one environment."""
+    alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
+    return load_policy(build_ppo(alone, DummyVecEnv([partial(_same, env)]), 0, torch.device("cpu")), path)
+
+
 def run(settings: Settings) -> Stage:
     """Roll the policy out, measure it, film it."""
-    learned = replace(_learned_with(Stage(settings.run / settings.policy)), start_noise=settings.start_noise)
+    learned = replace(learned_with(Stage(settings.run / settings.policy)), start_noise=settings.start_noise)
     if not settings.seeds or min(settings.seeds) < 0:
         raise UserError(f"seeds are {settings.seeds}, expected at least one, of 0 or more")
     if not 0 <= settings.start_noise <= np.pi:
@@ -77,12 +84,10 @@ def run(settings: Settings) -> Stage:
     shown = [load_demo(text, settings.run, encoder, settings.resize or learned.resize) for text in demos]
     stage = Stage(settings.run / (settings.name or stage_name("evaluate", settings.demos)))
     policy_file = settings.run / settings.policy / "policy.zip"
-    alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
         env = imitate.single_env(learned, encoder, demonstration)
-        model = build_ppo(alone, DummyVecEnv([partial(_same, env)]), 0, torch.device("cpu"))
-        policy = imitate.acting(load_policy(model, policy_file))
+        policy = imitate.acting(load(learned, env, policy_file))
         if number == 0:  # nothing is written before the policy is known to be whole
             wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "device")}
             if not stage.begin(

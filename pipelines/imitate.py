@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -35,6 +36,7 @@ from . import embed, record
 from .cli import command
 from .demo import check_demo, load_demo, stage_name
 from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
+from .verdict import weakness
 
 DEFAULT_DEMO = "test:0"
 
@@ -150,35 +152,36 @@ def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Dem
         env.close()
 
 
-def acting(model: PPO) -> Policy:
-    """The policy without exploration."""
+def acting(model: PPO, explore: bool = False) -> Policy:
+    """The policy, without exploration unless asked for."""
 
     def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        return model.predict(observation, deterministic=True)[0]
+        return model.predict(observation, deterministic=not explore)[0]
 
     return act
 
 
-def find_encoder(settings: Settings) -> Path:
+def find_encoder(settings: Any) -> Path:
     """The folder of the encoder; the run's own is trained first if it is missing."""
     if settings.encoder is not None:
         return settings.encoder
     trained = Stage(settings.run / "embed")
     if not trained.finished:
         preset = choose(embed.PRESETS, settings.preset, "preset")[1]
-        check_demo(settings.demo, settings.run, _image_size(settings.run, preset), settings.resize)
         embed.run(replace(preset, run=settings.run, device=settings.device))
     return trained.path("encoder")
 
 
-def _image_size(run: Path, preset: embed.Settings) -> int:
-    """Pixels a side of the frames that an encoder is going to be trained on."""
-    if preset.image_size is not None:
-        return preset.image_size
-    if not Stage(run / "record").finished:
-        return record.PRESETS[preset.preset][1].image_size
-    dataset = LeRobotDataset(run / "record" / "dataset")
-    return dataset.image_size(dataset.camera(preset.camera).name)
+def _check_demo(settings: Settings) -> None:
+    """Refuse a demonstration before an encoder is trained for it, which will take the size that is known by now."""
+    if settings.encoder is not None or Stage(settings.run / "embed").finished:
+        return  # it is checked with the encoder at once
+    preset = choose(embed.PRESETS, settings.preset, "preset")[1]
+    size = preset.image_size or record.PRESETS[preset.preset][1].image_size
+    if Stage(settings.run / "record").finished:
+        dataset = LeRobotDataset(settings.run / "record" / "dataset")
+        size = dataset.image_size(dataset.camera(preset.camera).name)
+    check_demo(settings.demo, settings.run, size, settings.resize)
 
 
 def stage_of(settings: Settings) -> Stage:
@@ -187,11 +190,21 @@ def stage_of(settings: Settings) -> Stage:
     return Stage(settings.run / (settings.name or stage_name("imitate", demos)))
 
 
+def _warn(folder: Path) -> None:
+    """Say so if the reward check that ``embed`` made found this encoder's reward poor."""
+    trained = Stage(folder.parent)
+    poor = weakness(trained.metrics) if trained.finished else None
+    if poor:
+        print(f"imitate: the reward of {folder} may mislead: {poor} (see 'make check-reward')", file=sys.stderr)
+
+
 def run(settings: Settings) -> Stage:
     """Learn, then measure and film what was learned."""
     _check(settings)
     device = pick_device(settings.device)
-    encoder = load_encoder(find_encoder(settings), device)
+    _check_demo(settings)
+    folder = find_encoder(settings)
+    encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     if settings.oracle and demonstration.joints is None:
         raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
@@ -202,6 +215,8 @@ def run(settings: Settings) -> Stage:
     if not stage.begin(wanted):
         print(f"{stage.folder} has learned already")
         return stage
+    if not settings.oracle:
+        _warn(folder)
     with learning_env(settings, encoder, demonstration) as envs:
         model = build_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
         curve, seconds = _learn(model, settings)

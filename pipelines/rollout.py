@@ -31,6 +31,7 @@ class Rollout:
         distances: (steps,) L2 distances of the embeddings.
         ee_errors: (steps,) distance of the flanges, m; NaN where the demonstration's poses are unknown.
         joint_errors: (steps,) mean absolute joint differences, rad; NaN likewise.
+        joints: (steps, joints) poses of the robot, rad.
         frames: (steps + 1, PEOPLE, PEOPLE, 3) uint8 of the robot, if it was filmed.
     """
 
@@ -38,6 +39,7 @@ class Rollout:
     distances: NDArray[np.float64]
     ee_errors: NDArray[np.float64]
     joint_errors: NDArray[np.float64]
+    joints: NDArray[np.float32]
     frames: NDArray[np.uint8] | None = None
 
     def metrics(self, prefix: str = "") -> dict[str, float]:
@@ -55,17 +57,18 @@ def roll_out(env: TCNImitateEnv, policy: Policy, seed: int, film: bool = False) 
     """Let ``policy`` act for one episode."""
     observation, _ = env.reset(seed=seed)
     frames = [env.render()] if film else []
-    rows = []
+    rows, poses = [], []
     done = False
     while not done:
         observation, reward, terminated, truncated, info = env.step(policy(observation))
         done = terminated or truncated
         errors = (info.get("ee_error_m", np.nan), info.get("joint_error_rad", np.nan))
         rows.append((reward, info["embedding_distance"], *errors))
+        poses.append(observation[: env.action_space.shape[0]])  # type: ignore[index]
         if film:
             frames.append(env.render())
     rewards, distances, ee_errors, joint_errors = np.array(rows, np.float64).T
-    return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(frames) if film else None)
+    return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(poses), np.stack(frames) if film else None)
 
 
 def baselines(env: TCNImitateEnv, seed: int) -> dict[str, float]:

@@ -77,7 +77,7 @@ def test_an_unknown_command_lists_the_choices(args, monkeypatch, capsys):
     assert "record, embed, imitate, evaluate" in line
 
 
-@pytest.mark.parametrize("name", ["record", "embed", "imitate", "evaluate"])
+@pytest.mark.parametrize("name", ["record", "embed", "imitate", "evaluate", "check_reward"])
 @pytest.mark.parametrize(
     ("args", "word"),
     [
@@ -207,6 +207,38 @@ def test_evaluate_refuses(here, monkeypatch, capsys, args, message):
 
 
 @pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--encoder", "nowhere"], "nowhere/encoder.json: no such file"),
+        (["--split", "validate"], "unknown split 'validate': choose one of test, train, validation"),
+        (["--policy", "imitate"], "run/imitate: no finished policy there"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+        (["--probe.demos", "0"], "probe.demos is 0, expected at least 1"),
+        (["--probe.random-poses", "1"], "probe.random_poses is 1, expected at least 2"),
+        (["--probe.seed", "-1"], "probe.seed is -1, expected at least 0"),
+    ],
+)
+def test_check_reward_refuses(here, monkeypatch, capsys, args, message):
+    assert message in refused(["check_reward", "--run", "run", "--encoder", "enc", *args], monkeypatch, capsys)
+    assert [path.name for path in (here / "run").iterdir()] == ["record"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"robot_type": "panda"}, "robot 'panda' can't be drawn here"),
+        ({"cameras": [CAMERAS["top"].to_json() | {"name": "front"}]}, "trained on another camera than 'front' (eye"),
+        ({"splits": {"train": "0:4"}}, "no split 'validation'"),
+    ],
+)
+def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypatch, capsys, facts, message):
+    path = here / "run/record/dataset/meta/info.json"
+    write_json(path, read_json(path) | facts)
+    assert message in refused(["check_reward", "--run", "run", "--encoder", "enc"], monkeypatch, capsys)
+    assert [path.name for path in (here / "run").iterdir()] == ["record"]
+
+
+@pytest.mark.parametrize(
     ("command", "message"),
     [
         ([], "unknown command ''"),
@@ -243,6 +275,10 @@ def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, messag
         ["imitate", "--demo", "nowhere:0"],
         ["imitate", "--demo", "test"],
         ["imitate", "--preset", "large"],
+        ["check_reward", "--split", "validate"],
+        ["check_reward", "--device", "tpu"],
+        ["check_reward", "--policy", "imitate"],
+        ["check_reward", "--preset", "large"],
     ],
 )
 def test_a_mistake_shows_before_hours_of_recording_and_training(here, monkeypatch, capsys, args):
@@ -250,7 +286,7 @@ def test_a_mistake_shows_before_hours_of_recording_and_training(here, monkeypatc
         raise AssertionError("started to record or train")
 
     monkeypatch.setattr(pipelines.record, "run", started)
-    if args[0] == "imitate":
+    if args[0] in ("imitate", "check_reward"):
         monkeypatch.setattr(pipelines.embed, "run", started)
     refused([*args, "--run", "new"], monkeypatch, capsys)
     assert not (here / "new").exists()

@@ -13,7 +13,7 @@ from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
 from imitate.errors import UserError
 from imitate.runs import read_json, write_json
-from imitate.video import Compression, write_video
+from imitate.video import Compression, read_video, write_video
 
 CAMERAS = (
     Camera("front", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
@@ -96,6 +96,22 @@ def test_a_demonstration_is_its_episode(original, number, camera):
     assert demonstration.frames.shape == truth.shape
     assert np.abs(demonstration.frames.astype(int) - truth).max() <= LEVELS
     np.testing.assert_array_equal(demonstration.joints, TRUTH[number].joints)
+
+
+def test_several_demonstrations_are_those_one_by_one_and_a_video_is_decoded_once(original, monkeypatch):
+    dataset, read = LeRobotDataset(original), []
+    alone = {number: dataset.demonstration(number) for number in (3, 0, 1)}
+
+    def counted(path):
+        read.append(path)
+        return read_video(path)
+
+    monkeypatch.setattr(imitate.data.lerobot, "read_video", counted)
+    for number, together in zip(alone, dataset.demonstrations([3, 0, 1]), strict=True):
+        assert together.name == alone[number].name
+        np.testing.assert_array_equal(together.frames, alone[number].frames)
+        np.testing.assert_array_equal(together.joints, alone[number].joints)
+    assert len(read) == len(set(read)) == 2
 
 
 def test_decoded_frames_are_those_of_the_demonstrations_and_decoded_once(folder, monkeypatch):

@@ -50,10 +50,11 @@ def run(tmp_path_factory):
     command("embed", folder, "--epochs", "400")
     command("imitate", folder, "--steps", "40000")
     command("evaluate", folder)
+    command("check_reward", folder, "--policy", "imitate", "--name", "check-reward")
     return folder
 
 
-@pytest.mark.parametrize("name", ["record", "embed", "imitate", "evaluate"])
+@pytest.mark.parametrize("name", ["record", "embed", "imitate", "evaluate", "check-reward"])
 def test_the_manifest_names_all_that_was_made(run, name):
     artefacts = read_json(run / name / "manifest.json")["artefacts"]
     made = sums(run / name)
@@ -70,6 +71,8 @@ def test_the_manifest_names_all_that_was_made(run, name):
         "record/contact_sheet.png",
         "embed/tsne.png",
         "embed/distances.png",
+        "embed/reward.png",
+        "check-reward/reward.png",
         "imitate/learning.png",
         "imitate/side_by_side.png",
         "imitate/side_by_side.gif",
@@ -118,6 +121,19 @@ def test_the_encoder_beats_pixels_and_no_training(run):
     np.testing.assert_allclose(np.linalg.norm(trained.embed(frames), axis=1), 10.0, rtol=1e-4)
 
 
+def test_the_reward_ranks_poses_better_than_pixels_and_no_training(run):
+    metrics = Stage(run / "check-reward").metrics
+    for name in ("demo_spearman_joint", "random_poses_spearman_joint", "near_spearman_joint"):
+        assert metrics[f"true_{name}"] >= metrics[name] > metrics[f"untrained_{name}"]
+    assert metrics["demo_spearman_joint"] > metrics["pixels_demo_spearman_joint"]
+    assert metrics["kendall_tau"] > 0.9
+    assert metrics["alignment_error"] < 0.05
+    assert metrics["policy_spearman_joint"] > 0
+    embedded = Stage(run / "embed").metrics  # the same check, at the end of embed
+    for name in ("near_spearman_joint", "near_spearman_ee", "kendall_tau", "alignment_error"):
+        assert embedded[name] == pytest.approx(metrics[name])
+
+
 def test_the_policy_imitates(run):
     metrics = Stage(run / "imitate").metrics
     assert metrics["ee_error_m"] < metrics["hold_still_ee_error_m"]
@@ -141,6 +157,7 @@ def test_what_is_done_is_not_done_again(run):
     assert "is trained already" in command("embed", run, "--epochs", "400")
     assert "has learned already" in command("imitate", run, "--steps", "40000")
     assert "is evaluated already" in command("evaluate", run)
+    assert "is checked already" in command("check_reward", run, "--policy", "imitate", "--name", "check-reward")
     assert sums(run) == before
 
 

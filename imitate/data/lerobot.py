@@ -463,17 +463,31 @@ class LeRobotDataset:
         Raises:
             UserError: There is no such episode, or its files are damaged.
         """
-        if not 0 <= episode < len(self):
-            raise UserError(f"{self.folder}: no episode {episode}, expected 0 to {len(self) - 1}")
-        name = self.camera(camera).name
-        path, episodes = next((p, e) for p, e in self.video_files(name) if episode in e)
-        frames, _ = read_video(path)
-        expected = int(self.lengths[episodes].sum())
-        if len(frames) != expected:
-            raise UserError(f"{path}: {len(frames)} frames, expected {expected}: record it again")
-        start = int(self.lengths[[e for e in episodes if e < episode]].sum())
-        return Demonstration(
-            name=f"episode-{episode}",
-            frames=frames[start : start + self.lengths[episode]],
-            joints=self.joints([episode]).astype(np.float64) if self.has("observation.state") else None,
-        )
+        return self.demonstrations([episode], camera)[0]
+
+    def demonstrations(self, episodes: Sequence[int], camera: str | None = None) -> list[Demonstration]:
+        """Episodes as demonstrations. A video that several of them stand in is decoded once.
+
+        Raises:
+            UserError: There is no such episode, or its files are damaged.
+        """
+        for episode in episodes:
+            if not 0 <= episode < len(self):
+                raise UserError(f"{self.folder}: no episode {episode}, expected 0 to {len(self) - 1}")
+        found = {}
+        for path, numbers in self.video_files(self.camera(camera).name):
+            wanted = set(numbers) & set(episodes)
+            if not wanted:
+                continue
+            frames, _ = read_video(path)
+            expected = int(self.lengths[numbers].sum())
+            if len(frames) != expected:
+                raise UserError(f"{path}: {len(frames)} frames, expected {expected}: record it again")
+            for episode in wanted:
+                start = int(self.lengths[[e for e in numbers if e < episode]].sum())
+                found[episode] = Demonstration(
+                    name=f"episode-{episode}",
+                    frames=frames[start : start + self.lengths[episode]],
+                    joints=self.joints([episode]).astype(np.float64) if self.has("observation.state") else None,
+                )
+        return [found[episode] for episode in episodes]

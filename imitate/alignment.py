@@ -1,0 +1,66 @@
+"""Whether an embedding tells the time: the same movement at another speed, matched to itself.
+
+The protocol of Sermanet et al., 2017, section IV: each frame of one video is matched to the frame of another
+whose embedding is nearest. With one movement at several speeds, it is known which frame that should be.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import kendalltau
+
+Times = NDArray[np.float64]  # in frames of the original, may lie between two
+
+PAUSE_EVERY, PAUSE = 20, 10  # frames
+PHASE = 0.25  # frames: no replayed frame is the copy of an original one, which any embedding would find
+
+
+def replays(length: int) -> dict[str, Times]:
+    """The times at which a movement of ``length`` frames is shown again: slower, faster, and with pauses."""
+    frames = PHASE + np.arange(length - 1)
+    paused = np.where(np.arange(1, length) % PAUSE_EVERY == 0, 1 + PAUSE, 1)
+    return {
+        "half_speed": np.arange(PHASE, length - 1, 0.5),
+        "double_speed": frames[::2],
+        "pauses": np.repeat(frames, paused),
+    }
+
+
+def at_times(trajectory: NDArray[np.floating], times: Times) -> NDArray[np.float64]:
+    """A (length, joints) trajectory at ``times`` (n,), linear between its frames: (n, joints)."""
+    frames = np.arange(len(trajectory))
+    return np.stack([np.interp(times, frames, column) for column in trajectory.T], axis=1)
+
+
+def nearest_frames(embeddings: NDArray, reference: NDArray) -> NDArray[np.int64]:
+    """(n,) index of the one of (length, dim) ``reference`` that is nearest to each of (n, dim) ``embeddings``.
+
+    Of several equally near, the first: a movement that begins at rest begins with a few equal frames.
+    """
+    own, known = embeddings.astype(np.float64), reference.astype(np.float64)
+    squares = np.square(known).sum(axis=1) - 2.0 * own @ known.T  # less |own|^2, the same for all
+    return squares.round(9).argmin(axis=1)  # equal frames are equally near, in whatever order they were summed
+
+
+def alignment_error(times: Times, nearest: NDArray[np.int64], length: int) -> float:
+    """Mean ``|t - t_nearest| / T``: how far from its place in the original a frame is matched, in shares of it.
+
+    Args:
+        times: (n,) where the frames are from.
+        nearest: (n,) what they were matched to.
+        length: T, frames of the original.
+    """
+    return float(np.abs(times - nearest).mean() / length)
+
+
+def order_agreement(times: Times, nearest: NDArray[np.int64]) -> float:
+    """Kendall's tau of where frames are from, (n,), and what they were matched to, (n,): 1 in order, -1 reversed.
+
+    It is tau-b: frames of one pause are from the same time, and that they are matched to the same frame is right.
+    Frames of different times that are matched to the same one cost a little: half speed, with two frames for each
+    of the original's, can't quite reach 1. All matched to one frame are in no order: 0.
+    """
+    if np.ptp(nearest) == 0 or np.ptp(times) == 0:
+        return 0.0
+    return float(kendalltau(times, nearest).statistic)

@@ -1,0 +1,119 @@
+"""``check_reward``: how well does the learned reward rank what it should rank, before any learning from it?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.data.lerobot import SPLITS, LeRobotDataset
+from imitate.device import pick_device
+from imitate.errors import UserError, choose
+from imitate.runs import Stage, sha256
+
+from . import evaluate, imitate
+from .cli import command
+from .demo import load_demo
+from .faithfulness import draw, measure
+from .probes import Probe, Visited
+from .rollout import roll_out
+from .verdict import report, weakness
+from .views import Views, arm_of, held_out
+
+EPISODES = 10  # of a policy: one as it is measured, the others exploring as it does while it learns
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which reward is checked, on what."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    name: str = ""
+    """The stage's folder in it; if empty, check-reward, or with a policy check-reward-imitate and the like."""
+    encoder: Path | None = None
+    """The folder of a trained encoder; None: the run's own, trained first if it is missing."""
+    split: str = "validation"
+    """Whose demonstrations: those of validation, to tune by, or of test, to report."""
+    policy: str = ""
+    """Also what a policy visits on the demonstration that it learned: a finished stage of the run, such as imitate."""
+    probe: Probe = field(default_factory=Probe)
+    """How much is looked at."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    preset: str = "default"
+    """Of ``record`` and ``embed``, if they have to run first."""
+
+
+PRESETS = {"default": ("Ten validation demonstrations, in seconds.", Settings())}
+
+
+def run(settings: Settings) -> Stage:
+    """Measure, draw, and print a table."""
+    choose(dict.fromkeys(SPLITS), settings.split, "split")
+    device = pick_device(settings.device)
+    policy = Stage(settings.run / settings.policy) if settings.policy else None
+    if policy is not None:
+        evaluate.learned_with(policy)  # there is one: shows before anything is trained
+    folder = imitate.find_encoder(settings)
+    encoder = load_encoder(folder, device)
+    dataset = LeRobotDataset(settings.run / "record" / "dataset")
+    arm = arm_of(dataset)
+    shown = held_out(dataset, encoder, settings.split, settings.probe.demos)
+    visited = None if policy is None else _visited(policy, encoder, arm, settings.probe.seed)
+    stage = Stage(settings.run / _name(settings))
+    skipped = ("run", "device")
+    wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}
+    wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
+    wanted["policy_sha256"] = None if policy is None else sha256(policy.path("policy.zip"))
+    if not stage.begin(wanted):
+        print(f"{stage.folder} is checked already")
+        return stage
+    check = measure(encoder, shown, arm, settings.probe, visited)
+    draw(check, stage.path("reward.png"))
+    stage.finish(check.figures)
+    report(check.figures)
+    print(weakness(check.figures) or "the reward ranks poses as it should")
+    print(f"look at {stage.path('reward.png')}")
+    return stage
+
+
+def _name(settings: Settings) -> str:
+    parts = [settings.split] if settings.split != Settings.split else []
+    parts += [settings.policy] if settings.policy else []
+    return settings.name or "-".join(["check-reward", *parts])
+
+
+def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visited:
+    """Let a policy act as it is measured, and then as it explores.
+
+    Raises:
+        UserError: It moves another arm, sees with another camera, or nobody knows the poses of what it imitates.
+    """
+    learned = evaluate.learned_with(stage)
+    if learned.arm != arm:
+        raise UserError(f"{stage.folder}: a policy of the arm {learned.arm!r}, expected {arm!r}, the dataset's")
+    eyes = load_encoder(learned.encoder or Stage(learned.run / "embed").path("encoder"), encoder.device)
+    encoder.check_camera(eyes.camera, eyes.image_size)
+    demonstration = load_demo(learned.demo, learned.run, eyes, learned.resize)
+    if demonstration.joints is None:
+        raise UserError(f"{stage.folder} imitates a bare video, of unknown poses: choose one that imitates an episode")
+    env = imitate.single_env(learned, eyes, demonstration)
+    model = evaluate.load(learned, env, stage.path("policy.zip"))
+    torch.manual_seed(seed)
+    poses = [roll_out(env, imitate.acting(model, explore=k > 0), seed).joints for k in range(EPISODES)]
+    flange = env.kuka_env.kuka.flange_positions(demonstration.joints)
+    env.close()
+    return Visited(Views(demonstration.frames, demonstration.joints, flange), np.stack(poses).astype(np.float64))
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("check_reward", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What the figures of a reward check say: a table, and where the reward is weakest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+# What a reward should reach before an agent learns from it.
+LEAST = {"near_spearman_joint": 0.9, "near_spearman_ee": 0.9, "kendall_tau": 0.98}
+MOST = {"alignment_error": 0.02}
+HARDLY_SEEN = 0.02  # visibility of a joint turned by 10 degrees; the true joints, as an embedding, have 0.05
+
+ROWS = [f"{name}_spearman_{truth}" for name in ("near", "demo", "random_poses", "policy") for truth in ("joint", "ee")]
+ROWS += ["kendall_tau", "alignment_error"]
+
+
+def report(figures: Mapping[str, Any]) -> None:
+    """Print the encoder beside an untrained one, raw pixels and the true joints."""
+    print(f"{'reward check':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}{'true joints':>13}")
+    for row in ROWS:
+        values = [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_", "true_")]
+        if values[0] is None:
+            continue
+        cells = [f"{value:.3f}" for value in values]
+        print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}{cells[3]:>13}")
+    seen = [f"{value:.2f}" for value in figures["visibility"]["10"]]
+    print(f"visibility of each joint at 10 degrees: {' '.join(seen)}")
+
+
+def weakness(figures: Mapping[str, Any]) -> str | None:
+    """What is wrong with a reward, and where it is weakest, in one line; None if nothing is, or nothing is known."""
+    wrong = [f"{k} is {figures[k]:.2f}, expected {v} or more" for k, v in LEAST.items() if _known(figures, k) < v]
+    wrong += [f"{k} is {figures[k]:.3f}, expected {v} or less" for k, v in MOST.items() if _known(figures, k) > v]
+    seen = (figures.get("visibility") or {}).get("10", [])
+    wrong += [f"joint {k + 1} is hardly seen" for k, value in enumerate(seen) if value < HARDLY_SEEN]
+    if not wrong:
+        return None
+    weakest = [f"joint {int(np.argmin(seen)) + 1}"] if seen else []
+    for truth, unit in (("joint", "degrees a joint"), ("ee", "cm of the flange")):
+        order = figures.get(f"near_order_{truth}")
+        if order and _known(figures, f"near_spearman_{truth}") < LEAST[f"near_spearman_{truth}"]:
+            weakest.append(f"{min(order, key=order.__getitem__).replace('-', ' to ')} {unit}")
+    return "; ".join(wrong) + (f"; weakest: {', '.join(weakest)}" if weakest else "")
+
+
+def _known(figures: Mapping[str, Any], name: str) -> float:
+    """A figure; NaN, which is neither too low nor too high, if it was not measured."""
+    value = figures.get(name)
+    return float("nan") if value is None else float(value)

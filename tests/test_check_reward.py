@@ -1,0 +1,215 @@
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from envs.cameras import CAMERAS
+from envs.kuka import Kuka
+from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
+from imitate.errors import UserError
+from imitate.ppo import Learner, build_ppo, save_policy
+from imitate.runs import Stage
+from imitate.video import Compression
+from pipelines import check_reward, imitate
+from pipelines.check_reward import Settings
+from pipelines.faithfulness import measure
+from pipelines.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
+from pipelines.verdict import weakness
+from pipelines.views import arm_of, held_out
+
+PROBE = Probe(demos=2, anchors=2, directions=2, random_poses=12)
+GOOD = {
+    "near_spearman_joint": 0.95,
+    "near_spearman_ee": 0.91,
+    "kendall_tau": 0.99,
+    "alignment_error": 0.01,
+    "near_order_joint": {"2-5": 0.7, "5-10": 0.9, "10-20": 1.0, "20-40": 1.0},
+    "near_order_ee": {"1-2": 0.9, "2-5": 0.9, "5-10": 0.9, "10-20": 0.6},
+    "visibility": {"10": [0.3, 0.2, 0.1]},
+}
+
+
+@pytest.fixture(scope="module")
+def run(encoder, demonstrations, tmp_path_factory):
+    """A run with a dataset of two validation demonstrations, one of test, and an untrained encoder."""
+    folder = tmp_path_factory.mktemp("check") / "run"
+    shown = [*demonstrations, demonstrations[0]]
+    layout = Layout(
+        cameras=(CAMERAS["front"],),
+        image_size=encoder.image_size,
+        joint_names=tuple(f"joint_{k}" for k in range(7)),
+        fps=20,
+        robot="iiwa",
+        control="velocity",
+        lengths=tuple(map(len, shown)),
+        splits={"validation": 2, "test": 1},
+        compression=Compression(0, "yuv444p"),
+    )
+    kuka = Kuka("iiwa")
+    episodes = []
+    for one in shown:
+        joints = one.joints.astype(np.float32)
+        flange = kuka.flange_positions(one.joints).astype(np.float32)
+        still = np.zeros_like(joints)
+        episodes.append(Episode({"front": one.frames}, joints, still, flange, still))
+    kuka.close()
+    write_file(folder / "record/dataset", layout, 0, episodes)
+    write_meta(folder / "record/dataset", layout)
+    encoder.save(folder / "enc")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def views(run, encoder):
+    return held_out(LeRobotDataset(run / "record/dataset"), encoder, "validation", 10)
+
+
+@pytest.fixture(scope="module")
+def check(encoder, views):
+    return measure(encoder, views, "iiwa", PROBE)
+
+
+def settings(run, **changes):
+    return replace(Settings(run=run, encoder=run / "enc", probe=PROBE), **changes)
+
+
+def test_the_true_joints_rank_and_align_almost_perfectly(check):
+    figures = check.figures
+    assert figures["true_demo_spearman_joint"] > 0.98  # L2 and mean absolute distance differ by a little
+    assert figures["true_near_spearman_joint"] > 0.97  # two poses a grade are ties
+    assert set(figures["true_near_order_joint"].values()) == {1.0}
+    assert figures["true_kendall_tau"] > 0.95
+    assert figures["true_alignment_error"] < 0.05  # a quarter of a frame of 12
+    assert figures["true_near_spearman_ee"] > 0.7
+
+
+def test_an_untrained_encoder_is_measured_as_the_untrained_baseline(check, encoder):
+    for name in ("near_spearman_joint", "kendall_tau", "near_order_ee", "visibility"):
+        assert np.shape(check.figures[name]) == np.shape(check.figures[f"untrained_{name}"])
+    assert len(check.figures["visibility"]["10"]) == len(check.figures["decoding_error_rad"]) == 7
+    assert check.figures["near_spearman_joint"] == check.figures["untrained_near_spearman_joint"]  # of equal seeds
+
+
+def test_equal_seeds_give_equal_figures(check, encoder, views):
+    state = torch.random.get_rng_state()
+    assert measure(encoder, views, "iiwa", PROBE).figures == check.figures
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert measure(encoder, views, "iiwa", replace(PROBE, seed=1)).figures != check.figures
+
+
+def test_the_probes_are_where_they_should_be(encoder, views):
+    kuka = Kuka("iiwa")
+    visited = Visited(views[0], np.stack([views[0].joints[1:], views[0].joints[1:] + 0.1]))
+    probes = collect(views, kuka, encoder.camera, encoder.image_size, PROBE, visited)
+    kuka.close()
+    seen, sets = probes.views, probes.sets
+    assert len(seen.frames) == len(seen.joints) == len(seen.flange)
+    assert set(sets) == {"demo", "random_poses", "near_joint", "near_ee", "policy"}
+    assert set(sets["demo"].target) == set(probes.anchors)
+    assert (sets["demo"].own != sets["demo"].target).all()
+    for pairs, sizes, unit in ((sets["near_joint"], DEGREES, np.pi / 180), (sets["near_ee"], CENTIMETRES, 0.01)):
+        moved = {
+            np.pi / 180: np.abs(seen.joints[pairs.own] - seen.joints[pairs.target]).mean(axis=1),
+            0.01: np.linalg.norm(seen.flange[pairs.own] - seen.flange[pairs.target], axis=1),
+        }[unit]
+        np.testing.assert_allclose(moved / unit, np.array(sizes)[pairs.grade], atol=0.1)
+    policy = sets["policy"]
+    off = np.abs(seen.joints[policy.own] - seen.joints[policy.target]).mean(axis=1)
+    np.testing.assert_allclose(
+        off, 0.1 * np.repeat([0, 1], len(views[0]) - 1), atol=1e-6
+    )  # compared with the frame of the same step
+    turned = seen.joints[probes.turned] - seen.joints[probes.anchors][:, None, None]  # (anchors, joints, sizes, joints)
+    for joint in range(7):
+        assert (np.abs(turned[:, joint, :, joint]) > 0.03).all()
+        assert np.abs(np.delete(turned[:, joint], joint, axis=-1)).max() < 1e-9
+
+
+def test_the_command_writes_a_stage(run, capsys):
+    stage = check_reward.run(settings(run))
+    assert stage.folder.name == "check-reward"
+    assert stage.finished
+    assert stage.metrics["near_spearman_joint"] == pytest.approx(stage.metrics["untrained_near_spearman_joint"])
+    with Image.open(stage.path("reward.png")) as image:
+        assert min(image.size) > 400
+    printed = capsys.readouterr().out
+    assert "near_spearman_joint" in printed
+    assert "true joints" in printed
+    check_reward.run(settings(run))
+    assert "is checked already" in capsys.readouterr().out
+    with pytest.raises(UserError, match="probe was"):
+        check_reward.run(settings(run, probe=replace(PROBE, seed=5)))
+
+
+def test_what_a_policy_visits(run, encoder):
+    learned = imitate.Settings(
+        run=run, encoder=run / "enc", learner=Learner(n_envs=1, n_steps=8, batch_size=8, width=8)
+    )
+    learning = Stage(run / "imitate")
+    skipped = ("run", "device", "workers")
+    learning.begin({k: v for k, v in asdict(replace(learned, encoder=None)).items() if k not in skipped}
+                   | {"encoder": str(run / "enc")})  # fmt: skip
+    shown = LeRobotDataset(run / "record/dataset").demonstration(2)
+    env = imitate.single_env(learned, encoder, shown)
+    save_policy(
+        build_ppo(learned.learner, DummyVecEnv([lambda: env]), 0, torch.device("cpu")), learning.path("policy.zip")
+    )
+    env.close()
+    learning.finish({})
+    stage = check_reward.run(settings(run, split="test", policy="imitate"))
+    assert stage.folder.name == "check-reward-test-imitate"
+    for name in ("policy_spearman_joint", "policy_spearman_ee"):
+        assert -1 <= stage.metrics[name] <= 1
+        assert stage.metrics[f"true_{name}"] > stage.metrics[name] - 1e-9 or name.endswith("ee")
+
+
+def test_a_good_reward_has_no_weakness():
+    assert weakness(GOOD) is None
+    assert weakness({}) is None
+    assert weakness(dict.fromkeys(GOOD)) is None
+
+
+@pytest.mark.parametrize(
+    ("figures", "message"),
+    [
+        (
+            {"near_spearman_joint": 0.8},
+            "near_spearman_joint is 0.80, expected 0.9 or more; weakest: joint 3, 2 to 5 deg",
+        ),
+        ({"near_spearman_ee": 0.8}, "near_spearman_ee is 0.80, expected 0.9 or more; weakest: joint 3, 10 to 20 cm of"),
+        ({"kendall_tau": 0.9}, "kendall_tau is 0.90, expected 0.98 or more; weakest: joint 3"),
+        ({"alignment_error": 0.1}, "alignment_error is 0.100, expected 0.02 or less; weakest: joint 3"),
+        (
+            {"visibility": {"10": [0.01, 0.2, 0.015]}},
+            "joint 1 is hardly seen; joint 3 is hardly seen; weakest: joint 1",
+        ),
+    ],
+)
+def test_a_poor_one_says_where(figures, message):
+    found = weakness(GOOD | figures)
+    assert found.startswith(message)
+    assert len(found.splitlines()) == 1
+
+
+def test_imitate_warns_in_one_line(tmp_path, capsys):
+    stage = Stage(tmp_path / "embed")
+    imitate._warn(stage.path("encoder"))  # of unknown origin: nothing to say
+    stage.begin({})
+    stage.finish(GOOD)
+    imitate._warn(stage.path("encoder"))
+    assert capsys.readouterr().err == ""
+    stage.finish(GOOD | {"near_spearman_joint": 0.5})
+    imitate._warn(stage.path("encoder"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "near_spearman_joint is 0.50" in line
+    assert "2 to 5 degrees a joint" in line
+
+
+def test_only_what_can_be_drawn_is_checked(run):
+    dataset = LeRobotDataset(run / "record/dataset")
+    assert arm_of(dataset) == "iiwa"
+    dataset.info["robot_type"] = "so100"
+    with pytest.raises(UserError, match="'so100' can't be drawn"):
+        arm_of(dataset)
