@@ -18,13 +18,11 @@ class ConvEncoder(nn.Module):
     Args:
         image_size: Pixels a side, at least 16.
         dim: Of the embedding.
-        norm: L2 norm of the embedding.
         width: Channels.
     """
 
-    def __init__(self, image_size: int = 64, dim: int = 32, norm: float = 10.0, width: int = 48) -> None:
+    def __init__(self, image_size: int = 64, dim: int = 32, width: int = 48) -> None:
         super().__init__()
-        self.norm = norm
         self.maps = nn.Sequential(conv_bn(3, width, 8, 4, padding=2), conv_bn(width, width, 3, 1))
         self.where = nn.Sequential(nn.Conv2d(width, 32, 1), SpatialSoftmax())
         self.what = nn.Sequential(conv_bn(width, 64, 3, 2), nn.Conv2d(64, 16, 1), nn.Flatten())
@@ -40,4 +38,4 @@ class ConvEncoder(nn.Module):
         """Map (batch, 3, size, size) in [-1, 1] to (batch, dim) of the set norm."""
         maps = self.maps(images)
         features = torch.cat([self.where(maps), self.what(maps).float()], dim=1)
-        return on_sphere(self.head(features), self.norm)
+        return on_sphere(self.head(features))

@@ -30,9 +30,9 @@ class SpatialSoftmax(nn.Module):
         return (moments[..., 1:] / moments[..., :1]).flatten(1)
 
 
-def on_sphere(vectors: torch.Tensor, norm: float = NORM) -> torch.Tensor:
-    """Scale (batch, dim) vectors to an L2 norm (Ranjan et al., 2017), in float32."""
-    return norm * functional.normalize(vectors.float(), dim=-1)
+def on_sphere(vectors: torch.Tensor) -> torch.Tensor:
+    """Scale (batch, dim) vectors to the L2 norm of embeddings (Ranjan et al., 2017), in float32."""
+    return NORM * functional.normalize(vectors.float(), dim=-1)
 
 
 def conv_bn(channels_in: int, channels: int, kernel: int, stride: int, padding: int | None = None) -> nn.Sequential:
