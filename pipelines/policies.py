@@ -60,10 +60,13 @@ def read_policies(stages: Iterable[Stage]) -> list[Learned]:
             if isinstance(error, UserError):
                 raise
             wrong = f"{type(error).__name__}: {first_line(error)}"
-            raise UserError(
-                f"{stage.folder}: not what 'imitate' writes ({wrong}): delete it, and learn again"
-            ) from None
-    return sorted(policies, key=lambda one: (natural(one.demo), one.how, one.seed))  # stable: else in the order above
+            raise UserError(f"{stage.folder}: not what 'imitate' writes ({wrong}): delete it, learn again") from None
+    return sorted(policies, key=_place)  # stable: else in the order above
+
+
+def _place(one: Learned) -> tuple[Any, ...]:
+    """Demonstration by demonstration, bare videos last, and of each the run's first way of learning first."""
+    return one.success is None, natural(one.demo), bool(one.how), one.how.count(","), one.how, one.seed
 
 
 def _read(stage: Stage, first: Mapping[str, Any]) -> Learned:

@@ -13,6 +13,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from imitate.errors import UserError
+from imitate.metrics import SUCCESS_M
 from imitate.runs import Stage, read_json, written_aside
 
 from .cli import command
@@ -27,10 +28,10 @@ MARKS = {  # a setting that only this command has
     "evaluate": "demos",
     "check-reward": "probe",
 }
-TITLES = {
-    "embedding_distance": ("embedding distance", 1),
-    "ee_error_m": ("flange error, cm", 100),
-    "joint_error_rad": ("joint error, rad", 1),
+RUNNING = {  # below a video: title, scale, digits to read out
+    "embedding_distance": ("embedding distance", 1, 1),
+    "ee_error_m": ("flange error, cm", 100, 1),
+    "joint_error_rad": ("joint error, rad", 1, 2),
 }
 
 
@@ -55,7 +56,7 @@ class Film:
 
     policy: Learned
     others: int  # that learned the same demonstration
-    plots: list[tuple[Plot, list[float | None]]]  # and the values to read out
+    plots: list[tuple[Plot, list[float | None], int]]  # with the values to read out, and to how many digits
 
 
 def run(settings: Settings) -> Path:
@@ -73,8 +74,10 @@ def run(settings: Settings) -> Path:
         unfinished=unfinished,
         policies=policies,
         headline=_headline(policies),
+        within=f"{100 * SUCCESS_M:.0f} cm",
         films=_films(policies),
         ways=ways,
+        first=next((one.stage.folder.name for one in policies if not one.how), ""),
         curves=_curves(policies, ways),
         benchmark=_benchmark(settings.benchmark) if settings.benchmark else None,
     )
@@ -150,11 +153,11 @@ def _films(policies: Sequence[Learned]) -> list[Film]:
     for demo in dict.fromkeys(one.demo for one in policies):
         same = [one for one in policies if one.demo == demo]
         plots = []
-        for key, (title, scale) in TITLES.items():
+        for key, (title, scale, digits) in RUNNING.items():
             values = scale * same[0].steps.get(key, np.empty(0))
             drawn = plot(title, "seconds", [Line(title, np.arange(1, len(values) + 1) / same[0].fps, values)])
             if drawn:
-                plots.append((drawn, [round(float(v), 3) if np.isfinite(v) else None for v in values]))
+                plots.append((drawn, [round(float(v), 3) if np.isfinite(v) else None for v in values], digits))
         films.append(Film(same[0], len(same) - 1, plots))
     return films
 

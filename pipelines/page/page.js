@@ -14,7 +14,7 @@ for (const film of document.querySelectorAll(".film[data-fps]")) {
       const cursor = plot.querySelector(".cursor");
       cursor.setAttribute("d", `M${(1000 * step) / values[k].length} 0V1000`);
       cursor.style.visibility = "visible";
-      plot.querySelector("output").textContent = value == null ? "" : `${value} at ${(step / fps).toFixed(2)} s`;
+      plot.querySelector("output").textContent = value == null ? "" : `${value.toFixed(plot.dataset.digits)} at ${(step / fps).toFixed(2)} s`;
     });
   };
   const follow = () => {
