@@ -75,13 +75,16 @@ def _read(stage: Stage, first: Mapping[str, Any]) -> Learned:
     fps = float(rollout.pop("fps", 1))
     if not fps > 0:
         raise ValueError(f"{fps} steps a second")
+    curve = {key: numbers(row.get(key) for row in rows) for key in ("steps", "ee_error_m", "reward")}
+    if np.isnan(curve["steps"]).any():
+        raise ValueError("a curve whose steps are unknown")
     return Learned(
         stage,
         str(settings["demo"]),
         int(settings["seed"]),
         _differences(settings, first),
         figures,
-        {key: numbers(row.get(key) for row in rows) for key in ("steps", "ee_error_m", "reward")},
+        curve,
         {key: numbers(values) for key, values in rollout.items()},
         fps,
         success(figures),

@@ -61,6 +61,9 @@ class Film:
 
 def run(settings: Settings) -> Path:
     """Write the page."""
+    out = settings.out or settings.run / "report.html"
+    if out.is_dir():
+        raise UserError(f"{out}: a folder, expected the name of a file to write")
     stages, unfinished = _stages(settings.run)
     if not stages:
         raise UserError(f"{settings.run}: no finished stage there to report on: run 'imitate' first")
@@ -81,7 +84,6 @@ def run(settings: Settings) -> Path:
         curves=_curves(policies, ways),
         benchmark=_benchmark(settings.benchmark) if settings.benchmark else None,
     )
-    out = settings.out or settings.run / "report.html"
     with written_aside(out) as aside:
         aside.write_text(html, encoding="utf-8")
     print(f"look at {out} ({len(html) / 1e6:.1f} MB)")
@@ -129,7 +131,7 @@ def _stages(run: Path) -> tuple[dict[str, list[Stage]], list[str]]:
 def _maker(stage: Stage) -> str:
     """The command that made a finished stage, whatever its folder is called."""
     try:
-        settings, _ = stage.settings, stage.metrics
+        settings, _, _ = stage.settings, stage.metrics, dict(stage.config.get("versions", {}))
     except (AttributeError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise
@@ -179,7 +181,7 @@ def _curves(policies: Sequence[Learned], ways: Mapping[str, int]) -> list[tuple[
 def _benchmark(path: Path) -> dict[str, Any]:
     results = read_json(path)
     summary = results.get("summary") if isinstance(results, dict) else None
-    if not isinstance(summary, dict) or not all(isinstance(row, dict) for row in summary.values()):
+    if not isinstance(summary, dict) or not all(map(_is_row, summary.values())):
         raise UserError(f"{path}: not the results of 'benchmark_imitation', which have a 'summary' of each method")
     methods = results.get("methods")
     return {
@@ -189,6 +191,10 @@ def _benchmark(path: Path) -> dict[str, Any]:
         "summary": summary,
         "picture": path.with_suffix(".png"),
     }
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("ee_error_m_interval", []), list)
 
 
 def main() -> None:
