@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ class Learned:
         how: The settings in which it differs from the run's first policy; empty if in none.
         figures: Those of metrics.json.
         curve: (rollouts,) of each figure of curve.json.
-        steps: (steps,) of each figure of rollout.json; empty where the stage is older than that file.
+        steps: (steps,) of each figure of rollout.json, or of an evaluation; empty where there is neither.
         fps: Steps a second.
         success: Whether it followed; None where the truth is unknown.
     """
@@ -45,8 +45,13 @@ class Learned:
     success: bool | None
 
 
-def read_policies(stages: Iterable[Stage]) -> list[Learned]:
+def read_policies(stages: Iterable[Stage], evaluations: Sequence[Stage] = ()) -> list[Learned]:
     """The policies of finished ``imitate`` stages, demonstration by demonstration.
+
+    Args:
+        stages: Theirs.
+        evaluations: Finished ``evaluate`` stages of the same run, which know the steps of policies whose stage is
+            older than rollout.json.
 
     Raises:
         UserError: A file is damaged.
@@ -55,7 +60,7 @@ def read_policies(stages: Iterable[Stage]) -> list[Learned]:
     policies: list[Learned] = []
     for stage in ordered:
         try:
-            policies.append(_read(stage, ordered[0].settings))
+            policies.append(_read(stage, ordered[0].settings, evaluations))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
@@ -69,9 +74,9 @@ def _place(one: Learned) -> tuple[Any, ...]:
     return one.success is None, natural(one.demo), bool(one.how), one.how.count(","), one.how, one.seed
 
 
-def _read(stage: Stage, first: Mapping[str, Any]) -> Learned:
+def _read(stage: Stage, first: Mapping[str, Any], evaluations: Sequence[Stage]) -> Learned:
     settings, figures, rows = stage.settings, stage.metrics, read_json(stage.path("curve.json"))
-    rollout = dict(read_json(stage.path("rollout.json"))) if stage.path("rollout.json").is_file() else {}
+    rollout = _rollout(stage, settings["demo"], evaluations)
     fps = float(rollout.pop("fps", 1))
     if not fps > 0:
         raise ValueError(f"{fps} steps a second")
@@ -89,6 +94,15 @@ def _read(stage: Stage, first: Mapping[str, Any]) -> Learned:
         fps,
         success(figures),
     )
+
+
+def _rollout(stage: Stage, demo: str, evaluations: Sequence[Stage]) -> dict[str, Any]:
+    path = stage.path("rollout.json")
+    for one in evaluations if not path.is_file() else ():
+        asked = one.settings
+        if asked["policy"] == stage.folder.name and demo in asked["demos"] and not asked["start_noise"]:
+            path = one.path(f"demonstration-{asked['demos'].index(demo)}.json")
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def numbers(values: Iterable[Any]) -> NDArray[np.float64]:

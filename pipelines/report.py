@@ -67,7 +67,7 @@ def run(settings: Settings) -> Path:
     stages, unfinished = _stages(settings.run)
     if not stages:
         raise UserError(f"{settings.run}: no finished stage there to report on: run 'imitate' first")
-    policies = read_policies(stages.get("imitate", []))
+    policies = read_policies(stages.get("imitate", []), stages.get("evaluate", []))
     ways = {how: number for number, how in enumerate(dict.fromkeys(one.how for one in policies))}
     page = _environment().get_template("report.html")
     html = page.render(

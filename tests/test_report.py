@@ -177,6 +177,22 @@ def test_each_demonstration_has_one_video_and_what_ran_underneath(page):
     assert all(values.count(",") == STEPS - 1 for values in drawn)
 
 
+def test_the_steps_of_an_older_policy_are_those_of_its_evaluation(tmp_path):
+    old = imitate(tmp_path / "imitate-test-2", demo="test:2", steps=False)
+    assert read_policies([old])[0].steps == {}
+    asked = {"policy": "imitate-test-2", "demos": ["test:0", "test:2"], "start_noise": 0.0}
+    for name, changed in (("evaluate-noise", {"start_noise": 0.1}), ("evaluate", {}), ("evaluate-b", {"policy": "b"})):
+        stage = Stage(tmp_path / name)
+        stage.begin(asked | changed)
+        write_json(stage.path("demonstration-1.json"), {"fps": 20, "ee_error_m": [0.5, 0.25, None]})
+        stage.finish({})
+    evaluations = [Stage(tmp_path / name) for name in ("evaluate-noise", "evaluate-b")]
+    assert read_policies([old], evaluations)[0].steps == {}
+    (policy,) = read_policies([old], [*evaluations, Stage(tmp_path / "evaluate")])
+    np.testing.assert_equal(policy.steps["ee_error_m"], [0.5, 0.25, np.nan])
+    assert len(re.findall("data-values", run(Settings(tmp_path)).read_text(encoding="utf-8"))) == 1
+
+
 def test_the_headline_mixes_no_other_ways_in(page):
     text = Reader(page).text[None]
     assert "3 of 4" in text
