@@ -6,7 +6,7 @@ Text is not drawn here. The page sets it in its own type and colours, at any wid
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -67,24 +67,41 @@ class Plot:
     says: str
 
 
-def plot(title: str, x_label: str, lines: Sequence[Line]) -> Plot | None:
-    """Lay out ``lines``, with the horizontal axis among them; None if no value is known."""
+def plot(title: str, x_label: str, lines: Sequence[Line], log: bool = False) -> Plot | None:
+    """Lay out ``lines``; None if no value is known.
+
+    Args:
+        title: What is drawn, with its unit.
+        x_label: What the horizontal axis is.
+        lines: What to draw.
+        log: On a logarithmic axis, without what is not positive; else the axis has 0 on it.
+    """
+    if log:
+        lines = [replace(line, y=np.where(line.y > 0, line.y, np.nan)) for line in lines]
     shown = [line for line in lines if np.isfinite(line.y).any()]
     if not shown:
         return None
     least, most = (float(f([f(line.y) for line in shown])) for f in (np.nanmin, np.nanmax))
-    heights = MaxNLocator(4).tick_values(min(0.0, least), max(0.0, most))
-    low, high = float(heights[0]), float(heights[-1])
+    scale = np.log10 if log else np.asarray
+    heights = _decades(least, most) if log else MaxNLocator(4).tick_values(min(0.0, least), max(0.0, most))
+    low, high = scale(heights[0]), scale(heights[-1])
     end = max(float(line.x.max()) for line in shown) or 1.0
     places = [x for x in MaxNLocator(5).tick_values(0, end) if 0 <= x <= end]
     return Plot(
         title,
         x_label,
         [Tick(100 * x / end, f"{x:,.6g}") for x in places],
-        [Tick(100 * (y - low) / (high - low), f"{y:.6g}") for y in heights],
-        [(line, _path(SIDE * line.x / end, SIDE * (high - line.y) / (high - low))) for line in shown],
+        [Tick(float(100 * (scale(y) - low) / (high - low)), f"{y:.6g}") for y in heights],
+        [(line, _path(SIDE * line.x / end, SIDE * (high - scale(line.y)) / (high - low))) for line in shown],
         f"{title}, over {x_label}: from {least:.3g} to {most:.3g}",
     )
+
+
+def _decades(least: float, most: float) -> NDArray[np.float64]:
+    """1, 2, 5, 10, 20 and so on, or 1, 10, 100 if that would be many, from just below to just above."""
+    powers = 10.0 ** np.arange(np.floor(np.log10(least)) - 1, np.ceil(np.log10(most)) + 2)
+    ticks = np.outer(powers, (1, 2, 5) if most < 100 * least else (1,)).ravel()
+    return ticks[np.searchsorted(ticks, least, "right") - 1 : np.searchsorted(ticks, most, "right") + 1]
 
 
 def _path(x: NDArray[np.float64], y: NDArray[np.float64]) -> str:

@@ -317,6 +317,16 @@ def test_a_flat_line_and_negative_values_have_axes():
         assert len(drawn.y_ticks) > 1
 
 
+@pytest.mark.parametrize("y", [[3.0, 60.0, np.nan], [5.0, 0.0], [1e-4, 500.0], [10.0, 10.0]])
+def test_a_logarithmic_axis_holds_all_values(y):
+    drawn = plot("a", "b", [Line("", np.arange(len(y)) + 0.0, np.array(y), 0)], log=True)
+    heights = [float(number) for _, number in re.findall(r"([0-9.]+) (-?[0-9.]+)", drawn.paths[0][1])]
+    assert all(0 <= height <= SIDE for height in heights)
+    assert drawn.y_ticks[0].at == 0
+    assert drawn.y_ticks[-1].at == pytest.approx(100)
+    assert 2 <= len(drawn.y_ticks) <= 9
+
+
 def test_numbers_sort_as_numbers():
     assert sorted(["test:10", "test:2", "a", "test:1"], key=natural) == ["a", "test:1", "test:2", "test:10"]
 
