@@ -188,9 +188,14 @@ def _benchmark(path: Path) -> dict[str, Any]:
         "path": path,
         "command": results.get("command", ""),
         "methods": methods if isinstance(methods, dict) else {},
-        "summary": summary,
+        "summary": dict(sorted(summary.items(), key=_median)),
         "picture": path.with_suffix(".png"),
     }
+
+
+def _median(item: tuple[str, dict[str, Any]]) -> float:
+    error = item[1].get("ee_error_m")
+    return error if isinstance(error, int | float) else np.inf
 
 
 def _is_row(row: Any) -> bool:
