@@ -98,7 +98,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "cm": lambda value: number(value, 100, 1), "flat": flat, "uri": data_uri}
+    environment.filters |= {"number": number, "cm": lambda value: number(value, 100, 1), "flat": flat, "plain": plain, "uri": data_uri}
     return environment
 
 
@@ -106,6 +106,15 @@ def number(value: Any, scale: float = 1, digits: int = 3) -> str:
     """A figure for people; a dash where there is none."""
     known = isinstance(value, int | float) and np.isfinite(value)
     return f"{scale * value:.{digits}f}" if known else "–"
+
+
+def plain(value: Any) -> str:
+    """A setting or figure, whatever it is, as people write it."""
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "–" if value is None or value == "" else str(value)
 
 
 def data_uri(path: Path) -> str:
