@@ -19,6 +19,7 @@ from imitate.runs import Stage, read_json, written_aside
 from .cli import command
 from .plot import Line, Plot, plot
 from .policies import Learned, flat, natural, numbers, read_policies
+from .verdict import weakness
 
 PAGE = Path(__file__).parent / "page"
 TYPES = {".png": "image/png", ".mp4": "video/mp4"}
@@ -98,7 +99,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "cm": lambda value: number(value, 100, 1), "flat": flat, "plain": plain, "uri": data_uri}
+    environment.filters |= {"number": number, "plain": plain, "flat": flat, "uri": data_uri, "weakness": weakness}
+    environment.filters["cm"] = lambda metres: number(metres, 100, 1)
     return environment
 
 
@@ -140,7 +142,7 @@ def _stages(run: Path) -> tuple[dict[str, list[Stage]], list[str]]:
 def _maker(stage: Stage) -> str:
     """The command that made a finished stage, whatever its folder is called."""
     try:
-        settings, _, _ = stage.settings, stage.metrics, dict(stage.config.get("versions", {}))
+        settings, _, _ = stage.settings, weakness(stage.metrics), dict(stage.config.get("versions", {}))
     except (AttributeError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise

@@ -40,9 +40,11 @@ def imitate(folder, demo="test:0", error=0.04, known=True, steps=True, **setting
     row = {"reward": -1.0, "ee_error_m": error if known else None}
     write_json(stage.path("curve.json"), [{"steps": 100.0 * k, **row} for k in (1, 2, 3)])
     if steps:
-        wave = np.linspace(0.01, 0.05, STEPS)
+        wave, joints = np.linspace(0.01, 0.05, STEPS), np.zeros((STEPS, 7), np.float32)
         errors = wave if known else np.full(STEPS, np.nan)
-        write_json(stage.path("rollout.json"), {"fps": 20, **Rollout(-wave, 10 * wave, errors, errors).series()})
+        write_json(
+            stage.path("rollout.json"), {"fps": 20, **Rollout(-wave, 10 * wave, errors, errors, joints).series()}
+        )
     y, x = np.mgrid[0:276, 0:512]
     frames = (np.stack([x // 2, y // 2, (x + y + 20 * k) % 256], axis=-1) for k in range(STEPS + 1))
     write_video(stage.path("side_by_side.mp4"), (frame.astype(np.uint8) for frame in frames), 20, FOR_PEOPLE)
@@ -142,6 +144,7 @@ def test_every_section_is_there_and_can_be_read_without_eyes(page):
     assert "0.934" in reader.text["encoder"]
     assert "self-regression" in reader.text["encoder"]
     assert "0.951" in reader.text["reward"]
+    assert "ranks poses as it should" in reader.text["reward"]
     assert "2.0 to 4.0" in reader.text["benchmark"]
     order = [reader.text["benchmark"].rindex(name) for name in (HOSTILE, "better", "worse")]
     assert order == sorted(order)
@@ -225,6 +228,7 @@ def test_a_check_that_embed_made_is_shown(tmp_path):
     finish(tmp_path / "embed", {"objective": "infonce"}, {"near_spearman_joint": 0.871}, ["reward.png"])
     reader = Reader(run(Settings(tmp_path)))
     assert "0.871" in reader.text["reward"]
+    assert "may mislead: near_spearman_joint is 0.87, expected 0.9 or more" in reader.text["reward"]
     assert len(reader.all("img")) == 1
 
 
@@ -334,7 +338,7 @@ def test_numbers_sort_as_numbers():
 
 def test_what_is_unknown_at_a_step_is_null(tmp_path):
     one, unknown = np.array([1.0, 2.0]), np.array([np.nan, np.inf])
-    write_json(tmp_path / "rollout.json", Rollout(one, one, unknown, unknown).series())
+    write_json(tmp_path / "rollout.json", Rollout(one, one, unknown, unknown, np.zeros((2, 7), np.float32)).series())
     assert read_json(tmp_path / "rollout.json")["ee_error_m"] == [None, None]
 
 
