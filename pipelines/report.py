@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from imitate.errors import UserError
 from imitate.metrics import SUCCESS_M
 from imitate.runs import Stage, read_json, written_aside
 
 from .cli import command
+from .pages import fill_in
 from .plot import Line, Plot, plot
-from .policies import Learned, flat, natural, numbers, read_policies
+from .policies import Learned, natural, numbers, read_policies
 from .verdict import weakness
 
-PAGE = Path(__file__).parent / "page"
-TYPES = {".png": "image/png", ".mp4": "video/mp4"}
 MARKS = {  # a setting that only this command has
     "imitate": "learner",
     "embed": "objective",
@@ -70,8 +67,8 @@ def run(settings: Settings) -> Path:
         raise UserError(f"{settings.run}: no finished stage there to report on: run 'imitate' first")
     policies = read_policies(stages.get("imitate", []), stages.get("evaluate", []))
     ways = {how: number for number, how in enumerate(dict.fromkeys(one.how for one in policies))}
-    page = _environment().get_template("report.html")
-    html = page.render(
+    html = fill_in(
+        "report.html",
         run=settings.run,
         make=f"RUN={shlex.quote(str(settings.run))}",
         stages=stages,
@@ -86,44 +83,9 @@ def run(settings: Settings) -> Path:
         benchmark=_benchmark(settings.benchmark) if settings.benchmark else None,
     )
     with written_aside(out) as aside:
-        aside.write_text(html, encoding="utf-8")
+        aside.write_text(html, encoding="utf-8", errors="replace")  # a file's name may be no text
     print(f"look at {out} ({len(html) / 1e6:.1f} MB)")
     return out
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(PAGE),
-        autoescape=True,  # names and settings come from files
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "plain": plain, "flat": flat, "uri": data_uri, "weakness": weakness}
-    environment.filters["cm"] = lambda metres: number(metres, 100, 1)
-    return environment
-
-
-def number(value: Any, scale: float = 1, digits: int = 3) -> str:
-    """A figure for people; a dash where there is none."""
-    known = isinstance(value, int | float) and np.isfinite(value)
-    return f"{scale * value:.{digits}f}" if known else "–"
-
-
-def plain(value: Any) -> str:
-    """A setting or figure, whatever it is, as people write it."""
-    if isinstance(value, list):
-        return ", ".join(map(plain, value))
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "–" if value is None or value == "" else str(value)
-
-
-def data_uri(path: Path) -> str:
-    """The file itself, to stand in the page where its address would; empty if there is no such file."""
-    if not path.is_file():
-        return ""
-    return f"data:{TYPES[path.suffix]};base64,{b64encode(path.read_bytes()).decode()}"
 
 
 def _stages(run: Path) -> tuple[dict[str, list[Stage]], list[str]]:

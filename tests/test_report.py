@@ -197,6 +197,11 @@ def test_the_steps_of_an_older_policy_are_those_of_its_evaluation(tmp_path):
     assert len(re.findall("data-values", run(Settings(tmp_path)).read_text(encoding="utf-8"))) == 1
 
 
+def test_a_name_that_is_no_text_is_no_obstacle(tmp_path):
+    imitate(tmp_path / "imitate", demo="caf\udce9.mp4", known=False)  # Latin-1, as Python reads it from the disk
+    assert "caf?.mp4" in Reader(run(Settings(tmp_path))).text["demonstrations"]
+
+
 def test_the_headline_mixes_no_other_ways_in(page):
     text = Reader(page).text[None]
     assert "3 of 4" in text
