@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, spearmanr, trim_mean
 
 Floats = NDArray[np.floating]
+SUCCESS_M = 0.05  # mean and final flange error of an imitation that counts as one
 
 
 class Poses(NamedTuple):
@@ -84,6 +85,19 @@ def embedding_metrics(embeddings: Floats, poses: Poses, seed: int = 0) -> dict[s
         figures["pose_spearman_joint"] = pose_correlation(embeddings, poses.joints, np.random.default_rng(seed))
         figures["retrieval_joint_error_rad"] = float(missed.mean())
     return figures
+
+
+def success(figures: Mapping[str, Any]) -> bool | None:
+    """Whether a robot followed: its flange nearer than ``SUCCESS_M``, on average and at the end.
+
+    Args:
+        figures: A metrics.json of ``imitate``.
+
+    Returns:
+        None where the demonstration's poses are unknown.
+    """
+    mean, final = figures.get("ee_error_m"), figures.get("final_ee_error_m")
+    return None if mean is None or final is None else max(mean, final) < SUCCESS_M
 
 
 class Spread(NamedTuple):

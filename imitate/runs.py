@@ -114,9 +114,14 @@ class Stage:
         return self._has("manifest.json")
 
     @property
+    def config(self) -> dict[str, Any]:
+        """What the stage was begun with: settings, versions of the packages, git commit."""
+        return dict(read_json(self.path("config.json")))
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The settings that the stage was begun with."""
-        return dict(read_json(self.path("config.json")).get("settings", {}))
+        return dict(self.config.get("settings", {}))
 
     @property
     def metrics(self) -> dict[str, Any]:

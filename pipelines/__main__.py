@@ -9,7 +9,17 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-COMMANDS = ("record", "embed", "imitate", "evaluate", "check_reward", "benchmark_imitation", "compression", "promote")
+COMMANDS = (
+    "record",
+    "embed",
+    "imitate",
+    "evaluate",
+    "check_reward",
+    "benchmark_imitation",
+    "report",
+    "compression",
+    "promote",
+)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from imitate.errors import UserError, choose
 from imitate.figures import benchmark_figure, save_figure
-from imitate.metrics import spread
+from imitate.metrics import spread, success
 from imitate.ppo import Learner
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, read_json, write_json
@@ -21,7 +21,6 @@ from . import embed, imitate, record
 from .cli import command
 from .demo import stage_name
 
-SUCCESS_M = 0.05  # mean and final flange error of an imitation that counts as one
 RECORD, EMBED, IMITATE = (module.PRESETS["default"][1] for module in (record, embed, imitate))
 PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (record, embed, imitate))
 
@@ -164,7 +163,10 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     summary: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(row["method"] for row in runs):
         rows = [row for row in runs if row["method"] == name]
-        summary[name] = _summary(rows, "") | {"success": sum(map(_success, rows)) / len(rows), "runs": len(rows)}
+        summary[name] = _summary(rows, "") | {
+            "success": sum(map(bool, map(success, rows))) / len(rows),
+            "runs": len(rows),
+        }
     first = [row for row in runs if row["method"] == runs[0]["method"]]
     return summary | {name: _summary(first, f"{name}_") for name in ("hold_still", "random")}
 
@@ -177,10 +179,6 @@ def _summary(rows: list[dict[str, Any]], prefix: str) -> dict[str, Any]:
             median, middle, low, high = spread(values)
             figures |= {key: median, f"{key}_iqm": middle, f"{key}_interval": [low, high]}
     return figures
-
-
-def _success(row: dict[str, Any]) -> bool:
-    return max(row["ee_error_m"], row["final_ee_error_m"]) < SUCCESS_M
 
 
 def _report(summary: dict[str, dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from imitate.device import pick_device
 from imitate.errors import UserError
 from imitate.ppo import Learner, build_ppo, load_policy
 from imitate.rewards import HuberReward
-from imitate.runs import Stage, sha256
+from imitate.runs import Stage, sha256, write_json
 
 from . import imitate
 from .cli import command
@@ -107,6 +107,7 @@ def run(settings: Settings) -> Stage:
             if rollout.frames is not None:
                 film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
                 write_videos(stage.folder, f"demonstration-{number}", film, CONTROL_HZ)
+                write_json(stage.path(f"demonstration-{number}.json"), {"fps": CONTROL_HZ, **rollout.series()})
         env.close()
     names = [key for key in rows[0] if key not in ("demo", "seed")]
     medians = {name: float(np.median([row[name] for row in rows])) for name in names}

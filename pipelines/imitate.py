@@ -226,6 +226,7 @@ def run(settings: Settings) -> Stage:
     rollout = roll_out(env, acting(model), settings.seed, film=True)
     metrics: dict[str, Any] = rollout.metrics() | baselines(env, settings.seed)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
+    write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     shown = film_demonstration(demonstration, env.kuka_env)
     write_videos(stage.folder, "side_by_side", side_by_side(shown, rollout), CONTROL_HZ)
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))

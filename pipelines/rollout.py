@@ -52,6 +52,16 @@ class Rollout:
             f"{prefix}reward": float(self.rewards.sum()),
         }
 
+    def series(self) -> dict[str, list[float]]:
+        """The figures of each step, from the first to the last, rounded to what can be seen."""
+        named = {
+            "embedding_distance": self.distances,
+            "ee_error_m": self.ee_errors,
+            "joint_error_rad": self.joint_errors,
+            "reward": self.rewards,
+        }
+        return {name: np.round(values, 5).tolist() for name, values in named.items()}
+
 
 def roll_out(env: TCNImitateEnv, policy: Policy, seed: int, film: bool = False) -> Rollout:
     """Let ``policy`` act for one episode."""

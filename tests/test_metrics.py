@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from imitate.metrics import Poses, embedding_metrics, nearest_elsewhere, pose_correlation, triplet_accuracy
+from imitate.metrics import (
+    Poses,
+    embedding_metrics,
+    nearest_elsewhere,
+    pose_correlation,
+    success,
+    triplet_accuracy,
+)
 
 RNG = np.random.default_rng(0)
 EPISODE = np.repeat([0, 1, 2, 3], [30, 10, 25, 1])
@@ -51,3 +58,9 @@ def test_metrics_of_embeddings_that_are_the_pose():
     for name in ("retrieval_ee_error_m", "retrieval_joint_error_rad"):
         assert perfect[name] < 0.01
         assert noise[name] == pytest.approx(2 / 3, abs=0.05)  # of two uniform numbers in [-1, 1]
+
+
+def test_success_is_near_all_the_way_and_unknown_without_the_truth():
+    assert success({"ee_error_m": 0.02, "final_ee_error_m": 0.04}) is True
+    assert success({"ee_error_m": 0.02, "final_ee_error_m": 0.06}) is False
+    assert success({"ee_error_m": None, "final_ee_error_m": None}) is None

@@ -140,6 +140,9 @@ def test_the_policy_imitates(run):
     assert metrics["ee_error_m"] < metrics["random_ee_error_m"]
     assert metrics["reward"] > metrics["hold_still_reward"]
     assert metrics["env_steps"] >= 40000
+    steps = read_json(run / "imitate" / "rollout.json")
+    assert len(steps["ee_error_m"]) == len(steps["embedding_distance"]) == HELD_OUT - 1
+    assert np.mean(steps["ee_error_m"]) == pytest.approx(metrics["ee_error_m"], abs=1e-4)
     curve = read_json(run / "imitate" / "curve.json")
     assert curve[-1]["ee_error_m"] < curve[0]["ee_error_m"]
     assert curve[-1]["reward"] > curve[0]["reward"]

@@ -38,6 +38,15 @@ def test_a_video_for_people_looks_like_what_was_written(tmp_path):
     assert (np.diff(read[..., 2].mean(axis=(1, 2))) > 4).all()  # in order
 
 
+def test_a_video_for_people_begins_with_its_index_and_has_the_colours_that_browsers_play(tmp_path):
+    write_video(tmp_path / "a.mp4", noise(12, 64, 96), 20, FOR_PEOPLE)
+    content = (tmp_path / "a.mp4").read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat")
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        (stream,) = container.streams.video
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+
+
 def test_equal_frames_give_equal_bytes(tmp_path):
     frames = noise(12, 48, 48)
     for name in ("a", "b"):

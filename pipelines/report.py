@@ -1,0 +1,184 @@
+"""``report``: a run on one page, which opens in any browser, offline: videos, figures, curves and settings."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imitate.errors import UserError
+from imitate.metrics import SUCCESS_M
+from imitate.runs import Stage, read_json, written_aside
+
+from .cli import command
+from .pages import fill_in
+from .plot import Line, Plot, plot
+from .policies import Learned, natural, numbers, read_policies
+from .verdict import weakness
+
+MARKS = {  # a setting that only this command has
+    "imitate": "learner",
+    "embed": "objective",
+    "evaluate": "demos",
+    "check-reward": "probe",
+}
+RUNNING = {  # below a video: title, scale, digits to read out
+    "embedding_distance": ("embedding distance", 1, 1),
+    "ee_error_m": ("flange error, cm", 100, 1),
+    "joint_error_rad": ("joint error, rad", 1, 2),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is shown."""
+
+    run: Path = Path("runs/default")
+    """The run directory; what it lacks, the page says."""
+    out: Path | None = None
+    """The page; None: report.html in the run directory."""
+    benchmark: Path | None = None
+    """A file that benchmark_imitation wrote, to show as well; its curves are the PNG beside it."""
+
+
+PRESETS = {"default": ("A page of everything that the run has.", Settings())}
+
+
+@dataclass(frozen=True)
+class Film:
+    """A policy beside its demonstration, and what happened at each step."""
+
+    policy: Learned
+    others: int  # that learned the same demonstration
+    plots: list[tuple[Plot, list[float | None], int]]  # with the values to read out, and to how many digits
+
+
+def run(settings: Settings) -> Path:
+    """Write the page."""
+    out = settings.out or settings.run / "report.html"
+    if out.is_dir():
+        raise UserError(f"{out}: a folder, expected the name of a file to write")
+    stages, unfinished = _stages(settings.run)
+    if not stages:
+        raise UserError(f"{settings.run}: no finished stage there to report on: run 'imitate' first")
+    policies = read_policies(stages.get("imitate", []), stages.get("evaluate", []))
+    ways = {how: number for number, how in enumerate(dict.fromkeys(one.how for one in policies))}
+    html = fill_in(
+        "report.html",
+        run=settings.run,
+        make=f"RUN={shlex.quote(str(settings.run))}",
+        stages=stages,
+        unfinished=unfinished,
+        policies=policies,
+        headline=_headline(policies),
+        within=f"{100 * SUCCESS_M:.0f} cm",
+        films=_films(policies),
+        ways=ways,
+        first=next((one.stage.folder.name for one in policies if not one.how), ""),
+        curves=_curves(policies, ways),
+        benchmark=_benchmark(settings.benchmark) if settings.benchmark else None,
+    )
+    with written_aside(out) as aside:
+        aside.write_text(html, encoding="utf-8", errors="replace")  # a file's name may be no text
+    print(f"look at {out} ({len(html) / 1e6:.1f} MB)")
+    return out
+
+
+def _stages(run: Path) -> tuple[dict[str, list[Stage]], list[str]]:
+    """The finished stages by the command that made them, and the names of the unfinished."""
+    found: dict[str, list[Stage]] = {}
+    unfinished = []
+    for config in sorted(run.glob("*/config.json"), key=lambda path: natural(path.parent.name)):
+        stage = Stage(config.parent)
+        if stage.finished:
+            found.setdefault(_maker(stage), []).append(stage)
+        else:
+            unfinished.append(stage.folder.name)
+    return found, unfinished
+
+
+def _maker(stage: Stage) -> str:
+    """The command that made a finished stage, whatever its folder is called."""
+    try:
+        settings, _, _ = stage.settings, weakness(stage.metrics), dict(stage.config.get("versions", {}))
+    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{stage.folder}: config.json or metrics.json is damaged: make this stage anew") from None
+    return next((maker for maker, mark in MARKS.items() if mark in settings), stage.folder.name)
+
+
+def _headline(policies: Sequence[Learned]) -> dict[str, Any] | None:
+    """Medians of the policies that learned as the run's first one did; those of other ways are not mixed in."""
+    known = [one for one in policies if not one.how and one.success is not None]
+    if not known:
+        return None
+    names = ("ee_error_m", "hold_still_ee_error_m", "joint_error_rad")
+    medians = {name: np.median(numbers(one.figures.get(name) for one in known)) for name in names}
+    return {**medians, "policies": len(known), "success": sum(bool(one.success) for one in known)}
+
+
+def _films(policies: Sequence[Learned]) -> list[Film]:
+    """One a demonstration: the first policy, not the best."""
+    films = []
+    for demo in dict.fromkeys(one.demo for one in policies):
+        same = [one for one in policies if one.demo == demo]
+        plots = []
+        for key, (title, scale, digits) in RUNNING.items():
+            values = scale * same[0].steps.get(key, np.empty(0))
+            drawn = plot(title, "seconds", [Line(title, np.arange(1, len(values) + 1) / same[0].fps, values)])
+            if drawn:
+                plots.append((drawn, [round(float(v), 3) if np.isfinite(v) else None for v in values], digits))
+        films.append(Film(same[0], len(same) - 1, plots))
+    return films
+
+
+def _curves(policies: Sequence[Learned], ways: Mapping[str, int]) -> list[tuple[str, Plot]]:
+    """Of each demonstration, the true error over training; the reward where the truth is unknown."""
+    found = []
+    for demo in dict.fromkeys(one.demo for one in policies):
+        same = [one for one in policies if one.demo == demo]
+        for key, title, scale in (("ee_error_m", "flange error, cm", 100), ("reward", "learned reward a step", 1)):
+            lines = [Line(p.stage.folder.name, p.curve["steps"], scale * p.curve[key], ways[p.how]) for p in same]
+            drawn = plot(title, "env steps", lines, log=key == "ee_error_m")
+            if drawn:
+                found.append((demo, drawn))
+                break
+    return found
+
+
+def _benchmark(path: Path) -> dict[str, Any]:
+    results = read_json(path)
+    summary = results.get("summary") if isinstance(results, dict) else None
+    if not isinstance(summary, dict) or not all(map(_is_row, summary.values())):
+        raise UserError(f"{path}: not the results of 'benchmark_imitation', which have a 'summary' of each method")
+    methods = results.get("methods")
+    return {
+        "path": path,
+        "command": results.get("command", ""),
+        "methods": methods if isinstance(methods, dict) else {},
+        "summary": dict(sorted(summary.items(), key=_median)),
+        "picture": path.with_suffix(".png"),
+    }
+
+
+def _median(item: tuple[str, dict[str, Any]]) -> float:
+    error = item[1].get("ee_error_m")
+    return error if isinstance(error, int | float) else np.inf
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("ee_error_m_interval", []), list)
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("report", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()
