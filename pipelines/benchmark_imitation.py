@@ -19,7 +19,7 @@ from imitate.runs import Stage, read_json, write_json
 
 from . import embed, imitate, record
 from .cli import command
-from .demo import stage_name
+from .demo import parse_demo, stage_name
 
 RECORD, EMBED, IMITATE = (module.PRESETS["default"][1] for module in (record, embed, imitate))
 PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (record, embed, imitate))
@@ -99,6 +99,9 @@ def run(settings: Settings) -> dict[str, Any]:
     """Learn what is missing, and summarise."""
     if not settings.methods or not settings.demos or not settings.seeds:
         raise UserError("expected at least one method, one demonstration and one seed")
+    for demo in settings.demos:
+        if parse_demo(demo)[1] is None:
+            raise UserError(f"{demo}: a bare video has no true poses to measure by, expected episodes such as test:0")
     methods = {name: choose(METHODS, name, "method") for name in settings.methods}
     encoders: dict[str, Any] = {}
     runs: list[dict[str, Any]] = []

@@ -27,7 +27,7 @@ def check_demo(text: str, run: Path, size: int, resize: bool = False) -> None:
     Raises:
         UserError: There is no such thing, or it can't be read, is too short, or of another size.
     """
-    head, number = _parse(text)
+    head, number = parse_demo(text)
     if number is None:
         _video(Path(head), size, resize)
     elif head not in SPLITS or Stage(run / "record").finished:
@@ -60,7 +60,7 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     Raises:
         UserError: There is no such thing, or it can't be scored by this encoder.
     """
-    head, number = _parse(text)
+    head, number = parse_demo(text)
     if number is None:
         return _video(Path(head), encoder.image_size, resize)
     dataset, episode = _episode(head, number, run)
@@ -71,7 +71,7 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     return demonstration
 
 
-def _parse(text: str) -> tuple[str, int | None]:
+def parse_demo(text: str) -> tuple[str, int | None]:
     """A split or dataset folder and the episode's number there; or a video file and None."""
     head, colon, number = text.rpartition(":")
     if colon and number.isdecimal():

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from imitate.errors import UserError
 from imitate.figures import benchmark_figure
 from imitate.metrics import spread
 from imitate.ppo import Learner
@@ -76,6 +77,23 @@ def test_methods_differ_in_what_they_say():
     settings = [(m.record, m.embed, m.imitate) for m in METHODS.values()]
     assert len(settings) == len(METHODS)
     assert all(a != b for i, a in enumerate(settings) for b in settings[:i])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"methods": ("tcn_selv",)}, "unknown method 'tcn_selv': choose one of distance, first_frame, gamma_0.99"),
+        ({"seeds": ()}, "at least one method, one demonstration and one seed"),
+        ({"demos": ("test:0", "VIDEO")}, "a bare video has no true poses to measure by"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(tmp_path, changed, message):
+    video = tmp_path / "my.mp4"
+    video.touch()
+    changed = {k: tuple(str(video) if one == "VIDEO" else one for one in v) for k, v in changed.items()}
+    with pytest.raises(UserError, match=message):
+        benchmark_imitation.run(replace(PRESETS["default"][1], run=tmp_path / "run", **changed))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
