@@ -15,13 +15,13 @@ from imitate.errors import UserError, choose
 from imitate.runs import Stage, sha256
 
 from . import evaluate, imitate
+from .checking.faithfulness import draw, measure
+from .checking.probes import Probe, Visited
+from .checking.verdict import report, weakness
+from .checking.views import Views, arm_of, held_out
 from .cli import command
 from .demo import load_demo
-from .faithfulness import draw, measure
-from .probes import Probe, Visited
 from .rollout import roll_out
-from .verdict import report, weakness
-from .views import Views, arm_of, held_out
 
 EPISODES = 10  # of a policy: one as it is measured, the others exploring as it does while it learns
 

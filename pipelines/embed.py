@@ -31,11 +31,11 @@ from imitate.runs import Stage
 from imitate.training import fit
 
 from . import record
+from .checking.faithfulness import draw, measure
+from .checking.probes import Probe
+from .checking.verdict import report, weakness
+from .checking.views import arm_of, held_out
 from .cli import command
-from .faithfulness import draw, measure
-from .probes import Probe
-from .verdict import report, weakness
-from .views import arm_of, held_out
 
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
 PROTOCOL_MARGIN = 2.0

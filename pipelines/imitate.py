@@ -33,10 +33,10 @@ from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
 
 from . import embed, record
+from .checking.verdict import weakness
 from .cli import command
 from .demo import check_demo, load_demo, stage_name
 from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
-from .verdict import weakness
 
 DEFAULT_DEMO = "test:0"
 

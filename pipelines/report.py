@@ -14,11 +14,11 @@ from imitate.errors import UserError
 from imitate.metrics import SUCCESS_M
 from imitate.runs import Stage, read_json, written_aside
 
+from .checking.verdict import weakness
 from .cli import command
-from .pages import fill_in
-from .plot import Line, Plot, plot
-from .policies import Learned, natural, numbers, read_policies
-from .verdict import weakness
+from .reporting.pages import fill_in
+from .reporting.plot import Line, Plot, plot
+from .reporting.policies import Learned, natural, numbers, read_policies
 
 MARKS = {  # a setting that only this command has
     "imitate": "learner",

@@ -15,10 +15,10 @@ from imitate.runs import Stage
 from imitate.video import Compression
 from pipelines import check_reward, imitate
 from pipelines.check_reward import Settings
-from pipelines.faithfulness import measure
-from pipelines.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
-from pipelines.verdict import weakness
-from pipelines.views import arm_of, held_out
+from pipelines.checking.faithfulness import measure
+from pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
+from pipelines.checking.verdict import weakness
+from pipelines.checking.views import arm_of, held_out
 
 PROBE = Probe(demos=2, anchors=2, directions=2, random_poses=12)
 GOOD = {

@@ -12,9 +12,9 @@ from imitate.errors import UserError
 from imitate.runs import Stage, read_json, write_json
 from imitate.video import FOR_PEOPLE, write_video
 from pipelines.__main__ import main
-from pipelines.plot import SIDE, Line, plot
-from pipelines.policies import natural, read_policies
 from pipelines.report import Settings, run
+from pipelines.reporting.plot import SIDE, Line, plot
+from pipelines.reporting.policies import natural, read_policies
 from pipelines.rollout import Rollout
 
 SECTIONS = ["demonstrations", "policies", "learning", "benchmark", "encoder", "reward", "recording", "settings"]

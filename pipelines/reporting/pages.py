@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ..checking.verdict import weakness
 from .policies import flat
-from .verdict import weakness
 
-FOLDER = Path(__file__).parent / "page"
+FOLDER = Path(__file__).parent
 TYPES = {".png": "image/png", ".mp4": "video/mp4"}
 
 

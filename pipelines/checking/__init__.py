@@ -1,0 +1,1 @@
+"""What ``check_reward`` looks at, measures, and says."""

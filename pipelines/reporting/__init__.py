@@ -1,0 +1,1 @@
+"""The page that ``report`` makes: templates, plots, and what policies did."""
