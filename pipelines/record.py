@@ -30,6 +30,8 @@ from imitate.video import Compression
 
 from .cli import command
 
+EPISODES_A_FILE = 50
+FILE_BYTES = 512 * 2**20  # of pixels, at most, unless a single episode has more: a worker holds a file in memory
 DRAWS = 1000  # of a held-out trajectory before giving up; half of them move 0.4 m
 
 
@@ -142,6 +144,7 @@ def _layout(settings: Settings) -> Layout:
     counts = (settings.train, settings.validation, settings.test)
     lengths = (settings.frames,) * counts[0] + (settings.held_out_frames,) * (counts[1] + counts[2])
     arm = choose(ARMS, settings.arm, "arm")
+    episode = max(lengths) * settings.image_size**2 * 3 * len(settings.cameras)  # bytes of pixels
     return Layout(
         cameras=tuple(choose(CAMERAS, name, "camera") for name in settings.cameras),
         image_size=settings.image_size,
@@ -151,6 +154,7 @@ def _layout(settings: Settings) -> Layout:
         control="velocity",
         lengths=lengths,
         splits=dict(zip(SPLITS, counts, strict=True)),
+        episodes_a_file=int(np.clip(FILE_BYTES // episode, 1, EPISODES_A_FILE)),
         compression=Compression(settings.crf, "yuv444p"),
     )
 

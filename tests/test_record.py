@@ -5,8 +5,9 @@ import pytest
 
 from envs.kuka import Kuka
 from imitate.errors import UserError
-from pipelines.record import Settings, record_episode
+from pipelines.record import PRESETS, Settings, _layout, record_episode
 
+PAPER = PRESETS["paper"][1]
 SMALL = Settings(train=3, validation=2, test=2, frames=6, held_out_frames=40, image_size=16)
 
 
@@ -43,3 +44,12 @@ def test_held_out_demonstrations_move(kuka):
 def test_a_demonstration_can_only_move_so_far(kuka):
     with pytest.raises(UserError, match=r"none of 1000 random trajectories of 40 frames moves 3.0 m: lower"):
         record_episode(kuka, replace(SMALL, held_out_travel=3.0), 4)
+
+
+def test_files_of_large_pictures_hold_fewer_episodes():
+    small, paper, huge = (_layout(settings) for settings in (Settings(), PAPER, Settings(image_size=1024)))
+    assert small.episodes_a_file == 50
+    assert paper.episodes_a_file == 512 * 2**20 // (100 * 299 * 299 * 3) < 50
+    assert huge.episodes_a_file == 1
+    everything = [episode for file in range(paper.files) for episode in paper.episodes_of(file)]
+    assert everything == list(range(205))
