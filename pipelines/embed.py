@@ -40,6 +40,7 @@ from .cli import command
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
 PROTOCOL_MARGIN = 2.0
 PROTOCOL_VIDEOS, PROTOCOL_TRIPLETS = 10, 100
+SHORTEST_CYCLE = 11  # steps: of 10 or fewer, a tenth leaves nothing to rise in
 BASELINE_FRAMES = 1000  # of raw pixels: enough for the baseline, and little memory at 299x299
 
 
@@ -200,7 +201,8 @@ def _optimizer(
         sgd = torch.optim.SGD(parameters, settings.learning_rate, momentum=0.9)
         return sgd, MultiStepLR(sgd, [max(1, steps * k // 4) for k in (1, 2, 3)], gamma=0.1)
     adamw = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=1e-4)
-    return adamw, OneCycleLR(adamw, settings.learning_rate, total_steps=steps, pct_start=0.1)
+    cycle = max(steps, SHORTEST_CYCLE)
+    return adamw, OneCycleLR(adamw, settings.learning_rate, total_steps=cycle, pct_start=0.1)
 
 
 def _batches(settings: Settings, epoch: Epoch, videos: Videos) -> Iterator[NDArray[np.int64]]:
