@@ -15,7 +15,7 @@ from imitate.camera import Camera
 from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration
-from imitate.errors import choose
+from imitate.errors import UserError, choose
 from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Reward
 
 from .cameras import CAMERAS
@@ -42,10 +42,11 @@ class TCNImitateEnv(gym.Env):
         reward: Another reward than ``HuberReward()``, from embeddings (n, dim), (n, dim) to (n,).
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
-        kwargs: Of ``KukaEnv``: arm, control, start_noise, render_mode, render_size.
+        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. ``midway`` has no effect
+            with an encoder without a pose head, which believes in no poses.
 
     Raises:
-        UserError: An unknown name, a camera that is not the encoder's, a demonstration of the wrong size.
+        UserError: An unknown name, a camera or an arm that is not the encoder's, a demonstration of the wrong size.
     """
 
     metadata = KukaEnv.metadata
@@ -124,7 +125,13 @@ def _resolve(
     chosen = trained.camera if camera is None else camera
     chosen = choose(CAMERAS, chosen, "camera") if isinstance(chosen, str) else chosen
     trained.check_camera(chosen, image_size)
-    joints = choose(ARMS, kwargs.get("arm", "iiwa"), "arm").joints
+    arm = kwargs.get("arm", "iiwa")
+    joints = choose(ARMS, arm, "arm").joints
+    if trained.pose_head is not None and trained.pose_head.joints != joints:
+        raise UserError(
+            f"the encoder was trained on an arm of {trained.pose_head.joints} joints, expected the {joints} of the arm "
+            f"{arm!r}: use its arm, or train an encoder on this one"
+        )
     references = [reference_of(demonstration, trained, joints) for demonstration in demonstrations]
     return trained, demonstrations, {**kwargs, "references": references, "camera": chosen, "image_size": image_size}
 

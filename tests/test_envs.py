@@ -368,6 +368,10 @@ def test_a_bare_video_starts_where_the_pose_head_sees_it(encoder, demonstrations
         ({"render_mode": "human"}, "unknown render mode 'human'"),
         ({"references": []}, "no demonstration to follow"),
         ({"arm": "iiwa_gripper", "references": [Reference.from_joints(np.zeros((5, 7)))]}, "7 joints, expected the 12"),
+        ({"references": [Reference(np.zeros(7), 5, believed=np.zeros((5, 12)))]}, r"\(5, 12\), expected \(5, 7\)"),
+        ({"references": [Reference(np.zeros(7), 5, believed=np.zeros((4, 7)))]}, r"\(4, 7\), expected \(5, 7\)"),
+        ({"midway": 1.5}, "midway is 1.5, expected a share of 0 to 1"),
+        ({"midway": float("nan")}, "midway is nan, expected a share of 0 to 1"),
     ],
 )
 @pytest.mark.parametrize("make", [KukaEnv, KukaVectorEnv])
@@ -382,6 +386,14 @@ def test_a_camera_that_is_not_the_encoders_is_refused(encoder, demonstrations):
     wide = Camera("wide", encoder.camera.eye, encoder.camera.target, fov=90.0)
     with pytest.raises(UserError, match=r"fov 52.0 != 90.0"):
         tcn_imitate_vector(2, encoder, demonstrations, camera=wide)
+
+
+@pytest.mark.parametrize("joints", [np.zeros((12, 12)), None])
+def test_an_encoder_of_another_arm_is_refused(encoder, demonstrations, joints):
+    shown = Demonstration("other arm", demonstrations[0].frames, joints)
+    for make in (TCNImitateEnv, tcn_imitate_vector):
+        with pytest.raises(UserError, match="an arm of 7 joints, expected the 12 of the arm 'iiwa_gripper': use its"):
+            make(encoder=encoder, demonstrations=[shown], arm="iiwa_gripper", midway=0.5)
 
 
 def test_a_demonstration_of_the_wrong_size_is_refused(encoder, demonstrations):
