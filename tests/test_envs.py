@@ -5,19 +5,16 @@ from types import SimpleNamespace
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import envs
-from envs.cameras import CAMERAS
 from envs.control import CONTROLS
 from envs.kuka import ARMS, Kuka
 from envs.kuka_env import KukaEnv, Reference
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from envs.vector import KukaVectorEnv
 from imitate.camera import Camera
-from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError
 from imitate.rewards import HuberReward
@@ -266,24 +263,12 @@ def test_batched_equals_single_step_by_step(encoder, demonstrations, workers):
         env.close()
 
 
-class Pixels(torch.nn.Module):
-    """32 pixels of a frame: to the bit the same in a batch of any size, so that giving up can be compared."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.tensor(5.0))
-
-    def forward(self, images):
-        return self.scale * images[:, 0, 2::8, 2::4].flatten(1)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
-def test_giving_up_batched_equals_single_step_by_step(demonstrations, workers):
+def test_giving_up_batched_equals_single_step_by_step(pixels, demonstrations, workers):
     count, give_up = 6, 11.7
-    encoder = TrainedEncoder("pixels", Pixels(), 32, 32, CAMERAS["front"])
     settings = {"give_up": give_up, "start_noise": 0.2}
-    batched = tcn_imitate_vector(count, encoder, demonstrations, workers=workers, **settings)
-    singles = [TCNImitateEnv(encoder, demonstrations, **settings) for _ in range(count)]
+    batched = tcn_imitate_vector(count, pixels, demonstrations, workers=workers, **settings)
+    singles = [TCNImitateEnv(pixels, demonstrations, **settings) for _ in range(count)]
     rng = np.random.default_rng(0)
     observations, infos = batched.reset(seed=5)
     for i, env in enumerate(singles):
