@@ -57,7 +57,8 @@ class Settings:
     camera: str | None = None
     """Which of the dataset's cameras; None: the first."""
     image_size: int | None = None
-    """Crop the middle of the frames and scale it to this, pixels a side; None: as they were recorded."""
+    """Crop the middle of the frames and scale it to this, pixels a side; None: as they were recorded. Only for a
+    dataset that does not say where its camera stood: frames scaled down are not what that camera films at the size."""
     encoder: str = "conv"
     """conv (small) or inception (the paper's)."""
     imagenet: Path | None = None
@@ -256,6 +257,11 @@ def run(settings: Settings) -> Stage:
     camera = dataset.camera(settings.camera)
     device = pick_device(settings.device)
     size = settings.image_size or dataset.image_size(camera.name)
+    if camera.known and size != (filmed := dataset.image_size(camera.name)):
+        raise UserError(
+            f"image_size is {size}, but {dataset.folder} was recorded at {filmed}, and frames scaled down are not what "
+            "the camera films at that size: record at that size"
+        )
     if settings.self_regression and not dataset.has("observation.state"):
         raise UserError(
             f"{dataset.folder}: no 'observation.state', expected the joints for self-regression: train without, "
@@ -325,8 +331,7 @@ def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder,
 
 def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder) -> dict[str, Any]:
     """What ``check_reward`` does by default; nothing on a robot or through a camera that can't be drawn here."""
-    same_size = trained.camera.known and trained.image_size == dataset.image_size(trained.camera.name)
-    if dataset.info.get("robot_type") not in ARMS or not same_size:
+    if dataset.info.get("robot_type") not in ARMS or not trained.camera.known:
         return {}
     probe = Probe()
     shown = held_out(dataset, trained, "validation", probe.demos)

@@ -115,6 +115,13 @@ def test_a_damaged_dataset_leaves_no_stage(tiny, dataset):
     assert not Stage(tiny.run / "embed").folder.exists()
 
 
+def test_what_a_known_camera_filmed_is_not_scaled(tiny):
+    with pytest.raises(UserError, match=r"image_size is 16, .* recorded at 32, .*: record at that size"):
+        embed.run(replace(tiny, image_size=16))
+    assert not Stage(tiny.run / "embed").folder.exists()
+    assert embed.run(replace(tiny, image_size=32)).finished
+
+
 def make_public(folder, without=("observation.flange",), wide=True):
     """Make a dataset like those that others publish: no cameras, no flange, one split, and wide pictures."""
     path = folder / "meta/info.json"
