@@ -51,6 +51,11 @@ class Targets:
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
         self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)
 
+    @property
+    def each(self) -> list[Floats]:
+        """(length, dim) embeddings of each demonstration."""
+        return np.split(self.embeddings, self.starts[1:])
+
     def at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats:
         """(n, dim) embeddings of frame ``step`` of each ``demonstration``; the last frame beyond the end."""
         return self.embeddings[self.starts[demonstration] + np.minimum(step, self.lengths[demonstration] - 1)]
@@ -92,7 +97,7 @@ class EmbeddingReward(gym.Wrapper):
     Args:
         env: See the module.
         encoder: That embeds the frames.
-        demonstrations: In the order of the environment's ``demonstration`` indices.
+        demonstrations: In the order of the environment's ``demonstration`` indices; or what this encoder made of them.
         reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
@@ -102,13 +107,13 @@ class EmbeddingReward(gym.Wrapper):
         self,
         env: gym.Env,
         encoder: TrainedEncoder,
-        demonstrations: Sequence[Demonstration],
+        demonstrations: Sequence[Demonstration] | Targets,
         reward: Reward | None = None,
         give_up: float = NEVER,
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
-        self.targets = Targets(encoder, demonstrations)
+        self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = give_up
         self.observation_space = policy_space(env.observation_space, encoder.dim)  # type: ignore[arg-type]
@@ -146,7 +151,7 @@ class EmbeddingRewardVector(VectorWrapper):
     Args:
         env: Its environments are as the module asks.
         encoder: That embeds the frames of all of them.
-        demonstrations: In the order of the environments' ``demonstration`` indices.
+        demonstrations: In the order of the environments' ``demonstration`` indices; or what this encoder made of them.
         reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
@@ -159,7 +164,7 @@ class EmbeddingRewardVector(VectorWrapper):
         self,
         env: VectorEnv,
         encoder: TrainedEncoder,
-        demonstrations: Sequence[Demonstration],
+        demonstrations: Sequence[Demonstration] | Targets,
         reward: Reward | None = None,
         give_up: float = NEVER,
     ) -> None:
@@ -168,7 +173,7 @@ class EmbeddingRewardVector(VectorWrapper):
             raise UserError(f"a vector environment of autoreset mode {mode}, expected {AutoresetMode.SAME_STEP}")
         super().__init__(env)
         self.encoder = encoder
-        self.targets = Targets(encoder, demonstrations)
+        self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = give_up
         single = policy_space(env.single_observation_space, encoder.dim)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from envs.kuka_env import KukaEnv, Reference
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from envs.vector import KukaVectorEnv
 from imitate.camera import Camera
+from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError
 from imitate.rewards import HuberReward
@@ -379,6 +380,19 @@ def test_an_encoder_of_another_arm_is_refused(encoder, demonstrations, joints):
     for make in (TCNImitateEnv, tcn_imitate_vector):
         with pytest.raises(UserError, match="an arm of 7 joints, expected the 12 of the arm 'iiwa_gripper': use its"):
             make(encoder=encoder, demonstrations=[shown], arm="iiwa_gripper", midway=0.5)
+
+
+@pytest.mark.parametrize("make", [TCNImitateEnv, tcn_imitate_vector])
+def test_a_demonstration_is_embedded_once(encoder, demonstrations, monkeypatch, make):
+    embedded = []
+
+    def embed(self, frames):
+        embedded.append(len(frames))
+        return np.zeros((len(frames), 32), np.float32)
+
+    monkeypatch.setattr(TrainedEncoder, "embed", embed)
+    make(encoder=encoder, demonstrations=demonstrations).close()
+    assert embedded == [len(shown) for shown in demonstrations]
 
 
 def test_a_demonstration_of_the_wrong_size_is_refused(encoder, demonstrations):
