@@ -65,12 +65,13 @@ class KukaEnv(gym.Env):
         start_noise: The first pose differs from the reference's by up to this, uniformly, in each joint, rad.
         midway: Share of the episodes that start at a random frame instead of the first, at the pose that the robot
             believes to see there (reference state initialisation, Peng et al., DeepMimic, 2018, section 6.1). Else
-            nothing is learned of a frame before all the frames ahead of it are.
+            nothing is learned of a frame before all the frames ahead of it are. No effect on a reference without
+            believed poses.
         render_mode: ``rgb_array`` or None.
         render_size: Pixels a side of what ``render`` returns.
 
     Raises:
-        UserError: An unknown name, a reference for another arm, or no reference at all.
+        UserError: An unknown name, a reference for another arm, no reference at all, or a ``midway`` that is no share.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012 (as Gymnasium has it)
@@ -90,6 +91,8 @@ class KukaEnv(gym.Env):
         self.camera = choose(CAMERAS, camera, "camera") if isinstance(camera, str) else camera
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UserError(f"unknown render mode {render_mode!r}: choose rgb_array, or None")
+        if not 0 <= midway <= 1:
+            raise UserError(f"midway is {midway}, expected a share of 0 to 1")
         self.kuka = Kuka(arm, control)
         n = self.kuka.arm.joints
         self.references = tuple(references) if references is not None else (Reference.from_joints(np.zeros((100, n))),)
@@ -100,6 +103,8 @@ class KukaEnv(gym.Env):
                 raise UserError(
                     f"a demonstration of {len(reference.start)} joints, expected the {n} of the arm {arm!r}"
                 )
+            if reference.believed is not None and reference.believed.shape != (reference.length, n):
+                raise UserError(f"believed poses {reference.believed.shape}, expected {(reference.length, n)}")
         self._flange = [None if r.joints is None else self.kuka.flange_positions(r.joints) for r in self.references]
         self.image_size = image_size
         self.start_noise = start_noise

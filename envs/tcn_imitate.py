@@ -15,8 +15,8 @@ from imitate.camera import Camera
 from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration
-from imitate.errors import choose
-from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Reward
+from imitate.errors import UserError, choose
+from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Floats, Reward, Targets
 
 from .cameras import CAMERAS
 from .kuka import ARMS, ASSETS
@@ -42,10 +42,11 @@ class TCNImitateEnv(gym.Env):
         reward: Another reward than ``HuberReward()``, from embeddings (n, dim), (n, dim) to (n,).
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
-        kwargs: Of ``KukaEnv``: arm, control, start_noise, render_mode, render_size.
+        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. ``midway`` has no effect
+            with an encoder without a pose head, which believes in no poses.
 
     Raises:
-        UserError: An unknown name, a camera that is not the encoder's, a demonstration of the wrong size.
+        UserError: An unknown name, a camera or an arm that is not the encoder's, a demonstration of the wrong size.
     """
 
     metadata = KukaEnv.metadata
@@ -59,8 +60,8 @@ class TCNImitateEnv(gym.Env):
         give_up: float = NEVER,
         **kwargs: Any,
     ) -> None:
-        trained, shown, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
-        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, shown, reward, give_up)
+        trained, targets, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
+        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, targets, reward, give_up)
         self.render_mode = self._env.render_mode
         self.observation_space = self._env.observation_space
         self.action_space = self._env.action_space
@@ -106,8 +107,8 @@ def tcn_imitate_vector(
 
     Args as of ``TCNImitateEnv`` and ``KukaVectorEnv``.
     """
-    trained, shown, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
-    return EmbeddingRewardVector(KukaVectorEnv(num_envs, workers, **kwargs), trained, shown, reward, give_up)
+    trained, targets, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
+    return EmbeddingRewardVector(KukaVectorEnv(num_envs, workers, **kwargs), trained, targets, reward, give_up)
 
 
 def _resolve(
@@ -115,7 +116,7 @@ def _resolve(
     demonstrations: Sequence[Demonstration] | None,
     camera: str | Camera | None,
     kwargs: dict[str, Any],
-) -> tuple[TrainedEncoder, Sequence[Demonstration], dict[str, Any]]:
+) -> tuple[TrainedEncoder, Targets, dict[str, Any]]:
     """Fill in what comes with the package, and check that camera, encoder and demonstrations go together."""
     trained = encoder if isinstance(encoder, TrainedEncoder) else load_encoder(Path(encoder or ASSETS / "encoder"))
     if demonstrations is None:
@@ -124,21 +125,28 @@ def _resolve(
     chosen = trained.camera if camera is None else camera
     chosen = choose(CAMERAS, chosen, "camera") if isinstance(chosen, str) else chosen
     trained.check_camera(chosen, image_size)
-    joints = choose(ARMS, kwargs.get("arm", "iiwa"), "arm").joints
-    references = [reference_of(demonstration, trained, joints) for demonstration in demonstrations]
-    return trained, demonstrations, {**kwargs, "references": references, "camera": chosen, "image_size": image_size}
+    arm = kwargs.get("arm", "iiwa")
+    joints = choose(ARMS, arm, "arm").joints
+    if trained.pose_head is not None and trained.pose_head.joints != joints:
+        raise UserError(
+            f"the encoder was trained on an arm of {trained.pose_head.joints} joints, expected the {joints} of the arm "
+            f"{arm!r}: use its arm, or train an encoder on this one"
+        )
+    targets = Targets(trained, demonstrations)
+    references = [
+        reference_of(demonstration, embeddings, trained, joints)
+        for demonstration, embeddings in zip(demonstrations, targets.each, strict=True)
+    ]
+    return trained, targets, {**kwargs, "references": references, "camera": chosen, "image_size": image_size}
 
 
-def reference_of(demonstration: Demonstration, encoder: TrainedEncoder, joints: int) -> Reference:
+def reference_of(demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, joints: int) -> Reference:
     """Where the robot starts, and, if the demonstration's poses are known, what to measure by.
 
     A bare video says nothing of joints. The robot then starts where the pose head, if there is one, sees the
     first frame's arm; else at its home pose, all joints zero.
     """
-    believed = None
-    if encoder.pose_head is not None:
-        demonstration.check_size(encoder.image_size)
-        believed = encoder.decode_joints(encoder.embed(demonstration.frames))
+    believed = None if encoder.pose_head is None else encoder.decode_joints(embeddings)
     if demonstration.joints is not None:
         return replace(Reference.from_joints(demonstration.joints), believed=believed)
     start = np.zeros(joints) if believed is None else believed[0]

@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
@@ -50,6 +50,11 @@ class Targets:
         self.lengths = np.array([len(d) for d in demonstrations])
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
         self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)
+
+    @property
+    def each(self) -> list[Floats]:
+        """(length, dim) embeddings of each demonstration."""
+        return np.split(self.embeddings, self.starts[1:])
 
     def at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats:
         """(n, dim) embeddings of frame ``step`` of each ``demonstration``; the last frame beyond the end."""
@@ -92,7 +97,7 @@ class EmbeddingReward(gym.Wrapper):
     Args:
         env: See the module.
         encoder: That embeds the frames.
-        demonstrations: In the order of the environment's ``demonstration`` indices.
+        demonstrations: In the order of the environment's ``demonstration`` indices; or what this encoder made of them.
         reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
@@ -102,13 +107,13 @@ class EmbeddingReward(gym.Wrapper):
         self,
         env: gym.Env,
         encoder: TrainedEncoder,
-        demonstrations: Sequence[Demonstration],
+        demonstrations: Sequence[Demonstration] | Targets,
         reward: Reward | None = None,
         give_up: float = NEVER,
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
-        self.targets = Targets(encoder, demonstrations)
+        self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = give_up
         self.observation_space = policy_space(env.observation_space, encoder.dim)  # type: ignore[arg-type]
@@ -139,29 +144,36 @@ class EmbeddingReward(gym.Wrapper):
 class EmbeddingRewardVector(VectorWrapper):
     """Many environments, rewarded by embedding distance, with one call of the encoder a step.
 
-    The vector environment must reset in the same step (``AutoresetMode.SAME_STEP``), with the last
-    observations of the episodes that ended under ``final_obs`` in its infos.
+    The vector environment must reset in the same step (``AutoresetMode.SAME_STEP``), as Gymnasium's ``SyncVectorEnv``
+    and ``AsyncVectorEnv`` do on request, with the last observations and infos of the episodes that ended under
+    ``final_obs`` and ``final_info`` in its infos. To give up, it must also take ``options["reset_mask"]``, as they do.
 
     Args:
         env: Its environments are as the module asks.
         encoder: That embeds the frames of all of them.
-        demonstrations: In the order of the environments' ``demonstration`` indices.
+        demonstrations: In the order of the environments' ``demonstration`` indices; or what this encoder made of them.
         reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
+
+    Raises:
+        UserError: The vector environment resets at another time.
     """
 
     def __init__(
         self,
         env: VectorEnv,
         encoder: TrainedEncoder,
-        demonstrations: Sequence[Demonstration],
+        demonstrations: Sequence[Demonstration] | Targets,
         reward: Reward | None = None,
         give_up: float = NEVER,
     ) -> None:
+        mode = env.metadata.get("autoreset_mode")
+        if mode != AutoresetMode.SAME_STEP:
+            raise UserError(f"a vector environment of autoreset mode {mode}, expected {AutoresetMode.SAME_STEP}")
         super().__init__(env)
         self.encoder = encoder
-        self.targets = Targets(encoder, demonstrations)
+        self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = give_up
         single = policy_space(env.single_observation_space, encoder.dim)  # type: ignore[arg-type]
@@ -182,6 +194,7 @@ class EmbeddingRewardVector(VectorWrapper):
         ended = terminated | truncated
         images = observation["image"]
         if ended.any():  # the last frames of their episodes are embedded in the same call
+            infos["final_obs"] = _batched(infos["final_obs"], observation)
             images = np.concatenate([images, infos["final_obs"]["image"][ended]])
         embedded = self.encoder.embed(images)
         own, scored = embedded[: self.num_envs], embedded[: self.num_envs].copy()
@@ -207,14 +220,14 @@ class EmbeddingRewardVector(VectorWrapper):
         """Reset the environments that have lost their demonstration; their last facts become the final ones."""
         columns = {k: v for k, v in infos.items() if isinstance(v, np.ndarray) and k[0] != "_" and k != "final_obs"}
         final = infos.get("final_info", {})
-        final_info = {k: np.where(lost, v, final[k]) if k in final else v.copy() for k, v in columns.items()}
-        final_obs = np.where(lost[:, None], policy, infos.get("final_obs", policy))
+        final_info = {k: _mixed(lost, v, final.get(k, v)) for k, v in columns.items()}
+        final_obs = _mixed(lost, policy, infos.get("final_obs", policy))
         observation, fresh = self.env.reset(options={"reset_mask": lost})
         policy = policy.copy()
         rows = {key: value[lost] for key, value in observation.items()}
         own = self.encoder.embed(rows["image"])
         policy[lost] = self._observe(rows, own, {key: fresh[key][lost] for key in ("demonstration", "step")})
-        kept = {key: np.where(lost, fresh[key], value) if key in fresh else value for key, value in columns.items()}
+        kept = {key: _mixed(lost, fresh.get(key, value), value) for key, value in columns.items()}
         ended = lost | infos.get("_final_info", np.zeros_like(lost))
         return policy, {
             **kept, "final_obs": final_obs, "_final_obs": ended, "final_info": final_info, "_final_info": ended.copy()
@@ -223,6 +236,26 @@ class EmbeddingRewardVector(VectorWrapper):
     def _observe(self, observation: dict[str, Any], own: Floats, infos: dict[str, Any]) -> Floats:
         ahead = self.targets.at(infos["demonstration"], infos["step"] + LOOKAHEAD)
         return policy_observation(observation, own, ahead)
+
+
+def _mixed(rows: NDArray[np.bool_], taken: NDArray, other: NDArray) -> NDArray:
+    """``taken`` (n, ...) in these rows (n,), and a copy of ``other`` in all others."""
+    mixed = other.copy()
+    mixed[rows] = taken[rows]
+    return mixed
+
+
+def _batched(final: Any, observation: dict[str, Any]) -> dict[str, Any]:
+    """The last observations as one array a key, like ``observation``, which fills the rows of episodes that go on.
+
+    Gymnasium's own vector environments give an array of dicts, None where an episode goes on.
+    """
+    if isinstance(final, dict):
+        return final
+    return {
+        key: np.stack([row if last is None else last[key] for row, last in zip(rows, final, strict=True)])
+        for key, rows in observation.items()
+    }
 
 
 class TrueReward(VectorWrapper):

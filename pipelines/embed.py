@@ -40,6 +40,7 @@ from .cli import command
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
 PROTOCOL_MARGIN = 2.0
 PROTOCOL_VIDEOS, PROTOCOL_TRIPLETS = 10, 100
+SHORTEST_CYCLE = 11  # steps: of 10 or fewer, a tenth leaves nothing to rise in
 BASELINE_FRAMES = 1000  # of raw pixels: enough for the baseline, and little memory at 299x299
 
 
@@ -56,7 +57,8 @@ class Settings:
     camera: str | None = None
     """Which of the dataset's cameras; None: the first."""
     image_size: int | None = None
-    """Crop the middle of the frames and scale it to this, pixels a side; None: as they were recorded."""
+    """Crop the middle of the frames and scale it to this, pixels a side; None: as they were recorded. Only for a
+    dataset that does not say where its camera stood: frames scaled down are not what that camera films at the size."""
     encoder: str = "conv"
     """conv (small) or inception (the paper's)."""
     imagenet: Path | None = None
@@ -200,7 +202,8 @@ def _optimizer(
         sgd = torch.optim.SGD(parameters, settings.learning_rate, momentum=0.9)
         return sgd, MultiStepLR(sgd, [max(1, steps * k // 4) for k in (1, 2, 3)], gamma=0.1)
     adamw = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=1e-4)
-    return adamw, OneCycleLR(adamw, settings.learning_rate, total_steps=steps, pct_start=0.1)
+    cycle = max(steps, SHORTEST_CYCLE)
+    return adamw, OneCycleLR(adamw, settings.learning_rate, total_steps=cycle, pct_start=0.1)
 
 
 def _batches(settings: Settings, epoch: Epoch, videos: Videos) -> Iterator[NDArray[np.int64]]:
@@ -254,6 +257,11 @@ def run(settings: Settings) -> Stage:
     camera = dataset.camera(settings.camera)
     device = pick_device(settings.device)
     size = settings.image_size or dataset.image_size(camera.name)
+    if camera.known and size != (filmed := dataset.image_size(camera.name)):
+        raise UserError(
+            f"image_size is {size}, but {dataset.folder} was recorded at {filmed}, and frames scaled down are not what "
+            "the camera films at that size: record at that size"
+        )
     if settings.self_regression and not dataset.has("observation.state"):
         raise UserError(
             f"{dataset.folder}: no 'observation.state', expected the joints for self-regression: train without, "
@@ -323,8 +331,7 @@ def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder,
 
 def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder) -> dict[str, Any]:
     """What ``check_reward`` does by default; nothing on a robot or through a camera that can't be drawn here."""
-    same_size = trained.camera.known and trained.image_size == dataset.image_size(trained.camera.name)
-    if dataset.info.get("robot_type") not in ARMS or not same_size:
+    if dataset.info.get("robot_type") not in ARMS or not trained.camera.known:
         return {}
     probe = Probe()
     shown = held_out(dataset, trained, "validation", probe.demos)

@@ -20,6 +20,23 @@ def encoder():
     return trained.to(torch.device("cpu"))
 
 
+class Pixels(torch.nn.Module):
+    """32 pixels of a frame: to the bit the same in a batch of any size, so that giving up can be compared."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(5.0))
+
+    def forward(self, images):
+        return self.scale * images[:, 0, 2::8, 2::4].flatten(1)
+
+
+@pytest.fixture(scope="session")
+def pixels():
+    """An encoder whose embeddings are exact."""
+    return TrainedEncoder("pixels", Pixels(), SIZE, 32, CAMERAS["front"])
+
+
 def film(arm, length, seed):
     kuka = Kuka(arm)
     joints = random_trajectory(kuka.arm, Babbling(length), np.random.default_rng(seed))

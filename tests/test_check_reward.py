@@ -193,6 +193,21 @@ def test_a_poor_one_says_where(figures, message):
     assert len(found.splitlines()) == 1
 
 
+def test_what_could_not_be_measured_is_neither_good_nor_bad(tmp_path, capsys):
+    unknown = float("nan")
+    figures = GOOD | {"visibility": {"10": [unknown, 0.01, 0.1]}, "near_spearman_joint": 0.8}
+    figures["near_order_joint"] = {"2-5": unknown, "5-10": 0.9}
+    stage = Stage(tmp_path / "embed")
+    stage.begin({})
+    stage.finish(figures)
+    imitate._warn(stage.path("encoder"))
+    expected = "expected 0.9 or more; joint 2 is hardly seen; weakest: joint 2, 5 to 10 degrees a joint"
+    assert expected in capsys.readouterr().err
+    assert expected in weakness(figures)
+    nothing = {"visibility": {"10": [unknown] * 3}, "near_order_joint": {"2-5": None}, "near_spearman_joint": 0.8}
+    assert weakness(nothing) == "near_spearman_joint is 0.80, expected 0.9 or more"
+
+
 def test_imitate_warns_in_one_line(tmp_path, capsys):
     stage = Stage(tmp_path / "embed")
     imitate._warn(stage.path("encoder"))  # of unknown origin: nothing to say

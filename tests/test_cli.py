@@ -159,7 +159,7 @@ def test_embed_refuses(here, monkeypatch, capsys, args, message):
         (["--demo", "test"], "demonstration 'test': expected a video file"),
         (["--demo", ""], "demonstration '': expected a video file"),
         (["--arm", "panda"], "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
-        (["--arm", "iiwa_gripper"], "a demonstration of 7 joints, expected the 12"),
+        (["--arm", "iiwa_gripper"], "trained on an arm of 7 joints, expected the 12 of the arm 'iiwa_gripper'"),
         (["--control", "force"], "unknown control 'force': choose one of position, torque, velocity"),
         (["--device", "tpu"], "unknown device 'tpu'"),
         (["--seed", "-1"], "seed"),

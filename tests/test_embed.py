@@ -4,6 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from torch.optim.lr_scheduler import OneCycleLR
 
 from envs.cameras import CAMERAS
 from envs.tcn_imitate import TCNImitateEnv
@@ -70,12 +72,54 @@ def test_other_settings_are_refused_before_anything_is_decoded(tiny, dataset):
         embed.run(changed)
 
 
+def learning_rates(settings, steps):
+    optimizer, scheduler = embed._optimizer(settings, [torch.nn.Linear(1, 1)], steps)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_any_number_of_steps_has_a_learning_rate(optimizer):
+    settings = embed.Settings(optimizer=optimizer)
+    for steps in range(1, 40):
+        rates = learning_rates(settings, steps)
+        assert 0 < min(rates) <= max(rates) <= settings.learning_rate * (1 + 1e-9)
+        assert steps == 1 or max(rates) > 0.9 * settings.learning_rate
+
+
+def test_the_default_schedule_is_one_cycle():
+    settings = embed.Settings()
+    adamw = torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+    cycle = OneCycleLR(adamw, settings.learning_rate, total_steps=settings.epochs, pct_start=0.1)
+    expected = []
+    for _ in range(settings.epochs):
+        expected.append(adamw.param_groups[0]["lr"])
+        adamw.step()
+        cycle.step()
+    assert learning_rates(settings, settings.epochs) == expected
+
+
+def test_ten_epochs_are_trained(tiny):
+    assert embed.run(replace(tiny, epochs=10, per_video=1, batch=4)).finished
+
+
 def test_a_damaged_dataset_leaves_no_stage(tiny, dataset):
     video = next(dataset.rglob("*.mp4"))
     video.write_bytes(video.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"file-000\.mp4: not a readable video"):
         embed.run(tiny)
     assert not Stage(tiny.run / "embed").folder.exists()
+
+
+def test_what_a_known_camera_filmed_is_not_scaled(tiny):
+    with pytest.raises(UserError, match=r"image_size is 16, .* recorded at 32, .*: record at that size"):
+        embed.run(replace(tiny, image_size=16))
+    assert not Stage(tiny.run / "embed").folder.exists()
+    assert embed.run(replace(tiny, image_size=32)).finished
 
 
 def make_public(folder, without=("observation.flange",), wide=True):

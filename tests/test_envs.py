@@ -5,12 +5,10 @@ from types import SimpleNamespace
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import envs
-from envs.cameras import CAMERAS
 from envs.control import CONTROLS
 from envs.kuka import ARMS, Kuka
 from envs.kuka_env import KukaEnv, Reference
@@ -266,24 +264,12 @@ def test_batched_equals_single_step_by_step(encoder, demonstrations, workers):
         env.close()
 
 
-class Pixels(torch.nn.Module):
-    """32 pixels of a frame: to the bit the same in a batch of any size, so that giving up can be compared."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = torch.nn.Parameter(torch.tensor(5.0))
-
-    def forward(self, images):
-        return self.scale * images[:, 0, 2::8, 2::4].flatten(1)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
-def test_giving_up_batched_equals_single_step_by_step(demonstrations, workers):
+def test_giving_up_batched_equals_single_step_by_step(pixels, demonstrations, workers):
     count, give_up = 6, 11.7
-    encoder = TrainedEncoder("pixels", Pixels(), 32, 32, CAMERAS["front"])
     settings = {"give_up": give_up, "start_noise": 0.2}
-    batched = tcn_imitate_vector(count, encoder, demonstrations, workers=workers, **settings)
-    singles = [TCNImitateEnv(encoder, demonstrations, **settings) for _ in range(count)]
+    batched = tcn_imitate_vector(count, pixels, demonstrations, workers=workers, **settings)
+    singles = [TCNImitateEnv(pixels, demonstrations, **settings) for _ in range(count)]
     rng = np.random.default_rng(0)
     observations, infos = batched.reset(seed=5)
     for i, env in enumerate(singles):
@@ -368,6 +354,10 @@ def test_a_bare_video_starts_where_the_pose_head_sees_it(encoder, demonstrations
         ({"render_mode": "human"}, "unknown render mode 'human'"),
         ({"references": []}, "no demonstration to follow"),
         ({"arm": "iiwa_gripper", "references": [Reference.from_joints(np.zeros((5, 7)))]}, "7 joints, expected the 12"),
+        ({"references": [Reference(np.zeros(7), 5, believed=np.zeros((5, 12)))]}, r"\(5, 12\), expected \(5, 7\)"),
+        ({"references": [Reference(np.zeros(7), 5, believed=np.zeros((4, 7)))]}, r"\(4, 7\), expected \(5, 7\)"),
+        ({"midway": 1.5}, "midway is 1.5, expected a share of 0 to 1"),
+        ({"midway": float("nan")}, "midway is nan, expected a share of 0 to 1"),
     ],
 )
 @pytest.mark.parametrize("make", [KukaEnv, KukaVectorEnv])
@@ -382,6 +372,27 @@ def test_a_camera_that_is_not_the_encoders_is_refused(encoder, demonstrations):
     wide = Camera("wide", encoder.camera.eye, encoder.camera.target, fov=90.0)
     with pytest.raises(UserError, match=r"fov 52.0 != 90.0"):
         tcn_imitate_vector(2, encoder, demonstrations, camera=wide)
+
+
+@pytest.mark.parametrize("joints", [np.zeros((12, 12)), None])
+def test_an_encoder_of_another_arm_is_refused(encoder, demonstrations, joints):
+    shown = Demonstration("other arm", demonstrations[0].frames, joints)
+    for make in (TCNImitateEnv, tcn_imitate_vector):
+        with pytest.raises(UserError, match="an arm of 7 joints, expected the 12 of the arm 'iiwa_gripper': use its"):
+            make(encoder=encoder, demonstrations=[shown], arm="iiwa_gripper", midway=0.5)
+
+
+@pytest.mark.parametrize("make", [TCNImitateEnv, tcn_imitate_vector])
+def test_a_demonstration_is_embedded_once(encoder, demonstrations, monkeypatch, make):
+    embedded = []
+
+    def embed(self, frames):
+        embedded.append(len(frames))
+        return np.zeros((len(frames), 32), np.float32)
+
+    monkeypatch.setattr(TrainedEncoder, "embed", embed)
+    make(encoder=encoder, demonstrations=demonstrations).close()
+    assert embedded == [len(shown) for shown in demonstrations]
 
 
 def test_a_demonstration_of_the_wrong_size_is_refused(encoder, demonstrations):

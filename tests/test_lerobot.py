@@ -301,6 +301,55 @@ def test_unknown_names_list_the_choices(original):
             dataset.demonstration(number)
 
 
+@pytest.mark.parametrize("splits", [None, {}])
+def test_a_dataset_without_splits_says_so(folder, splits):
+    info = read_json(folder / "meta/info.json")
+    info.pop("splits")
+    write_json(folder / "meta/info.json", info if splits is None else info | {"splits": splits})
+    with pytest.raises(UserError, match=r"no splits in meta/info\.json, expected 'test' there"):
+        LeRobotDataset(folder).split("test")
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (lambda k: 0.5, "each row is a double, expected a list of numbers"),
+        (lambda k: "x", "each row is a string, expected a list of numbers"),
+        (lambda k: [0.5] * (1 + k % 2), "its lists are of different lengths"),
+        (lambda k: [0.5] * (1 + 2 * (k % 2)), "its lists are of different lengths"),
+        (lambda k: [0.5] if k else None, "its lists are of different lengths"),
+        (lambda k: [["x"]], r"\("),
+        (lambda k: ["x"], r"could not convert string"),
+        (lambda k: {"x": 0.5}, "list_value_length"),
+    ],
+    ids=["scalar", "text", "ragged", "ragged by two", "missing", "nested", "texts", "struct"],
+)
+def test_a_state_that_is_no_vector_is_named(folder, state, message):
+    table = pq.read_table(folder / DATA)
+    column = table.column_names.index("observation.state")
+    states = pa.array([state(k) for k in range(len(table))])
+    pq.write_table(table.set_column(column, "observation.state", states), folder / DATA)
+    for read in (LeRobotDataset(folder).joints, lambda: LeRobotDataset(folder).demonstration(2)):
+        with pytest.raises(
+            UserError, match=rf"file-001\.parquet: damaged, .*'observation\.state'.*{message}"
+        ) as raised:
+            read()
+        assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("shape", [None, "wide", [], [32], [3, 32], ["a", "a", 3], [3, 40, 56], [40, 56, 3]])
+def test_a_shape_that_is_not_square_is_named(folder, shape):
+    info = read_json(folder / "meta/info.json")
+    feature = info["features"]["observation.images.side"]
+    if shape is None:
+        del feature["shape"]
+    else:
+        feature["shape"] = shape
+    write_json(folder / "meta/info.json", info)
+    with pytest.raises(UserError, match=r"frames of shape .*, expected square ones: .*--image-size"):
+        LeRobotDataset(folder).image_size("side")
+
+
 @pytest.mark.parametrize("split", ["2:2", "3:9", "all", "1:2:3", [0, 2], None])
 def test_a_split_that_is_none_is_refused(folder, split):
     rewrite_info(folder, splits={"train": split})

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imitate.camera import Camera
 from imitate.demonstration import Demonstration
-from imitate.errors import UserError
+from imitate.errors import UserError, first_line
 from imitate.runs import read_json, write_json, written_aside
 from imitate.video import Compression, read_video, write_video
 
@@ -279,8 +280,17 @@ def _feature(dtype: str, shape: list[int], names: list[str] | None = None) -> di
 
 
 def _matrix(table: pa.Table, column: str) -> Floats:
-    """A column of vectors as (rows, dim) float32."""
+    """A column of vectors as (rows, dim) float32.
+
+    Raises:
+        ValueError: They are none, or of different lengths.
+    """
     array = table[column].combine_chunks()
+    if not pa.types.is_nested(array.type):
+        raise ValueError(f"each row is a {array.type}, expected a list of numbers")
+    lengths = pc.list_value_length(array).to_numpy(zero_copy_only=False)
+    if not (lengths == lengths[:1]).all():
+        raise ValueError("its lists are of different lengths")
     return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), -1).astype(np.float32)
 
 
@@ -389,13 +399,13 @@ class LeRobotDataset:
         Raises:
             UserError: They are not square.
         """
-        shape = self.info["features"][self.video_key(camera)]["shape"]
-        sides = shape[1:] if shape[0] == 3 else shape[:2]  # some datasets have the channels first
-        if len(shape) != 3 or sides[0] != sides[1]:
-            raise UserError(
-                f"{self.folder}: frames of shape {shape}, expected square ones: crop and scale them with --image-size"
-            )
-        return int(sides[0])
+        shape = self.info["features"][self.video_key(camera)].get("shape")
+        match shape:  # some datasets have the channels first
+            case [3, int(height), int(width)] | [int(height), int(width), _] if height == width:
+                return height
+        raise UserError(
+            f"{self.folder}: frames of shape {shape}, expected square ones: crop and scale them with --image-size"
+        )
 
     def split(self, name: str) -> range:
         """The episodes of a split.
@@ -403,7 +413,9 @@ class LeRobotDataset:
         Raises:
             UserError: There is none of that name, or it is empty.
         """
-        splits = self.info.get("splits", {})
+        splits = self.info.get("splits")
+        if not splits:
+            raise UserError(f"{self.folder}: no splits in meta/info.json, expected {name!r} there, as 'first:end'")
         if name not in splits:
             raise UserError(f"{self.folder}: no split {name!r}: choose one of {', '.join(sorted(splits))}")
         try:
@@ -428,8 +440,8 @@ class LeRobotDataset:
                 try:
                     table = pq.read_table(path, columns=[name, "episode_index"])
                     tables[path] = (_matrix(table, name), table["episode_index"].to_numpy())
-                except (OSError, pa.ArrowException, KeyError) as error:
-                    raise UserError(f"{path}: damaged, or without {name!r} ({error})") from None
+                except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+                    raise UserError(f"{path}: damaged, or without {name!r} ({first_line(error)})") from None
             matrix, numbers = tables[path]
             parts.append(matrix[numbers == episode])
             if len(parts[-1]) != row["length"]:

@@ -33,16 +33,23 @@ def weakness(figures: Mapping[str, Any]) -> str | None:
     """What is wrong with a reward, and where it is weakest, in one line; None if nothing is, or nothing is known."""
     wrong = [f"{k} is {figures[k]:.2f}, expected {v} or more" for k, v in LEAST.items() if _known(figures, k) < v]
     wrong += [f"{k} is {figures[k]:.3f}, expected {v} or less" for k, v in MOST.items() if _known(figures, k) > v]
-    seen = (figures.get("visibility") or {}).get("10", [])
-    wrong += [f"joint {k + 1} is hardly seen" for k, value in enumerate(seen) if value < HARDLY_SEEN]
+    seen = _measured(
+        {f"joint {k}": value for k, value in enumerate((figures.get("visibility") or {}).get("10", []), 1)}
+    )
+    wrong += [f"{joint} is hardly seen" for joint, value in seen.items() if value < HARDLY_SEEN]
     if not wrong:
         return None
-    weakest = [f"joint {int(np.argmin(seen)) + 1}"] if seen else []
+    weakest = [min(seen, key=seen.__getitem__)] if seen else []
     for truth, unit in (("joint", "degrees a joint"), ("ee", "cm of the flange")):
-        order = figures.get(f"near_order_{truth}")
+        order = _measured(figures.get(f"near_order_{truth}") or {})
         if order and _known(figures, f"near_spearman_{truth}") < LEAST[f"near_spearman_{truth}"]:
             weakest.append(f"{min(order, key=order.__getitem__).replace('-', ' to ')} {unit}")
     return "; ".join(wrong) + (f"; weakest: {', '.join(weakest)}" if weakest else "")
+
+
+def _measured(figures: Mapping[str, float | None]) -> dict[str, float]:
+    """Those that are numbers: NaN becomes null in metrics.json."""
+    return {name: value for name, value in figures.items() if value is not None and not np.isnan(value)}
 
 
 def _known(figures: Mapping[str, Any], name: str) -> float:

@@ -1,0 +1,131 @@
+"""The wrappers around environments that are not the Kuka, in Gymnasium's own vector environments."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+from imitate.demonstration import Demonstration
+from imitate.errors import UserError
+from imitate.vec_env import SB3VecEnv
+from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector
+
+SIZE, LENGTHS = 32, (4, 6)
+
+
+class Dots(gym.Env):
+    """A robot of two joints: each brightens its half of the picture."""
+
+    def __init__(self):
+        self.observation_space = spaces.Dict(
+            {
+                "image": spaces.Box(0, 255, (SIZE, SIZE, 3), np.uint8),
+                "joints": spaces.Box(-1, 1, (2,), np.float32),
+                "velocities": spaces.Box(-1, 1, (2,), np.float32),
+            }
+        )
+        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._joints = self.np_random.uniform(-1, 1, 2).astype(np.float32)
+        self._demonstration, self._step = int(self.np_random.integers(len(LENGTHS))), 0
+        return self._observe(np.zeros(2, np.float32)), self._info()
+
+    def step(self, action):
+        before, self._joints = self._joints, np.clip(self._joints + 0.5 * action, -1, 1).astype(np.float32)
+        self._step += 1
+        truncated = self._step >= LENGTHS[self._demonstration] - 1
+        return self._observe(self._joints - before), float(self._joints[0]), False, truncated, self._info()
+
+    def _observe(self, velocities):
+        halves = (127.5 * (self._joints + 1)).astype(np.uint8).repeat(SIZE // 2)
+        image = np.broadcast_to(halves[:, None], (SIZE, SIZE, 3)).copy()
+        return {"image": image, "joints": self._joints, "velocities": np.clip(velocities, -1, 1)}
+
+    def _info(self):
+        return {"demonstration": self._demonstration, "step": self._step, "place": self._joints.copy()}
+
+
+@pytest.fixture(scope="module")
+def shown():
+    rng = np.random.default_rng(0)
+    return [Demonstration(f"{n}", rng.integers(0, 256, (n, SIZE, SIZE, 3), np.uint8), None) for n in LENGTHS]
+
+
+def batch(count, make=SyncVectorEnv, mode=AutoresetMode.SAME_STEP):
+    return make([Dots for _ in range(count)], autoreset_mode=mode)
+
+
+def typical_distance(pixels, shown):
+    env = EmbeddingReward(Dots(), pixels, shown)
+    env.reset(seed=0)
+    return env.step(np.zeros(2, np.float32))[4]["embedding_distance"]
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+@pytest.mark.parametrize("make", [SyncVectorEnv, AsyncVectorEnv])
+def test_gymnasiums_own_vector_environment_equals_single_step_by_step(pixels, shown, make, gives_up):
+    count = 4
+    give_up = typical_distance(pixels, shown) if gives_up else NEVER
+    batched = EmbeddingRewardVector(batch(count, make), pixels, shown, give_up=give_up)
+    singles = [EmbeddingReward(Dots(), pixels, shown, give_up=give_up) for _ in range(count)]
+    rng = np.random.default_rng(0)
+    observations, infos = batched.reset(seed=3)
+    assert batched.observation_space.contains(observations)
+    expected = [env.reset(seed=3 + i) for i, env in enumerate(singles)]
+    ends = []
+    for _ in range(30):
+        for i, (observation, info) in enumerate(expected):
+            np.testing.assert_array_equal(observations[i], observation)
+            for key, value in info.items():
+                np.testing.assert_allclose(infos[key][i], value, rtol=1e-6)
+        actions = rng.uniform(-1, 1, (count, 2)).astype(np.float32)
+        observations, rewards, terminated, truncated, infos = batched.step(actions)
+        expected = []
+        for i, env in enumerate(singles):
+            observation, reward, lost, cut, info = env.step(actions[i])
+            assert (terminated[i], truncated[i]) == (lost, cut)
+            assert rewards[i] == pytest.approx(reward)
+            if lost or cut:
+                np.testing.assert_array_equal(infos["final_obs"][i], observation)
+                assert infos["_final_obs"][i]
+                assert infos["_final_info"][i]
+                for key, value in info.items():
+                    np.testing.assert_allclose(infos["final_info"][key][i], value, rtol=1e-6)
+                observation, info = env.reset()
+            else:
+                assert not infos.get("_final_info", np.zeros(count, bool))[i]
+            expected.append((observation, info))
+        ends.append((terminated, truncated))
+    assert any(cut.any() and not cut.all() for _, cut in ends)
+    assert any((lost & ~cut).any() for lost, cut in ends) == gives_up
+    batched.close()
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_sb3_learns_in_gymnasiums_own_vector_environment(pixels, shown, gives_up):
+    give_up = typical_distance(pixels, shown) if gives_up else NEVER
+    env = SB3VecEnv(EmbeddingRewardVector(batch(3), pixels, shown, give_up=give_up))
+    env.seed(0)
+    env.reset()
+    ended = 0
+    for _ in range(10):
+        _, _, dones, infos = env.step(np.ones((3, 2), np.float32))
+        ended += dones.sum()
+        for done, info in zip(dones, infos, strict=True):
+            assert info["embedding_distance"] > 0
+            assert ("terminal_observation" in info) == done
+            if done:
+                assert info["terminal_observation"].shape == env.observation_space.shape
+    assert ended
+    env.close()
+
+
+@pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
+def test_another_autoreset_mode_is_refused(pixels, shown, mode):
+    env = batch(1, mode=mode)
+    with pytest.raises(UserError, match=r"of autoreset mode .*, expected AutoresetMode\.SAME_STEP"):
+        EmbeddingRewardVector(env, pixels, shown)
+    env.close()
