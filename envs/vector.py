@@ -213,7 +213,7 @@ def _work(pipe: Connection, raw: dict[str, Any], rows: slice, kwargs: dict[str, 
                 pipe.send(part.do(name, *args))
             except Exception as error:  # raised again where the user sees it
                 pipe.send(error)
-    except (EOFError, KeyboardInterrupt):
+    except (EOFError, ConnectionError, KeyboardInterrupt):
         pass  # the main process is gone, or ends: so does this one
     finally:
         part.close()
