@@ -21,7 +21,6 @@ from envs.control import CONTROLS
 from envs.kuka import ARMS, CONTROL_HZ
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.checkpoint import TrainedEncoder, load_encoder
-from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
@@ -35,7 +34,7 @@ from imitate.wrappers import NEVER, TrueReward
 from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
-from .demo import check_demo, load_demo, stage_name
+from .demo import check_demo, has_poses, load_demo, recording_of, stage_name
 from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
 
 DEFAULT_DEMO = "test:0"
@@ -173,15 +172,14 @@ def find_encoder(settings: Any) -> Path:
 
 
 def _check_demo(settings: Settings) -> None:
-    """Refuse a demonstration before an encoder is trained for it, which will take the size that is known by now."""
+    """Refuse a demonstration before an encoder is trained for it, by what is known by now."""
+    if settings.oracle and not has_poses(settings.demo):
+        raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
     if settings.encoder is not None or Stage(settings.run / "embed").finished:
         return  # it is checked with the encoder at once
     preset = choose(embed.PRESETS, settings.preset, "preset")[1]
-    size = preset.image_size or record.PRESETS[preset.preset][1].image_size
-    if Stage(settings.run / "record").finished:
-        dataset = LeRobotDataset(settings.run / "record" / "dataset")
-        size = dataset.image_size(dataset.camera(preset.camera).name)
-    check_demo(settings.demo, settings.run, size, settings.resize)
+    recording = recording_of(settings.run, record.PRESETS[preset.preset][1])
+    check_demo(settings.demo, settings.run, recording, settings.arm, settings.resize)
 
 
 def stage_of(settings: Settings) -> Stage:
