@@ -204,13 +204,12 @@ def run(settings: Settings) -> Stage:
     folder = find_encoder(settings)
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
-    if settings.oracle and demonstration.joints is None:
-        raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
     stage = stage_of(settings)
     env = single_env(settings, encoder, demonstration)  # a mistake in the settings shows before anything is written
     skipped = ("run", "device", "workers")
     wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}
     if not stage.begin(wanted):
+        env.close()
         print(f"{stage.folder} has learned already")
         return stage
     if not settings.oracle:
