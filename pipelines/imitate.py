@@ -101,7 +101,12 @@ PRESETS = {
 }
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Refuse settings that can't be, whatever is imitated.
+
+    Raises:
+        UserError: One is unknown, or out of its range.
+    """
     choose(ARMS, settings.arm, "arm")
     choose(CONTROLS, settings.control, "control")
     pick_device(settings.device)
@@ -198,7 +203,7 @@ def _warn(folder: Path) -> None:
 
 def run(settings: Settings) -> Stage:
     """Learn, then measure and film what was learned."""
-    _check(settings)
+    check(settings)
     device = pick_device(settings.device)
     _check_demo(settings)
     folder = find_encoder(settings)
