@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import SPLITS, LeRobotDataset
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
-from imitate.runs import Stage, sha256
+from imitate.runs import Stage, kept_settings, sha256
 
 from . import evaluate, imitate
 from .checking.faithfulness import draw, measure
@@ -65,8 +65,7 @@ def run(settings: Settings) -> Stage:
     shown = held_out(dataset, encoder, settings.split, settings.probe.demos)
     visited = None if policy is None else _visited(policy, encoder, arm, settings.probe.seed)
     stage = Stage(settings.run / _name(settings))
-    skipped = ("run", "device")
-    wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}
+    wanted = kept_settings(settings)
     wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
     wanted["policy_sha256"] = None if policy is None else sha256(policy.path("policy.zip"))
     if not stage.begin(wanted):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from imitate.device import pick_device
 from imitate.errors import UserError
 from imitate.ppo import Learner, build_ppo, load_policy
 from imitate.rewards import HuberReward
-from imitate.runs import Stage, sha256, write_json
+from imitate.runs import Stage, kept_settings, sha256, write_json
 
 from . import imitate
 from .cli import command
@@ -89,16 +89,10 @@ def run(settings: Settings) -> Stage:
         env = imitate.single_env(learned, encoder, demonstration)
         policy = imitate.acting(load(learned, env, policy_file))
         if number == 0:  # nothing is written before the policy is known to be whole
-            wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "device")}
-            if not stage.begin(
-                {
-                    **wanted,
-                    "demos": list(demos),
-                    "seeds": list(settings.seeds),
-                    "policy_sha256": sha256(policy_file),
-                    "encoder_sha256": sha256(folder / "encoder.safetensors"),
-                }
-            ):
+            wanted = kept_settings(replace(settings, demos=demos))
+            wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
+            wanted["policy_sha256"] = sha256(policy_file)
+            if not stage.begin(wanted):
                 print(f"{stage.folder} is evaluated already")
                 return stage
         for seed in settings.seeds:

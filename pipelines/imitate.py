@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -27,7 +27,7 @@ from imitate.errors import UserError, choose
 from imitate.figures import learning_curve_figure, save_figure
 from imitate.ppo import Curve, Learner, build_ppo, save_policy
 from imitate.rewards import HuberReward
-from imitate.runs import Stage, write_json
+from imitate.runs import Stage, kept_settings, write_json
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
 
@@ -211,9 +211,7 @@ def run(settings: Settings) -> Stage:
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     stage = stage_of(settings)
     env = single_env(settings, encoder, demonstration)  # a mistake in the settings shows before anything is written
-    skipped = ("run", "device", "workers")
-    wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}
-    if not stage.begin(wanted):
+    if not stage.begin(kept_settings(settings)):
         env.close()
         print(f"{stage.folder} has learned already")
         return stage
