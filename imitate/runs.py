@@ -11,11 +11,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imitate.errors import UserError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 _PACKAGES = ("numpy", "torch", "gymnasium", "stable-baselines3", "pybullet", "av", "pyarrow")
 
@@ -62,6 +66,15 @@ def _finite(data: Any) -> Any:
     if isinstance(data, float) and not math.isfinite(data):
         return None
     return data
+
+
+def kept_settings(settings: DataclassInstance) -> dict[str, Any]:
+    """A command's settings as ``Stage.begin`` takes them: without those that change nothing of what is made.
+
+    Where it is made, ``run``, on what, ``device``, and in how many processes, ``workers``.
+    """
+    kept = {key: value for key, value in asdict(settings).items() if key not in ("run", "device", "workers")}
+    return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
 def _versions() -> dict[str, str]:

@@ -6,7 +6,8 @@ the run that is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import shlex
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from imitate.runs import Stage, read_json, write_json
 
 from . import embed, imitate, record
 from .cli import command
-from .demo import parse_demo, stage_name
+from .demo import check_demo, has_poses, recording_of, stage_name
 
 RECORD, EMBED, IMITATE = (module.PRESETS["default"][1] for module in (record, embed, imitate))
 PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (record, embed, imitate))
@@ -45,6 +46,11 @@ class Method:
 METHODS = {
     "tcn_self": Method("the defaults: with self-regression"),
     "tcn": Method("the plain time-contrastive network", replace(embed.PRESETS["plain"][1], name="embed-plain")),
+    "tcn_first_frame": Method(
+        "from pixels and time alone, also in the learner: no episode starts midway",
+        replace(embed.PRESETS["plain"][1], name="embed-plain"),
+        replace(IMITATE, midway=0.0),
+    ),
     "oracle": Method("the true joint error as reward", imitate=replace(IMITATE, oracle=True)),
     "torque": Method("joint torques", imitate=replace(IMITATE, control="torque", steps=500_000)),
     "paper": Method(
@@ -68,6 +74,8 @@ METHODS = {
     "pixels_96": Method("images of 96x96", record=replace(RECORD, image_size=96)),
     "videos_300": Method("a tenth of the videos", record=replace(RECORD, train=300)),
 }
+HEADLINE = ("tcn_self", "tcn", "tcn_first_frame", "oracle", "torque", "paper")
+ABLATIONS = tuple(name for name in METHODS if name not in HEADLINE)
 
 
 @dataclass(frozen=True)
@@ -76,33 +84,31 @@ class Settings:
 
     run: Path = Path("runs/default")
     """The run directory."""
+    name: str = "benchmark"
+    """The folder in it that the figures go to, as imitation.json; the learning curves beside it, as PNG."""
     methods: tuple[str, ...] = ("tcn_self", "tcn", "oracle")
     """Of the list that this command prints when it does not know one; the oracle closes the gap."""
     demos: tuple[str, ...] = ("test:0", "test:1", "test:2", "test:3", "test:4")
     """Demonstrations that neither encoder nor tuning has seen."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of the learner, each for every demonstration."""
-    out: Path = Path("results/imitation.json")
-    """Where the figures go; the learning curves beside it, as PNG."""
+    out: Path | None = None
+    """Another file for the figures, such as results/imitation.json; None: the run's own."""
 
 
 PRESETS = {
     "default": ("The first five test demonstrations, three seeds each.", Settings()),
     "ablations": (
-        "What one setting changes, one seed each.",
-        Settings(methods=tuple(METHODS)[5:], seeds=(0,), out=Path("results/ablations.json")),
+        "What one setting changes, beside the defaults; one seed each.",
+        Settings(name="benchmark-ablations", methods=("tcn_self", *ABLATIONS), seeds=(0,)),
     ),
 }
 
 
 def run(settings: Settings) -> dict[str, Any]:
     """Learn what is missing, and summarise."""
-    if not settings.methods or not settings.demos or not settings.seeds:
-        raise UserError("expected at least one method, one demonstration and one seed")
-    for demo in settings.demos:
-        if parse_demo(demo)[1] is None:
-            raise UserError(f"{demo}: a bare video has no true poses to measure by, expected episodes such as test:0")
     methods = {name: choose(METHODS, name, "method") for name in settings.methods}
+    _check(settings, methods)
     encoders: dict[str, Any] = {}
     runs: list[dict[str, Any]] = []
     for name, method in methods.items():
@@ -116,24 +122,57 @@ def run(settings: Settings) -> dict[str, Any]:
     _close_gaps(runs)
     summary = summarise(runs)
     results = {
-        "command": "python -m pipelines benchmark_imitation --methods " + " ".join(methods),
+        "command": _command(settings),
         "settings": {"demos": settings.demos, "seeds": settings.seeds},
         "methods": {name: method.says for name, method in methods.items()},
         "summary": summary,
         "encoders": encoders,
         "runs": [{key: value for key, value in row.items() if key != "curve"} for row in runs],
     }
-    write_json(settings.out, results)
-    save_figure(settings.out.with_suffix(".png"), benchmark_figure(runs))
+    out = settings.out or settings.run / settings.name / "imitation.json"
+    write_json(out, results)
+    save_figure(out.with_suffix(".png"), benchmark_figure(runs))
     _report(summary)
+    print(f"figures in {out}")
     return results
+
+
+def _check(settings: Settings, methods: dict[str, Method]) -> None:
+    """Refuse what only the last of many runs would stumble over."""
+    if not methods or not settings.demos or not settings.seeds:
+        raise UserError("expected at least one method, one demonstration and one seed")
+    for demo in settings.demos:
+        if not has_poses(demo):
+            raise UserError(f"{demo}: a bare video has no true poses to measure by, expected episodes such as test:0")
+    for method in methods.values():
+        for seed in settings.seeds:
+            imitate.check(replace(method.imitate, seed=seed))
+    shown_to = [(_folder(settings.run, n, m), m.record or RECORD, m.imitate.arm) for n, m in methods.items()]
+    for folder, planned, arm in dict.fromkeys(shown_to):  # most methods share them
+        recording = recording_of(folder, planned)
+        for demo in settings.demos:
+            check_demo(demo, folder, recording, arm)
+
+
+def _command(settings: Settings) -> str:
+    """What makes the same figures again."""
+    words = ["python", "-m", "pipelines", "benchmark_imitation"]
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if value != field.default:
+            words += [f"--{field.name}", *map(str, value if isinstance(value, tuple) else (value,))]
+    return shlex.join(words)
+
+
+def _folder(run: Path, name: str, method: Method) -> Path:
+    """The run directory of a method: one of its own if it records by itself."""
+    return run if method.record is None else run / name
 
 
 def _encoder(run: Path, name: str, method: Method) -> tuple[Path, Stage]:
     """The run directory and the encoder of a method; both made if they are missing."""
-    folder = run
+    folder = _folder(run, name, method)
     if method.record is not None:
-        folder = run / name
         record.run(replace(method.record, run=folder))
     return folder, embed.run(replace(method.embed, run=folder))
 
@@ -149,13 +188,18 @@ def _imitate(run: Path, name: str, method: Method, encoder: Stage, demo: str, se
 
 
 def _close_gaps(runs: list[dict[str, Any]]) -> None:
-    """Add ``gap_closed`` to the runs that an oracle of the same demonstration and seed stands beside."""
-    oracles = {(row["demo"], row["seed"]): row["ee_error_m"] for row in runs if row["method"] == "oracle"}
+    """Add ``gap_closed`` to the runs that an oracle stands beside: of the same demonstration, seed, arm and control."""
+    oracles = {_conditions(row): row["ee_error_m"] for row in runs if METHODS[row["method"]].imitate.oracle}
     for row in runs:
-        oracle = oracles.get((row["demo"], row["seed"]))
-        if oracle is not None and row["method"] in ("tcn_self", "tcn"):  # others move in other ways
+        oracle = oracles.get(_conditions(row))
+        if oracle is not None and not METHODS[row["method"]].imitate.oracle:
             still = row["hold_still_ee_error_m"]
             row["gap_closed"] = (still - row["ee_error_m"]) / (still - oracle)
+
+
+def _conditions(row: dict[str, Any]) -> tuple[str, int, str, str]:
+    learner = METHODS[row["method"]].imitate
+    return row["demo"], row["seed"], learner.arm, learner.control
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

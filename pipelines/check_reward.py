@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,15 @@ from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import SPLITS, LeRobotDataset
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
-from imitate.runs import Stage, sha256
+from imitate.runs import Stage, kept_settings, sha256
 
-from . import evaluate, imitate
 from .checking.faithfulness import draw, measure
 from .checking.probes import Probe, Visited
 from .checking.verdict import report, weakness
 from .checking.views import Views, arm_of, held_out
 from .cli import command
 from .demo import load_demo
+from .policy import acting, find_encoder, learned_with, load, single_env
 from .rollout import roll_out
 
 EPISODES = 10  # of a policy: one as it is measured, the others exploring as it does while it learns
@@ -57,16 +57,15 @@ def run(settings: Settings) -> Stage:
     device = pick_device(settings.device)
     policy = Stage(settings.run / settings.policy) if settings.policy else None
     if policy is not None:
-        evaluate.learned_with(policy)  # there is one: shows before anything is trained
-    folder = imitate.find_encoder(settings)
+        learned_with(policy)  # there is one: shows before anything is trained
+    folder = find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
     encoder = load_encoder(folder, device)
     dataset = LeRobotDataset(settings.run / "record" / "dataset")
     arm = arm_of(dataset)
     shown = held_out(dataset, encoder, settings.split, settings.probe.demos)
     visited = None if policy is None else _visited(policy, encoder, arm, settings.probe.seed)
     stage = Stage(settings.run / _name(settings))
-    skipped = ("run", "device")
-    wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}
+    wanted = kept_settings(settings)
     wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
     wanted["policy_sha256"] = None if policy is None else sha256(policy.path("policy.zip"))
     if not stage.begin(wanted):
@@ -93,18 +92,19 @@ def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visi
     Raises:
         UserError: It moves another arm, sees with another camera, or nobody knows the poses of what it imitates.
     """
-    learned = evaluate.learned_with(stage)
+    learned = learned_with(stage)
     if learned.arm != arm:
         raise UserError(f"{stage.folder}: a policy of the arm {learned.arm!r}, expected {arm!r}, the dataset's")
-    eyes = load_encoder(learned.encoder or Stage(learned.run / "embed").path("encoder"), encoder.device)
+    run = stage.folder.parent
+    eyes = load_encoder(learned.encoder or Stage(run / "embed").path("encoder"), encoder.device)
     encoder.check_camera(eyes.camera, eyes.image_size)
-    demonstration = load_demo(learned.demo, learned.run, eyes, learned.resize)
+    demonstration = load_demo(learned.demo, run, eyes, learned.resize)
     if demonstration.joints is None:
         raise UserError(f"{stage.folder} imitates a bare video, of unknown poses: choose one that imitates an episode")
-    env = imitate.single_env(learned, eyes, demonstration)
-    model = evaluate.load(learned, env, stage.path("policy.zip"))
+    env = single_env(eyes, demonstration, learned.reward, learned.arm, learned.control, learned.start_noise)
+    model = load(learned.learner, env, stage.path("policy.zip"))
     torch.manual_seed(seed)
-    poses = [roll_out(env, imitate.acting(model, explore=k > 0), seed).joints for k in range(EPISODES)]
+    poses = [roll_out(env, acting(model, explore=k > 0), seed).joints for k in range(EPISODES)]
     flange = env.kuka_env.kuka.flange_positions(demonstration.joints)
     env.close()
     return Visited(Views(demonstration.frames, demonstration.joints, flange), np.stack(poses).astype(np.float64))

@@ -4,34 +4,92 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from envs.kuka import CONTROL_HZ
+from envs.cameras import CAMERAS
+from envs.kuka import ARMS, CONTROL_HZ
+from imitate.camera import Camera
 from imitate.checkpoint import TrainedEncoder
 from imitate.data.lerobot import SPLITS, LeRobotDataset
 from imitate.demonstration import Demonstration, demonstration_from_video
-from imitate.errors import UserError
+from imitate.errors import UserError, choose
 from imitate.runs import Stage
 
+from . import record
 
-def check_demo(text: str, run: Path, size: int, resize: bool = False) -> None:
+
+@dataclass(frozen=True)
+class Recording:
+    """What a run's encoder is trained on, and therefore all that it can embed.
+
+    Attributes:
+        camera: That films.
+        image_size: Pixels a side of the frames.
+        joints: Number of the arm's.
+        splits: By name, the number of episodes.
+    """
+
+    camera: Camera
+    image_size: int
+    joints: int
+    splits: Mapping[str, int]
+
+
+def recording_of(run: Path, planned: record.Settings) -> Recording:
+    """What the run has recorded; if it has not yet, what it will."""
+    if Stage(run / "record").finished:
+        dataset = LeRobotDataset(run / "record" / "dataset")
+        camera = dataset.camera()
+        splits = {name: len(dataset.split(name)) for name in dataset.info.get("splits", {})}
+        return Recording(camera, dataset.image_size(camera.name), dataset.joints([0]).shape[1], splits)
+    arm = choose(ARMS, planned.arm, "arm")
+    splits = {name: getattr(planned, name) for name in SPLITS}
+    return Recording(CAMERAS[planned.cameras[0]], planned.image_size, arm.joints, splits)
+
+
+def check_demo(text: str, run: Path, recording: Recording, arm: str, resize: bool = False) -> None:
     """Refuse what can be no demonstration, before hours of work go into recording and training.
 
     Args:
         text: As of ``load_demo``.
         run: The run directory.
-        size: Pixels a side of the frames that the encoder will take.
-        resize: Crop and scale a video to that.
+        recording: What the encoder will be trained on.
+        arm: That will imitate.
+        resize: Crop and scale a video to the encoder's size.
 
     Raises:
-        UserError: There is no such thing, or it can't be read, is too short, or of another size.
+        UserError: There is no such thing, or it can't be read, is too short, of another size, camera or arm.
     """
     head, number = parse_demo(text)
+    joints = recording.joints  # as many as the encoder's pose head will read from a video
     if number is None:
-        _video(Path(head), size, resize)
-    elif head not in SPLITS or Stage(run / "record").finished:
-        _episode(head, number, run)
+        _video(Path(head), recording.image_size, resize)
+    elif head in SPLITS and not Stage(run / "record").finished:
+        _check_number(head, number, recording.splits[head])
+    else:
+        dataset, episode = _episode(head, number, run)
+        camera = dataset.camera(recording.camera.name)
+        differences = recording.camera.differences(camera)
+        if differences:
+            raise UserError(
+                f"demonstration {text!r}: another camera {camera.name!r} than films what the encoder will be trained "
+                f"on ({'; '.join(differences)}): choose another demonstration, or an encoder with --encoder"
+            )
+        demonstration = dataset.demonstration(episode, camera.name)
+        demonstration.check_size(recording.image_size)
+        joints = joints if demonstration.joints is None else demonstration.joints.shape[1]
+    expected = choose(ARMS, arm, "arm").joints
+    for found in (joints, recording.joints):
+        if found != expected:
+            raise UserError(f"{text}: a demonstration of {found} joints, expected the {expected} of the arm {arm!r}")
+
+
+def has_poses(text: str) -> bool:
+    """Whether a demonstration's true poses are known: of an episode they are, of a bare video they are not."""
+    head, number = parse_demo(text)
+    return number is not None and (head in SPLITS or LeRobotDataset(Path(head)).has("observation.state"))
 
 
 def stage_name(base: str, demos: Sequence[str]) -> str:
@@ -102,6 +160,10 @@ def _episode(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
     if dataset.fps != CONTROL_HZ:
         raise UserError(f"{dataset.folder}: {dataset.fps} frames a second, expected {CONTROL_HZ}: record it anew")
     episodes = dataset.split(head) if head in SPLITS else range(len(dataset))
-    if number >= len(episodes):
-        raise UserError(f"demonstration '{head}:{number}': expected an episode from 0 to {len(episodes) - 1}")
+    _check_number(head, number, len(episodes))
     return dataset, episodes[number]
+
+
+def _check_number(head: str, number: int, episodes: int) -> None:
+    if number >= episodes:
+        raise UserError(f"demonstration '{head}:{number}': expected an episode from 0 to {episodes - 1}")

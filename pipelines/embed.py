@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -27,7 +27,7 @@ from imitate.errors import UserError, choose
 from imitate.figures import distance_matrix_figure, save_figure, tsne_figure
 from imitate.metrics import Poses, embedding_metrics, triplet_accuracy
 from imitate.objectives import OBJECTIVES
-from imitate.runs import Stage
+from imitate.runs import Stage, kept_settings
 from imitate.training import fit
 
 from . import record
@@ -243,9 +243,7 @@ def run(settings: Settings) -> Stage:
     """Train, validate, draw the paper's figures, and write the encoder."""
     _check(settings)
     stage = Stage(settings.run / settings.name)
-    wanted = {
-        k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in ("run", "device")
-    }
+    wanted = kept_settings(settings)
     if stage.finished and not stage.begin(wanted):
         print(f"{stage.folder} is trained already")
         return stage

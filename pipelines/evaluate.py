@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-import torch
-from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.kuka import CONTROL_HZ
 from imitate.checkpoint import load_encoder
 from imitate.device import pick_device
 from imitate.errors import UserError
-from imitate.ppo import Learner, build_ppo, load_policy
-from imitate.rewards import HuberReward
-from imitate.runs import Stage, sha256, write_json
+from imitate.runs import Stage, kept_settings, sha256, write_json
 
-from . import imitate
 from .cli import command
 from .demo import load_demo, stage_name
+from .policy import acting, learned_with, load, report, single_env
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
 
 
@@ -52,28 +45,9 @@ class Settings:
 PRESETS = {"default": ("The demonstration that the policy learned, without exploration.", Settings())}
 
 
-def learned_with(stage: Stage) -> imitate.Settings:
-    """The settings that a policy was learned with."""
-    if not stage.finished:
-        raise UserError(f"{stage.folder}: no finished policy there: learn one with 'imitate' first")
-    try:
-        known = dict(stage.settings)
-        known["encoder"] = Path(known["encoder"]) if known["encoder"] else None
-        known["learner"], known["reward"] = Learner(**known["learner"]), HuberReward(**known["reward"])
-        return imitate.Settings(**known, run=stage.folder.parent)
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
-
-
-def load(learned: imitate.Settings, env: gym.Env, path: Path) -> PPO:
-    """The policy in a file, for one environment."""
-    alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
-    return load_policy(build_ppo(alone, DummyVecEnv([partial(_same, env)]), 0, torch.device("cpu")), path)
-
-
 def run(settings: Settings) -> Stage:
     """Roll the policy out, measure it, film it."""
-    learned = replace(learned_with(Stage(settings.run / settings.policy)), start_noise=settings.start_noise)
+    learned = learned_with(Stage(settings.run / settings.policy))
     if not settings.seeds or min(settings.seeds) < 0:
         raise UserError(f"seeds are {settings.seeds}, expected at least one, of 0 or more")
     if not 0 <= settings.start_noise <= np.pi:
@@ -86,19 +60,13 @@ def run(settings: Settings) -> Stage:
     policy_file = settings.run / settings.policy / "policy.zip"
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
-        env = imitate.single_env(learned, encoder, demonstration)
-        policy = imitate.acting(load(learned, env, policy_file))
+        env = single_env(encoder, demonstration, learned.reward, learned.arm, learned.control, settings.start_noise)
+        policy = acting(load(learned.learner, env, policy_file))
         if number == 0:  # nothing is written before the policy is known to be whole
-            wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "device")}
-            if not stage.begin(
-                {
-                    **wanted,
-                    "demos": list(demos),
-                    "seeds": list(settings.seeds),
-                    "policy_sha256": sha256(policy_file),
-                    "encoder_sha256": sha256(folder / "encoder.safetensors"),
-                }
-            ):
+            wanted = kept_settings(replace(settings, demos=demos))
+            wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
+            wanted["policy_sha256"] = sha256(policy_file)
+            if not stage.begin(wanted):
                 print(f"{stage.folder} is evaluated already")
                 return stage
         for seed in settings.seeds:
@@ -112,12 +80,8 @@ def run(settings: Settings) -> Stage:
     names = [key for key in rows[0] if key not in ("demo", "seed")]
     medians = {name: float(np.median([row[name] for row in rows])) for name in names}
     stage.finish({**medians, "runs": rows})
-    imitate.report(medians, stage.path("demonstration-0.gif"))
+    report(medians, stage.path("demonstration-0.gif"))
     return stage
-
-
-def _same(env: gym.Env) -> gym.Env:
-    return env
 
 
 def main() -> None:

@@ -6,37 +6,36 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from tqdm import tqdm
 
 from envs.control import CONTROLS
 from envs.kuka import ARMS, CONTROL_HZ
-from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
+from envs.tcn_imitate import tcn_imitate_vector
 from imitate.checkpoint import TrainedEncoder, load_encoder
-from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
 from imitate.figures import learning_curve_figure, save_figure
 from imitate.ppo import Curve, Learner, build_ppo, save_policy
 from imitate.rewards import HuberReward
-from imitate.runs import Stage, write_json
+from imitate.runs import Stage, kept_settings, write_json
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
 
 from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
-from .demo import check_demo, load_demo, stage_name
-from .rollout import PEOPLE, Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
+from .demo import check_demo, has_poses, load_demo, recording_of, stage_name
+from .policy import acting, find_encoder, report, single_env
+from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
 
 DEFAULT_DEMO = "test:0"
 
@@ -102,7 +101,12 @@ PRESETS = {
 }
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Refuse settings that can't be, whatever is imitated.
+
+    Raises:
+        UserError: One is unknown, or out of its range.
+    """
     choose(ARMS, settings.arm, "arm")
     choose(CONTROLS, settings.control, "control")
     pick_device(settings.device)
@@ -114,20 +118,6 @@ def _check(settings: Settings) -> None:
         raise UserError(f"midway is {settings.midway}, expected a share of 0 to 1")
     if settings.steps < 1:
         raise UserError(f"steps is {settings.steps}, expected at least 1")
-
-
-def single_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> TCNImitateEnv:
-    """The environment as the policy is measured in it."""
-    return TCNImitateEnv(
-        encoder,
-        [demonstration],
-        settings.reward,
-        arm=settings.arm,
-        control=settings.control,
-        start_noise=settings.start_noise,
-        render_mode="rgb_array",
-        render_size=PEOPLE,
-    )
 
 
 @contextmanager
@@ -152,36 +142,15 @@ def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Dem
         env.close()
 
 
-def acting(model: PPO, explore: bool = False) -> Policy:
-    """The policy, without exploration unless asked for."""
-
-    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        return model.predict(observation, deterministic=not explore)[0]
-
-    return act
-
-
-def find_encoder(settings: Any) -> Path:
-    """The folder of the encoder; the run's own is trained first if it is missing."""
-    if settings.encoder is not None:
-        return settings.encoder
-    trained = Stage(settings.run / "embed")
-    if not trained.finished:
-        preset = choose(embed.PRESETS, settings.preset, "preset")[1]
-        embed.run(replace(preset, run=settings.run, device=settings.device))
-    return trained.path("encoder")
-
-
 def _check_demo(settings: Settings) -> None:
-    """Refuse a demonstration before an encoder is trained for it, which will take the size that is known by now."""
+    """Refuse a demonstration before an encoder is trained for it, by what is known by now."""
+    if settings.oracle and not has_poses(settings.demo):
+        raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
     if settings.encoder is not None or Stage(settings.run / "embed").finished:
         return  # it is checked with the encoder at once
     preset = choose(embed.PRESETS, settings.preset, "preset")[1]
-    size = preset.image_size or record.PRESETS[preset.preset][1].image_size
-    if Stage(settings.run / "record").finished:
-        dataset = LeRobotDataset(settings.run / "record" / "dataset")
-        size = dataset.image_size(dataset.camera(preset.camera).name)
-    check_demo(settings.demo, settings.run, size, settings.resize)
+    recording = recording_of(settings.run, record.PRESETS[preset.preset][1])
+    check_demo(settings.demo, settings.run, recording, settings.arm, settings.resize)
 
 
 def stage_of(settings: Settings) -> Stage:
@@ -200,19 +169,17 @@ def _warn(folder: Path) -> None:
 
 def run(settings: Settings) -> Stage:
     """Learn, then measure and film what was learned."""
-    _check(settings)
+    check(settings)
     device = pick_device(settings.device)
     _check_demo(settings)
-    folder = find_encoder(settings)
+    folder = find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
-    if settings.oracle and demonstration.joints is None:
-        raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
     stage = stage_of(settings)
-    env = single_env(settings, encoder, demonstration)  # a mistake in the settings shows before anything is written
-    skipped = ("run", "device", "workers")
-    wanted = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items() if k not in skipped}
-    if not stage.begin(wanted):
+    # A mistake in the settings shows before anything is written.
+    env = single_env(encoder, demonstration, settings.reward, settings.arm, settings.control, settings.start_noise)
+    if not stage.begin(kept_settings(settings)):
+        env.close()
         print(f"{stage.folder} has learned already")
         return stage
     if not settings.oracle:
@@ -248,16 +215,6 @@ def _learn(model: PPO, settings: Settings) -> tuple[list[dict[str, float]], floa
         curve = Curve(tell)
         model.learn(settings.steps, callback=curve)
     return curve.rows, perf_counter() - start
-
-
-def report(metrics: dict[str, Any], look_at: Path) -> None:
-    """Print the policy beside holding still and acting at random."""
-    print(f"{'':24}{'policy':>10}{'holding still':>15}{'random':>10}")
-    for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):
-        values = [metrics[prefix + name] for prefix in ("", "hold_still_", "random_")]
-        cells = [f"{value:.3f}" if np.isfinite(value) else "unknown" for value in values]
-        print(f"{name:24}{cells[0]:>10}{cells[1]:>15}{cells[2]:>10}")
-    print(f"look at {look_at}")
 
 
 def main() -> None:

@@ -59,8 +59,12 @@ def _film(settings: Settings) -> Path:
     """The robot imitating the demonstration that is promoted."""
     demo = f"test:{settings.episode}"
     learned = imitate.stage_of(imitate.Settings(run=settings.run, demo=demo))
-    if not learned.finished or learned.settings["demo"] != demo:
-        raise UserError(f"{learned.folder}: {demo} has not been imitated there: do so first, with DEMO={demo}")
+    made = learned.settings if learned.finished else {}
+    if made.get("demo") != demo or made.get("encoder") is not None:  # with another encoder than the promoted one
+        raise UserError(
+            f"{learned.folder}: {demo} has not been imitated there with the run's own encoder: do so first, with "
+            f"DEMO={demo}"
+        )
     return learned.path("side_by_side.gif")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
@@ -25,7 +25,7 @@ from envs.trajectories import Babbling, random_trajectory
 from imitate.data.lerobot import SPLITS, Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
 from imitate.errors import UserError, choose
 from imitate.figures import contact_sheet
-from imitate.runs import Stage
+from imitate.runs import Stage, kept_settings
 from imitate.video import Compression
 
 from .cli import command
@@ -179,8 +179,7 @@ def run(settings: Settings) -> Stage:
     _check(settings)
     layout = _layout(settings)
     stage = Stage(settings.run / "record")
-    wanted = {k: v for k, v in asdict(settings).items() if k not in ("run", "workers")}
-    if not stage.begin({**wanted, "cameras": list(settings.cameras)}, resumable=True):
+    if not stage.begin(kept_settings(settings), resumable=True):
         print(f"{stage.folder} is recorded already")
         return stage
     folder = stage.path("dataset")

@@ -1,5 +1,8 @@
 import json
+import shlex
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from imitate.figures import benchmark_figure
 from imitate.metrics import spread
 from imitate.ppo import Learner
 from pipelines import benchmark_imitation
-from pipelines.benchmark_imitation import METHODS, PRESETS, summarise
+from pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
 
 FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
 
@@ -51,10 +54,11 @@ def test_the_summary_is_of_each_method_and_of_doing_nothing():
 
 
 def test_the_gap_is_closed_by_the_oracle_of_the_same_demonstration_and_seed():
-    rows = [row("tcn_self", 0.1), row("oracle", 0.0), {**row("tcn_self", 0.1), "seed": 1}, row("torque", 0.1)]
-    benchmark_imitation._close_gaps(rows)
-    assert rows[0]["gap_closed"] == pytest.approx(0.8)
-    assert all("gap_closed" not in one for one in rows[1:])
+    rows = [row(name, 0.1) for name in ("tcn_self", "tcn_first_frame", "pixels_96")]
+    others = [row("oracle", 0.0), {**row("tcn_self", 0.1), "seed": 1}, row("torque", 0.1), row("paper", 0.1)]
+    benchmark_imitation._close_gaps(rows + others)
+    assert [one["gap_closed"] for one in rows] == pytest.approx([0.8] * 3)
+    assert all("gap_closed" not in one for one in others)
 
 
 def test_curves_of_different_lengths_are_drawn():
@@ -73,10 +77,35 @@ def test_methods_differ_in_what_they_say():
     assert METHODS["tcn_self"].embed.self_regression > 0
     assert METHODS["oracle"].imitate.oracle
     assert METHODS["torque"].imitate.control == METHODS["paper"].imitate.control == "torque"
-    assert not {"tcn_self", "tcn", "oracle", "torque", "paper"} & set(PRESETS["ablations"][1].methods)
+    first_frame = METHODS["tcn_first_frame"]
+    assert (first_frame.embed, first_frame.imitate.midway) == (METHODS["tcn"].embed, 0)
     settings = [(m.record, m.embed, m.imitate) for m in METHODS.values()]
     assert len(settings) == len(METHODS)
     assert all(a != b for i, a in enumerate(settings) for b in settings[:i])
+
+
+def test_what_one_setting_changes_stands_beside_the_defaults():
+    first, *ablations = PRESETS["ablations"][1].methods
+    assert first == "tcn_self"
+    assert set(ablations) | set(HEADLINE) == set(METHODS)
+    assert not set(ablations) & set(HEADLINE)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        PRESETS["default"][1],
+        PRESETS["ablations"][1],
+        Settings(Path("my runs/a"), methods=("torque",), demos=("test:7", "my sets/b:0"), seeds=(3, 4)),
+        Settings(out=Path("results/imitation.json")),
+    ],
+)
+def test_the_command_in_the_results_makes_them_again(settings, monkeypatch):
+    again = []
+    monkeypatch.setattr(benchmark_imitation, "run", again.append)
+    monkeypatch.setattr(sys, "argv", shlex.split(benchmark_imitation._command(settings))[3:])
+    benchmark_imitation.main()
+    assert again == [settings]
 
 
 @pytest.mark.parametrize(
@@ -85,9 +114,18 @@ def test_methods_differ_in_what_they_say():
         ({"methods": ("tcn_selv",)}, "unknown method 'tcn_selv': choose one of distance, first_frame, gamma_0.99"),
         ({"seeds": ()}, "at least one method, one demonstration and one seed"),
         ({"demos": ("test:0", "VIDEO")}, "a bare video has no true poses to measure by"),
+        ({"demos": ("test:0", "test:99")}, "'test:99': expected an episode from 0 to 19"),
+        ({"methods": ("tcn_self", "paper"), "demos": ("test:7",)}, "'test:7': expected an episode from 0 to 4"),
+        ({"demos": ("test:0", "nowhere:0")}, "nowhere is neither a split"),
+        ({"seeds": (0, -1)}, "seed -1"),
     ],
 )
-def test_what_cannot_be_measured_is_refused_at_once(tmp_path, changed, message):
+def test_what_cannot_be_measured_is_refused_at_once(tmp_path, monkeypatch, changed, message):
+    def started(settings):
+        raise AssertionError("started to record or train")
+
+    for command in (benchmark_imitation.record, benchmark_imitation.embed):
+        monkeypatch.setattr(command, "run", started)
     video = tmp_path / "my.mp4"
     video.touch()
     changed = {k: tuple(str(video) if one == "VIDEO" else one for one in v) for k, v in changed.items()}
@@ -118,12 +156,11 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
         methods=("tcn_self", "oracle", "pixels_96"),
         demos=("test:0", "test:1"),
         seeds=(0, 1),
-        out=tmp_path / "results.json",
     )
     first = benchmark_imitation.run(settings)
     assert len(first["runs"]) == 12
-    assert (tmp_path / "results.png").stat().st_size > 5000
-    written = json.loads((tmp_path / "results.json").read_text())
+    assert (run / "benchmark" / "imitation.png").stat().st_size > 5000
+    written = json.loads((run / "benchmark" / "imitation.json").read_text())
     assert written["summary"]["tcn_self"]["runs"] == 4
     assert len(written["summary"]["tcn_self"]["gap_closed_interval"]) == 2
     assert len({json.dumps(row["ee_error_m"]) for row in written["runs"]}) > 6

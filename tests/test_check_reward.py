@@ -1,4 +1,4 @@
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from envs.kuka import Kuka
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
 from imitate.errors import UserError
 from imitate.ppo import Learner, build_ppo, save_policy
-from imitate.runs import Stage
+from imitate.runs import Stage, kept_settings
 from imitate.video import Compression
 from pipelines import check_reward, imitate
 from pipelines.check_reward import Settings
@@ -19,6 +19,7 @@ from pipelines.checking.faithfulness import measure
 from pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
 from pipelines.checking.verdict import weakness
 from pipelines.checking.views import arm_of, held_out
+from pipelines.policy import single_env
 
 PROBE = Probe(demos=2, anchors=2, directions=2, random_poses=12)
 GOOD = {
@@ -148,11 +149,9 @@ def test_what_a_policy_visits(run, encoder):
         run=run, encoder=run / "enc", learner=Learner(n_envs=1, n_steps=8, batch_size=8, width=8)
     )
     learning = Stage(run / "imitate")
-    skipped = ("run", "device", "workers")
-    learning.begin({k: v for k, v in asdict(replace(learned, encoder=None)).items() if k not in skipped}
-                   | {"encoder": str(run / "enc")})  # fmt: skip
+    learning.begin(kept_settings(learned))
     shown = LeRobotDataset(run / "record/dataset").demonstration(2)
-    env = imitate.single_env(learned, encoder, shown)
+    env = single_env(encoder, shown, learned.reward, learned.arm, learned.control, learned.start_noise)
     save_policy(
         build_ppo(learned.learner, DummyVecEnv([lambda: env]), 0, torch.device("cpu")), learning.path("policy.zip")
     )

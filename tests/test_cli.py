@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,12 @@ from pipelines.__main__ import main
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def made(encoder, tmp_path_factory):
-    """An untrained encoder in ``enc``, and in ``run`` a recorded dataset of four episodes."""
-    folder = tmp_path_factory.mktemp("cli")
-    encoder.save(folder / "enc")
+def recorded(folder, camera=CAMERAS["front"], size=32):
+    """Write a dataset of four episodes of noise, and of seven joints."""
     rng = np.random.default_rng(0)
     layout = Layout(
-        cameras=(CAMERAS["front"],),
-        image_size=32,
+        cameras=(camera,),
+        image_size=size,
         joint_names=tuple(f"joint_{k}" for k in range(7)),
         fps=20,
         robot="iiwa",
@@ -36,11 +34,19 @@ def made(encoder, tmp_path_factory):
     )
     episodes = []
     for _ in layout.lengths:
-        frames = rng.integers(0, 256, (4, 32, 32, 3), np.uint8)
+        frames = rng.integers(0, 256, (4, size, size, 3), np.uint8)
         numbers = np.zeros((4, 7), np.float32)
-        episodes.append(Episode({"front": frames}, numbers, numbers, np.zeros((4, 3), np.float32), numbers))
-    write_file(folder / "run/record/dataset", layout, 0, episodes)
-    write_meta(folder / "run/record/dataset", layout)
+        episodes.append(Episode({camera.name: frames}, numbers, numbers, np.zeros((4, 3), np.float32), numbers))
+    write_file(folder, layout, 0, episodes)
+    write_meta(folder, layout)
+
+
+@pytest.fixture(scope="module")
+def made(encoder, tmp_path_factory):
+    """An untrained encoder in ``enc``, and in ``run`` a recorded dataset of four episodes."""
+    folder = tmp_path_factory.mktemp("cli")
+    encoder.save(folder / "enc")
+    recorded(folder / "run/record/dataset")
     write_video(folder / "wide.mp4", np.zeros((4, 32, 48, 3), np.uint8), 20, Compression(18, "yuv444p"))
     write_video(folder / "short.mp4", np.zeros((1, 32, 32, 3), np.uint8), 20, Compression(18, "yuv444p"))
     write_video(folder / "small.mp4", np.zeros((4, 32, 32, 3), np.uint8), 20, Compression(18, "yuv444p"))
@@ -54,6 +60,16 @@ def here(made, tmp_path, monkeypatch):
     folder = shutil.copytree(made, tmp_path / "here")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def seen(here):
+    """Demonstrations of the default's size: a video, and datasets of several cameras."""
+    write_video(here / "fits.mp4", np.zeros((4, 64, 64, 3), np.uint8), 20, Compression(18, "yuv444p"))
+    for name, camera in {
+        "front": CAMERAS["front"], "top": CAMERAS["top"], "moved": replace(CAMERAS["front"], fov=60.0)
+    }.items():  # fmt: skip
+        recorded(here / "seen" / name, camera, 64)
 
 
 def refused(args, monkeypatch, capsys):
@@ -271,6 +287,16 @@ def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, messag
         ["imitate", "--demo", "short.mp4"],
         ["imitate", "--demo", "short.mp4", "--resize"],
         ["imitate", "--demo", "run/record/dataset:4"],
+        ["imitate", "--demo", "run/record/dataset:3"],
+        ["imitate", "paper", "--demo", "seen/front:0"],
+        ["imitate", "--demo", "seen/top:0"],
+        ["imitate", "--demo", "seen/moved:0"],
+        ["imitate", "--demo", "seen/front:0", "--arm", "iiwa_gripper"],
+        ["imitate", "--demo", "test:0", "--arm", "iiwa_gripper"],
+        ["imitate", "--demo", "fits.mp4", "--arm", "iiwa_gripper"],
+        ["imitate", "--demo", "fits.mp4", "--oracle"],
+        ["imitate", "--demo", "test:20"],
+        ["imitate", "paper", "--demo", "test:5"],
         ["imitate", "--demo", "empty:0"],
         ["imitate", "--demo", "nowhere:0"],
         ["imitate", "--demo", "test"],
@@ -281,7 +307,7 @@ def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, messag
         ["check_reward", "--preset", "large"],
     ],
 )
-def test_a_mistake_shows_before_hours_of_recording_and_training(here, monkeypatch, capsys, args):
+def test_a_mistake_shows_before_hours_of_recording_and_training(here, seen, monkeypatch, capsys, args):
     def started(settings):
         raise AssertionError("started to record or train")
 
@@ -299,10 +325,13 @@ def test_a_mistake_shows_before_hours_of_recording_and_training(here, monkeypatc
         (["--demo", "small.mp4", "--resize"], 64),
         (["paper", "--demo", "small.mp4", "--resize"], 299),
         (["--demo", "test:0"], 64),
-        (["--demo", "run/record/dataset:3"], 64),
+        (["--demo", "test:19", "--oracle"], 64),
+        (["paper", "--demo", "test:4"], 299),
+        (["--demo", "seen/front:3"], 64),
+        (["--demo", "seen/front:3", "--oracle"], 64),
     ],
 )
-def test_a_demonstration_that_will_do_starts_the_work(here, monkeypatch, args, size):
+def test_a_demonstration_that_will_do_starts_the_work(here, seen, monkeypatch, args, size):
     class Started(Exception):
         pass
 
@@ -310,7 +339,6 @@ def test_a_demonstration_that_will_do_starts_the_work(here, monkeypatch, args, s
         assert pipelines.record.PRESETS[settings.preset][1].image_size == size
         raise Started
 
-    write_video(here / "fits.mp4", np.zeros((4, 64, 64, 3), np.uint8), 20, Compression(18, "yuv444p"))
     monkeypatch.setattr(pipelines.embed, "run", started)
     monkeypatch.setattr(sys, "argv", ["imitate", "imitate", *args, "--run", "new"])
     with pytest.raises(Started):

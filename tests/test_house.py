@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.__main__ import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"imitate": set(), "envs": {"imitate"}, "pipelines": {"imitate", "envs"}}
 
@@ -25,6 +27,16 @@ def test_imports_run_downwards_only(floor):
             top = name.split(".")[0]
             if top in FLOORS or top == "tests":
                 assert top == floor or top in FLOORS[floor], f"{path} imports {name}"
+
+
+def test_a_command_calls_only_those_that_make_what_it_works_on():
+    makers = {"record": set(), "embed": {"record"}, "imitate": {"record", "embed"}}
+    calling = {"benchmark_imitation": set(makers), "promote": {"imitate"}}
+    for name in COMMANDS:
+        tree = ast.walk(ast.parse((ROOT / "pipelines" / f"{name}.py").read_text()))
+        local = [node for node in tree if isinstance(node, ast.ImportFrom) and node.level == 1]
+        called = {node.module or alias.name for node in local for alias in node.names} & set(COMMANDS)
+        assert called <= (makers | calling).get(name, set()), f"{name} imports {called}"
 
 
 def test_only_envs_imports_pybullet():

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
 from imitate.ppo import Learner
@@ -50,7 +51,7 @@ def learned(settings):
     return imitate.run(settings)
 
 
-def test_a_bare_video_is_imitated_without_a_truth_to_measure_by(learned, settings, capsys):
+def test_a_bare_video_is_imitated_without_a_truth_to_measure_by(learned):
     assert learned.folder.name.startswith("imitate-my-")
     for name in TRUE:
         assert [learned.metrics[f"{prefix}{name}"] for prefix in ("", "hold_still_", "random_")] == [None] * 3
@@ -60,8 +61,14 @@ def test_a_bare_video_is_imitated_without_a_truth_to_measure_by(learned, setting
     assert all(row.get("ee_error_m") is None and row["reward"] < 0 for row in curve)
     assert len(read_video(learned.path("side_by_side.mp4"))[0]) == FRAMES
     assert learned.path("learning.png").is_file()
+
+
+def test_what_has_learned_already_frees_its_simulation(learned, settings, capsys, monkeypatch):
+    closed = []
+    monkeypatch.setattr(TCNImitateEnv, "close", lambda env: closed.append(env))
     imitate.run(settings)
     assert "has learned already" in capsys.readouterr().out
+    assert len(closed) == 1
 
 
 def test_a_bare_video_has_no_truth_for_an_oracle(settings):

@@ -7,7 +7,7 @@ import pipelines.promote
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
-from imitate.runs import Stage
+from imitate.runs import Stage, read_json, write_json
 from pipelines import promote, record
 
 
@@ -63,11 +63,22 @@ def test_encoder_demonstration_and_picture_are_replaced(run, assets, encoder, ep
     assert not (assets / "demonstration/meta/old.json").exists()
 
 
+def learned_with_another_encoder(folder):
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", {"settings": config["settings"] | {"encoder": "runs/other/embed/encoder"}})
+
+
 @pytest.mark.parametrize(
     ("damage", "episode", "message"),
     [
         (lambda run: None, 2, r"imitate-test-2: test:2 has not been imitated there"),
         (lambda run: (run / "imitate/manifest.json").unlink(), 0, r"imitate: test:0 has not been imitated there"),
+        (
+            lambda run: learned_with_another_encoder(run / "imitate"),
+            0,
+            "test:0 has not been imitated there with the run",
+        ),
+        (lambda run: write_json(run / "imitate/config.json", {}), 0, "test:0 has not been imitated there"),
         (lambda run: shutil.copytree(run / "imitate", run / "imitate-test-5"), 5, "test:5 has not been imitated"),
         (lambda run: next(run.rglob("*.mp4")).write_bytes(b""), 0, "not a readable video"),
         (lambda run: (run / "embed/encoder/encoder.safetensors").unlink(), 0, "no such file"),

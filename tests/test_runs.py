@@ -1,10 +1,12 @@
 import hashlib
 import json
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from imitate.errors import UserError
-from imitate.runs import Stage, read_json, write_json, written_aside
+from imitate.runs import Stage, kept_settings, read_json, write_json, written_aside
 
 
 def test_a_stage_is_begun_gone_on_with_and_finished(tmp_path):
@@ -19,6 +21,29 @@ def test_a_stage_is_begun_gone_on_with_and_finished(tmp_path):
     assert not Stage(stage.folder).begin(settings)
     assert stage.settings == {**settings, "cameras": ["front", "side"]}
     assert stage.metrics == {"loss": 0.5}
+
+
+@dataclass(frozen=True)
+class Inner:
+    gamma: float = 0.9
+
+
+@dataclass(frozen=True)
+class Outer:
+    run: Path = Path("runs/a")
+    encoder: Path = Path("runs/b/encoder")
+    seeds: tuple[int, ...] = (0, 1)
+    inner: Inner = field(default_factory=Inner)
+    device: str = "cpu"
+    workers: int = 3
+
+
+def test_what_changes_nothing_of_what_is_made_is_no_setting_of_a_stage(tmp_path):
+    stage = Stage(tmp_path)
+    stage.begin(kept_settings(Outer()))
+    assert stage.settings == {"encoder": "runs/b/encoder", "seeds": [0, 1], "inner": {"gamma": 0.9}}
+    stage.finish({})
+    assert not stage.begin(kept_settings(Outer(Path("elsewhere"), device="cuda", workers=1)))
 
 
 @pytest.mark.parametrize("resumable", [False, True])

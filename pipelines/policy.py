@@ -1,0 +1,117 @@
+"""A policy, as the commands share it: the encoder that it needs, what it was learned with, and how it acts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from envs.tcn_imitate import TCNImitateEnv
+from imitate.checkpoint import TrainedEncoder
+from imitate.demonstration import Demonstration
+from imitate.errors import UserError, choose
+from imitate.ppo import Learner, build_ppo, load_policy
+from imitate.rewards import HuberReward
+from imitate.runs import Stage
+
+from . import embed
+from .rollout import PEOPLE, Policy
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a policy was learned with, as far as it matters afterwards: settings of ``imitate``."""
+
+    demo: str
+    resize: bool
+    encoder: Path | None
+    arm: str
+    control: str
+    start_noise: float
+    learner: Learner
+    reward: HuberReward
+
+
+def learned_with(stage: Stage) -> Learned:
+    """The settings that a policy was learned with.
+
+    Raises:
+        UserError: There is no finished policy there.
+    """
+    if not stage.finished:
+        raise UserError(f"{stage.folder}: no finished policy there: learn one with 'imitate' first")
+    try:
+        known = {field.name: stage.settings[field.name] for field in fields(Learned)}
+        known["encoder"] = Path(known["encoder"]) if known["encoder"] else None
+        known["learner"], known["reward"] = Learner(**known["learner"]), HuberReward(**known["reward"])
+        return Learned(**known)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
+
+
+def find_encoder(run: Path, encoder: Path | None, preset: str, device: str) -> Path:
+    """The folder of the encoder; the run's own, if none is given, is trained first if it is missing."""
+    if encoder is not None:
+        return encoder
+    trained = Stage(run / "embed")
+    if not trained.finished:
+        embed.run(replace(choose(embed.PRESETS, preset, "preset")[1], run=run, device=device))
+    return trained.path("encoder")
+
+
+def single_env(
+    encoder: TrainedEncoder,
+    demonstration: Demonstration,
+    reward: HuberReward,
+    arm: str,
+    control: str,
+    start_noise: float,
+) -> TCNImitateEnv:
+    """The environment as a policy is measured in it."""
+    return TCNImitateEnv(
+        encoder,
+        [demonstration],
+        reward,
+        arm=arm,
+        control=control,
+        start_noise=start_noise,
+        render_mode="rgb_array",
+        render_size=PEOPLE,
+    )
+
+
+def load(learner: Learner, env: gym.Env, path: Path) -> PPO:
+    """The policy in a file, for one environment."""
+    alone = replace(learner, batch_size=learner.n_steps)  # SB3 warns of a batch above one env's steps
+    return load_policy(build_ppo(alone, DummyVecEnv([partial(_same, env)]), 0, torch.device("cpu")), path)
+
+
+def _same(env: gym.Env) -> gym.Env:
+    return env
+
+
+def acting(model: PPO, explore: bool = False) -> Policy:
+    """The policy, without exploration unless asked for."""
+
+    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        return model.predict(observation, deterministic=not explore)[0]
+
+    return act
+
+
+def report(metrics: dict[str, Any], look_at: Path) -> None:
+    """Print the policy beside holding still and acting at random."""
+    print(f"{'':24}{'policy':>10}{'holding still':>15}{'random':>10}")
+    for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):
+        values = [metrics[prefix + name] for prefix in ("", "hold_still_", "random_")]
+        cells = [f"{value:.3f}" if np.isfinite(value) else "unknown" for value in values]
+        print(f"{name:24}{cells[0]:>10}{cells[1]:>15}{cells[2]:>10}")
+    print(f"look at {look_at}")
