@@ -122,6 +122,8 @@ def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
             axes.fill_between(grid, 100 * low, 100 * high, color=line.get_color(), alpha=0.2, linewidth=0)
         axes.set_xlabel(label)
         axes.set_yscale("log")
+        for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            axis("{x:g}")  # 60, not 6 x 10^1
         axes.grid(alpha=0.3, which="both")
     panels[0].set_ylabel("flange error while exploring, cm")
     panels[0].legend()
