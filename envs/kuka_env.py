@@ -91,6 +91,10 @@ class KukaEnv(gym.Env):
         self.camera = choose(CAMERAS, camera, "camera") if isinstance(camera, str) else camera
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UserError(f"unknown render mode {render_mode!r}: choose rgb_array, or None")
+        if not 0 <= start_noise <= np.pi:
+            raise UserError(f"start_noise is {start_noise}, expected 0 to pi rad")
+        if not 16 <= min(image_size, render_size) <= max(image_size, render_size) <= 4096:
+            raise UserError(f"image_size {image_size} and render_size {render_size}: expected 16 to 4096 pixels")
         if not 0 <= midway <= 1:
             raise UserError(f"midway is {midway}, expected a share of 0 to 1")
         self.kuka = Kuka(arm, control)
@@ -132,6 +136,8 @@ class KukaEnv(gym.Env):
 
     def step(self, action: NDArray[np.floating]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Apply an action for 1/20 s."""
+        if np.shape(action) != self.action_space.shape:
+            raise ValueError(f"action of shape {np.shape(action)}, expected {self.action_space.shape}")
         if not np.all(np.isfinite(action)):
             raise ValueError(f"action {action} is not finite")
         self.kuka.step(action)

@@ -117,6 +117,17 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @classmethod
+    def named(cls, run: Path, name: str) -> Stage:
+        """The stage of a run that a user has named.
+
+        Raises:
+            UserError: The name would lead out of the run.
+        """
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise UserError(f"stage name {name!r}: expected the name of a folder in the run, such as embed-2")
+        return cls(run / name)
+
     def path(self, name: str) -> Path:
         """Where the artefact ``name`` stands."""
         return self.folder / name

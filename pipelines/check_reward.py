@@ -55,7 +55,7 @@ def run(settings: Settings) -> Stage:
     """Measure, draw, and print a table."""
     choose(dict.fromkeys(SPLITS), settings.split, "split")
     device = pick_device(settings.device)
-    policy = Stage(settings.run / settings.policy) if settings.policy else None
+    policy = Stage.named(settings.run, settings.policy) if settings.policy else None
     if policy is not None:
         learned_with(policy)  # there is one: shows before anything is trained
     folder = find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
@@ -64,7 +64,7 @@ def run(settings: Settings) -> Stage:
     arm = arm_of(dataset)
     shown = held_out(dataset, encoder, settings.split, settings.probe.demos)
     visited = None if policy is None else _visited(policy, encoder, arm, settings.probe.seed)
-    stage = Stage(settings.run / _name(settings))
+    stage = Stage.named(settings.run, _name(settings))
     wanted = kept_settings(settings)
     wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
     wanted["policy_sha256"] = None if policy is None else sha256(policy.path("policy.zip"))

@@ -47,7 +47,7 @@ def _parse(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[st
     printed = io.StringIO()
     try:
         with redirect_stderr(printed), redirect_stdout(printed):
-            return tyro.extras.overridable_config_cli(dict(presets), prog=f"pipelines {name}", args=args)
+            return tyro.extras.overridable_config_cli(dict(presets), prog=f"python -m pipelines {name}", args=args)
     except SystemExit as stop:
         if not stop.code:
             print(printed.getvalue())

@@ -242,7 +242,7 @@ def _check(settings: Settings) -> None:
 def run(settings: Settings) -> Stage:
     """Train, validate, draw the paper's figures, and write the encoder."""
     _check(settings)
-    stage = Stage(settings.run / settings.name)
+    stage = Stage.named(settings.run, settings.name)
     wanted = kept_settings(settings)
     if stage.finished and not stage.begin(wanted):
         print(f"{stage.folder} is trained already")

@@ -47,7 +47,7 @@ PRESETS = {"default": ("The demonstration that the policy learned, without explo
 
 def run(settings: Settings) -> Stage:
     """Roll the policy out, measure it, film it."""
-    learned = learned_with(Stage(settings.run / settings.policy))
+    learned = learned_with(Stage.named(settings.run, settings.policy))
     if not settings.seeds or min(settings.seeds) < 0:
         raise UserError(f"seeds are {settings.seeds}, expected at least one, of 0 or more")
     if not 0 <= settings.start_noise <= np.pi:
@@ -56,7 +56,7 @@ def run(settings: Settings) -> Stage:
     encoder = load_encoder(folder, pick_device(settings.device))
     demos = settings.demos or (learned.demo,)
     shown = [load_demo(text, settings.run, encoder, settings.resize or learned.resize) for text in demos]
-    stage = Stage(settings.run / (settings.name or stage_name("evaluate", settings.demos)))
+    stage = Stage.named(settings.run, settings.name or stage_name("evaluate", settings.demos))
     policy_file = settings.run / settings.policy / "policy.zip"
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):

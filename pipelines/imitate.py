@@ -156,7 +156,7 @@ def _check_demo(settings: Settings) -> None:
 def stage_of(settings: Settings) -> Stage:
     """Where what these settings learn stands."""
     demos = [settings.demo] if settings.demo != DEFAULT_DEMO else []
-    return Stage(settings.run / (settings.name or stage_name("imitate", demos)))
+    return Stage.named(settings.run, settings.name or stage_name("imitate", demos))
 
 
 def _warn(folder: Path) -> None:

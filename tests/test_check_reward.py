@@ -178,6 +178,7 @@ def test_a_good_reward_has_no_weakness():
             "near_spearman_joint is 0.80, expected 0.9 or more; weakest: joint 3, 2 to 5 deg",
         ),
         ({"near_spearman_ee": 0.8}, "near_spearman_ee is 0.80, expected 0.9 or more; weakest: joint 3, 10 to 20 cm of"),
+        ({"untrained_near_spearman_ee": 0.99}, "near_spearman_ee is no better than an untrained network's"),
         ({"kendall_tau": 0.9}, "kendall_tau is 0.90, expected 0.98 or more; weakest: joint 3"),
         ({"alignment_error": 0.1}, "alignment_error is 0.100, expected 0.02 or less; weakest: joint 3"),
         (

@@ -353,6 +353,8 @@ def test_a_bare_video_starts_where_the_pose_head_sees_it(encoder, demonstrations
         ({"camera": "back"}, "unknown camera 'back': choose one of front, side, top"),
         ({"render_mode": "human"}, "unknown render mode 'human'"),
         ({"references": []}, "no demonstration to follow"),
+        ({"start_noise": -1.0}, "start_noise is -1.0, expected 0 to pi rad"),
+        ({"render_size": -3}, "image_size 64 and render_size -3: expected 16 to 4096 pixels"),
         ({"arm": "iiwa_gripper", "references": [Reference.from_joints(np.zeros((5, 7)))]}, "7 joints, expected the 12"),
         ({"references": [Reference(np.zeros(7), 5, believed=np.zeros((5, 12)))]}, r"\(5, 12\), expected \(5, 7\)"),
         ({"references": [Reference(np.zeros(7), 5, believed=np.zeros((4, 7)))]}, r"\(4, 7\), expected \(5, 7\)"),
@@ -399,6 +401,14 @@ def test_a_demonstration_of_the_wrong_size_is_refused(encoder, demonstrations):
     large = Demonstration("large", np.zeros((5, 48, 64, 3), np.uint8), None)
     with pytest.raises(UserError, match="frames of 64x48, expected the encoder's 32x32"):
         TCNImitateEnv(encoder, [large])
+
+
+def test_an_action_of_another_shape_is_named():
+    env = KukaEnv(image_size=16)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=r"action of shape \(2,\), expected \(7,\)"):
+        env.step([0.0, 0.0])
+    env.close()
 
 
 def test_actions_that_are_no_numbers_stop_the_episode():

@@ -174,3 +174,13 @@ def test_what_is_no_json_is_named(tmp_path, content):
         read_json(tmp_path / "a.json")
     with pytest.raises(UserError, match=r"b\.json: no such file"):
         read_json(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../../oops", "/tmp/x", "a/b", ""])
+def test_a_stage_stays_in_its_run(tmp_path, name):
+    with pytest.raises(UserError, match=r"stage name .*: expected the name of a folder in the run"):
+        Stage.named(tmp_path, name)
+
+
+def test_a_stage_is_named(tmp_path):
+    assert Stage.named(tmp_path, "embed-2.old").folder == tmp_path / "embed-2.old"

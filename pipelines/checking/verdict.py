@@ -33,6 +33,11 @@ def weakness(figures: Mapping[str, Any]) -> str | None:
     """What is wrong with a reward, and where it is weakest, in one line; None if nothing is, or nothing is known."""
     wrong = [f"{k} is {figures[k]:.2f}, expected {v} or more" for k, v in LEAST.items() if _known(figures, k) < v]
     wrong += [f"{k} is {figures[k]:.3f}, expected {v} or less" for k, v in MOST.items() if _known(figures, k) > v]
+    wrong += [
+        f"{k} is no better than an untrained network's"
+        for k in LEAST
+        if _known(figures, k) <= _known(figures, f"untrained_{k}")
+    ]
     seen = _measured(
         {f"joint {k}": value for k, value in enumerate((figures.get("visibility") or {}).get("10", []), 1)}
     )
