@@ -71,10 +71,18 @@ def _finite(data: Any) -> Any:
 def kept_settings(settings: DataclassInstance) -> dict[str, Any]:
     """A command's settings as ``Stage.begin`` takes them: without those that change nothing of what is made.
 
-    Where it is made, ``run``, on what, ``device``, and in how many processes, ``workers``.
+    Where it is made, ``run``, on what, ``device``, and in how many processes, ``workers``. Paths into the run are
+    relative to it, so that it may be moved, and all others absolute: either is read back as ``run / path``.
     """
-    kept = {key: value for key, value in asdict(settings).items() if key not in ("run", "device", "workers")}
-    return {key: str(value) if isinstance(value, Path) else value for key, value in kept.items()}
+    kept = asdict(settings)
+    run = kept.pop("run")
+    kept = {key: value for key, value in kept.items() if key not in ("device", "workers")}
+    return {key: _from(run, value) if isinstance(value, Path) else value for key, value in kept.items()}
+
+
+def _from(run: Path, path: Path) -> str:
+    run, path = (Path(os.path.realpath(one)) for one in (run, path))
+    return str(path.relative_to(run) if path.is_relative_to(run) else path)
 
 
 def _versions() -> dict[str, str]:

@@ -50,7 +50,7 @@ def learned_with(stage: Stage) -> Learned:
         raise UserError(f"{stage.folder}: no finished policy there: learn one with 'imitate' first")
     try:
         known = {field.name: stage.settings[field.name] for field in fields(Learned)}
-        known["encoder"] = Path(known["encoder"]) if known["encoder"] else None
+        known["encoder"] = stage.folder.parent / known["encoder"] if known["encoder"] else None
         known["learner"], known["reward"] = Learner(**known["learner"]), HuberReward(**known["reward"])
         return Learned(**known)
     except (KeyError, TypeError) as error:

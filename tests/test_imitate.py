@@ -1,5 +1,7 @@
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +63,20 @@ def test_a_bare_video_is_imitated_without_a_truth_to_measure_by(learned):
     assert all(row.get("ee_error_m") is None and row["reward"] < 0 for row in curve)
     assert len(read_video(learned.path("side_by_side.mp4"))[0]) == FRAMES
     assert learned.path("learning.png").is_file()
+
+
+def test_a_run_may_be_moved_and_named_otherwise(run, settings, tmp_path, monkeypatch, capsys):
+    shutil.copytree(run, tmp_path / "before")
+    monkeypatch.chdir(tmp_path)
+    there = replace(settings, run=Path("before"), encoder=tmp_path / "before" / "embed" / "encoder", name="mine")
+    assert imitate.run(there).settings["encoder"] == "embed/encoder"
+    Path("before").rename("after")
+    Path("link").symlink_to("after")
+    for name, eyes in (("after", "link"), ("link", "after"), (tmp_path / "after", "after")):
+        imitate.run(replace(there, run=Path(name), encoder=Path(eyes) / "embed" / "encoder"))
+        assert "has learned already" in capsys.readouterr().out
+        stage = evaluate.run(evaluate.Settings(run=Path(name), policy="mine", name="evaluate"))
+        assert stage.metrics["reward"] == pytest.approx(Stage(Path("after/mine")).metrics["reward"])
 
 
 def test_what_has_learned_already_frees_its_simulation(learned, settings, capsys, monkeypatch):

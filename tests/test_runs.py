@@ -41,9 +41,26 @@ class Outer:
 def test_what_changes_nothing_of_what_is_made_is_no_setting_of_a_stage(tmp_path):
     stage = Stage(tmp_path)
     stage.begin(kept_settings(Outer()))
-    assert stage.settings == {"encoder": "runs/b/encoder", "seeds": [0, 1], "inner": {"gamma": 0.9}}
+    assert stage.settings == {
+        "encoder": str(Path("runs/b/encoder").resolve()),
+        "seeds": [0, 1],
+        "inner": {"gamma": 0.9},
+    }
     stage.finish({})
     assert not stage.begin(kept_settings(Outer(Path("elsewhere"), device="cuda", workers=1)))
+
+
+def test_a_path_into_the_run_is_kept_relative_to_it_by_whatever_name(tmp_path, monkeypatch):
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("runs")
+    monkeypatch.chdir(tmp_path)
+    names = [Path("runs/a"), tmp_path / "runs" / "a", Path("link/a"), Path("runs/../runs/a")]
+    for run in names:
+        for there in names:
+            assert kept_settings(Outer(run, there / "embed-plain/encoder"))["encoder"] == "embed-plain/encoder"
+        outside = kept_settings(Outer(run, Path("link/ab/encoder")))["encoder"]
+        assert outside == str(tmp_path.resolve() / "runs/ab/encoder")
+        assert run / outside == Path(outside)
 
 
 @pytest.mark.parametrize("resumable", [False, True])
