@@ -16,7 +16,8 @@ from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError, choose
-from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Floats, Reward, Targets
+from imitate.rewards import Floats, Reward
+from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Targets
 
 from .cameras import CAMERAS
 from .kuka import ARMS, ASSETS
@@ -39,7 +40,7 @@ class TCNImitateEnv(gym.Env):
     Args:
         encoder: A trained encoder, or the folder of one. None: the one that comes with the package.
         demonstrations: To follow; one is drawn at each reset. None: the one that comes with the package.
-        reward: Another reward than ``HuberReward()``, from embeddings (n, dim), (n, dim) to (n,).
+        reward: Another than ``HuberReward()``: of ``imitate.rewards``, or any function from a ``Moment`` to (n,).
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
         kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. ``midway`` has no effect

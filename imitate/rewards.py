@@ -1,13 +1,37 @@
-"""Rewards from the distance between two embeddings: the robot's own and the demonstration's."""
+"""Rewards from embeddings: the robot's own and the demonstration's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.errors import UserError
+from imitate.alignment import nearest_frames
+from imitate.errors import UserError, choose
+
+Floats = NDArray[np.float32]
+
+
+class Moment(NamedTuple):
+    """A step of n robots, as a reward sees it.
+
+    Attributes:
+        before: (n, dim) embeddings of the robots' frames before the step; after a reset, of the frame it led to.
+        own: (n, dim) embeddings of their frames after it.
+        target: (n, dim) embeddings of the demonstrations' frames of the same step as ``own``.
+        demonstrations: n times (length, dim), the embeddings of the whole demonstration that each robot follows.
+    """
+
+    before: Floats
+    own: Floats
+    target: Floats
+    demonstrations: Sequence[Floats]
+
+
+Reward = Callable[[Moment], NDArray[np.float64]]  # to (n,) rewards
 
 
 @dataclass(frozen=True)
@@ -35,21 +59,92 @@ class HuberReward:
     bonus: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "beta", "gamma", "scale"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"reward.{name} is {getattr(self, name)}, expected a number of 0 or more")
-        if not np.isfinite(self.bonus):
-            raise UserError(f"reward.bonus is {self.bonus}, expected a number")
+        _check(self, "alpha", "beta", "gamma", "scale")
 
-    def __call__(self, own: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Reward of being at ``own`` where the demonstration is at ``target``.
+    def __call__(self, moment: Moment) -> NDArray[np.float64]:
+        """Reward of being where the demonstration is: (n,), at most ``bonus - scale * beta * sqrt(gamma)``."""
+        return self.bonus + self.closeness(moment.own, moment.target)
 
-        Args:
-            own: (..., dim) embeddings of the robot's own frames.
-            target: (..., dim) embeddings of the demonstration's frames.
-
-        Returns:
-            (...) rewards, at most ``bonus - scale * beta * sqrt(gamma)``.
-        """
+    def closeness(self, own: NDArray, target: NDArray) -> NDArray[np.float64]:
+        """The reward without its bonus, of (..., dim) embeddings where the demonstration is at (..., dim): (...)."""
         squared = np.square(own.astype(np.float64) - target).sum(axis=-1)
-        return self.bonus - self.scale * (self.alpha * squared + self.beta * np.sqrt(self.gamma + squared))
+        return -self.scale * (self.alpha * squared + self.beta * np.sqrt(self.gamma + squared))
+
+
+@dataclass(frozen=True)
+class DifferenceReward:
+    """By how much a step brought the robot nearer to the demonstration's frame of that step.
+
+    As of VIP (Ma et al., 2023, section 4), where the frame is one goal and H minus the L2 distance::
+
+        R = bonus + H(own, target) - H(before, target)
+
+    Towards a frame that stays, the rewards of an episode sum up to what was gained, by whatever way.
+
+    Attributes:
+        huber: H. Its bonus, which would cancel out, is added to the difference.
+    """
+
+    huber: HuberReward = field(default_factory=lambda: HuberReward(alpha=0.0, beta=1.0, gamma=0.0, scale=0.1))
+
+    def __call__(self, moment: Moment) -> NDArray[np.float64]:
+        """(n,) rewards."""
+        after, before = (self.huber.closeness(place, moment.target) for place in (moment.own, moment.before))
+        return self.huber.bonus + after - before
+
+
+@dataclass(frozen=True)
+class ProgressReward:
+    """By how many frames the step advanced the demonstration's frame that looks most like the robot.
+
+    ::
+
+        R = bonus + scale * FRAME * (nearest(own) - nearest(before))
+
+    The rewards of an episode sum up to how far it came: going back and forth earns nothing. No clock is asked: whoever
+    is late, or ahead, earns as much a frame.
+
+    Attributes:
+        scale: The same as ``HuberReward`` has, so that both suit PPO: a frame is worth 0.1, about what an embedding
+            3 away costs there, and a demonstration of 100 frames 10. It is a frame and not a share of the demonstration
+            that has a fixed worth, because a discounting learner looks as many frames ahead in a long one.
+        bonus: Added at each step.
+    """
+
+    scale: float = 0.01
+    bonus: float = 0.0
+
+    FRAME = 10.0  # the norm of an embedding
+
+    def __post_init__(self) -> None:
+        _check(self, "scale")
+
+    def __call__(self, moment: Moment) -> NDArray[np.float64]:
+        """(n,) rewards."""
+        pairs = zip(np.stack([moment.before, moment.own], axis=1), moment.demonstrations, strict=True)
+        advanced = np.array([np.diff(nearest_frames(pair, shown))[0] for pair, shown in pairs])
+        return self.bonus + self.scale * self.FRAME * advanced
+
+
+FORMS: dict[str, Callable[[HuberReward], Reward]] = {
+    "huber": lambda huber: huber,
+    "difference": DifferenceReward,
+    "progress": lambda huber: ProgressReward(huber.scale, huber.bonus),
+}
+
+
+def reward_of(form: str, huber: HuberReward) -> Reward:
+    """A reward of one of ``FORMS``, with the settings of ``huber`` as far as the form has them.
+
+    Raises:
+        UserError: There is no such form.
+    """
+    return choose(FORMS, form, "reward form")(huber)
+
+
+def _check(reward: HuberReward | ProgressReward, *weights: str) -> None:
+    for name in weights:
+        if not 0 <= getattr(reward, name) < float("inf"):
+            raise UserError(f"reward.{name} is {getattr(reward, name)}, expected a number of 0 or more")
+    if not np.isfinite(reward.bonus):
+        raise UserError(f"reward.bonus is {reward.bonus}, expected a number")

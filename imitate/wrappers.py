@@ -8,7 +8,7 @@ pass through, and are never in the observation or the reward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -22,10 +22,7 @@ from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.encoders.layers import NORM
 from imitate.errors import UserError
-from imitate.rewards import HuberReward
-
-Floats = NDArray[np.float32]
-Reward = Callable[[Floats, Floats], NDArray[np.float64]]
+from imitate.rewards import Floats, HuberReward, Moment, Reward
 
 LOOKAHEAD = 1  # frames
 NEVER = float("inf")
@@ -38,6 +35,9 @@ class Targets:
         encoder: That embeds them.
         demonstrations: To follow.
 
+    Attributes:
+        each: (length, dim) embeddings of each demonstration.
+
     Raises:
         UserError: Frames that are not of the encoder's size, or no demonstration.
     """
@@ -49,16 +49,16 @@ class Targets:
             demonstration.check_size(encoder.image_size)
         self.lengths = np.array([len(d) for d in demonstrations])
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
-        self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)
-
-    @property
-    def each(self) -> list[Floats]:
-        """(length, dim) embeddings of each demonstration."""
-        return np.split(self.embeddings, self.starts[1:])
+        self.each: list[Floats] = [encoder.embed(d.frames) for d in demonstrations]
+        self.embeddings = np.concatenate(self.each)  # (frames, dim)
 
     def at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats:
         """(n, dim) embeddings of frame ``step`` of each ``demonstration``; the last frame beyond the end."""
         return self.embeddings[self.starts[demonstration] + np.minimum(step, self.lengths[demonstration] - 1)]
+
+    def moment(self, before: Floats, own: Floats, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Moment:
+        """What a reward is asked for, of robots that are at (n,) ``step`` of (n,) ``demonstration``."""
+        return Moment(before, own, self.at(demonstration, step), [self.each[index] for index in demonstration])
 
 
 def policy_space(observation: spaces.Dict, dim: int) -> spaces.Box:
@@ -98,9 +98,12 @@ class EmbeddingReward(gym.Wrapper):
         env: See the module.
         encoder: That embeds the frames.
         demonstrations: In the order of the environment's ``demonstration`` indices; or what this encoder made of them.
-        reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
+        reward: From a ``Moment`` to (n,) rewards; None: ``HuberReward()``.
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
+
+    Raises:
+        UserError: ``give_up`` is no distance.
     """
 
     def __init__(
@@ -115,30 +118,30 @@ class EmbeddingReward(gym.Wrapper):
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
-        self.give_up = give_up
+        self.give_up = _distance(give_up)
         self.observation_space = policy_space(env.observation_space, encoder.dim)  # type: ignore[arg-type]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Reset the environment below."""
         observation, info = self.env.reset(seed=seed, options=options)
-        own = self.encoder.embed(observation["image"][None])
-        return self._observe(observation, own, info), info
+        self._own = self.encoder.embed(observation["image"][None])
+        return self._observe(observation, info), info
 
     def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Step the environment below; the reward is the embeddings'."""
         observation, env_reward, terminated, truncated, info = self.env.step(action)
-        own = self.encoder.embed(observation["image"][None])
-        now = self.targets.at(np.array([info["demonstration"]]), np.array([info["step"]]))
+        before, self._own = self._own, self.encoder.embed(observation["image"][None])
+        moment = self.targets.moment(before, self._own, np.array([info["demonstration"]]), np.array([info["step"]]))
         info["env_reward"] = env_reward
-        info["embedding_distance"] = float(np.linalg.norm(own - now))
-        reward = float(self.reward(own, now)[0])
+        info["embedding_distance"] = float(np.linalg.norm(moment.own - moment.target))
+        reward = float(self.reward(moment)[0])
         terminated = terminated or info["embedding_distance"] > self.give_up
-        return self._observe(observation, own, info), reward, terminated, truncated, info
+        return self._observe(observation, info), reward, terminated, truncated, info
 
-    def _observe(self, observation: dict[str, Any], own: Floats, info: dict[str, Any]) -> Floats:
+    def _observe(self, observation: dict[str, Any], info: dict[str, Any]) -> Floats:
         ahead = self.targets.at(np.array([info["demonstration"]]), np.array([info["step"] + LOOKAHEAD]))
         batch = {key: observation[key][None] for key in ("joints", "velocities")}
-        return policy_observation(batch, own, ahead)[0]
+        return policy_observation(batch, self._own, ahead)[0]
 
 
 class EmbeddingRewardVector(VectorWrapper):
@@ -152,12 +155,12 @@ class EmbeddingRewardVector(VectorWrapper):
         env: Its environments are as the module asks.
         encoder: That embeds the frames of all of them.
         demonstrations: In the order of the environments' ``demonstration`` indices; or what this encoder made of them.
-        reward: From own (n, dim) and target (n, dim) embeddings to (n,) rewards.
+        reward: From a ``Moment`` to (n,) rewards; None: ``HuberReward()``.
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
 
     Raises:
-        UserError: The vector environment resets at another time.
+        UserError: The vector environment resets at another time, or ``give_up`` is no distance.
     """
 
     def __init__(
@@ -175,7 +178,7 @@ class EmbeddingRewardVector(VectorWrapper):
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
-        self.give_up = give_up
+        self.give_up = _distance(give_up)
         single = policy_space(env.single_observation_space, encoder.dim)  # type: ignore[arg-type]
         self.single_observation_space = single
         self.observation_space = batch_space(single, env.num_envs)
@@ -185,8 +188,8 @@ class EmbeddingRewardVector(VectorWrapper):
     ) -> tuple[Floats, dict[str, Any]]:
         """Reset all environments."""
         observation, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
-        own = self.encoder.embed(observation["image"])
-        return self._observe(observation, own, infos), infos
+        self._own = self.encoder.embed(observation["image"])
+        return self._observe(observation, self._own, infos), infos
 
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step all environments, and reset those whose episode ends."""
@@ -197,24 +200,25 @@ class EmbeddingRewardVector(VectorWrapper):
             infos["final_obs"] = _batched(infos["final_obs"], observation)
             images = np.concatenate([images, infos["final_obs"]["image"][ended]])
         embedded = self.encoder.embed(images)
-        own, scored = embedded[: self.num_envs], embedded[: self.num_envs].copy()
+        before, self._own = self._own, embedded[: self.num_envs]
+        scored = self._own.copy()
         scored[ended] = embedded[self.num_envs :]
 
         stepped = infos  # what the infos were before the resets
         if ended.any():
             final = infos["final_info"]
             stepped = {key: np.where(ended, final[key], infos[key]) for key in ("demonstration", "step")}
-        now = self.targets.at(stepped["demonstration"], stepped["step"])
-        distance = np.linalg.norm(scored - now, axis=-1)
+        moment = self.targets.moment(before, scored, stepped["demonstration"], stepped["step"])
+        distance = np.linalg.norm(scored - moment.target, axis=-1)
         infos.update(env_reward=env_rewards, embedding_distance=distance)
         if ended.any():
             infos["final_info"].update(env_reward=env_rewards, embedding_distance=distance)
             infos["final_obs"] = self._observe(infos["final_obs"], scored, stepped)
-        policy = self._observe(observation, own, infos)
+        policy = self._observe(observation, self._own, infos)
         lost = (distance > self.give_up) & ~ended
         if lost.any():
             policy, infos = self._give_up(lost, policy, infos)
-        return policy, self.reward(scored, now), terminated | (distance > self.give_up), truncated, infos
+        return policy, self.reward(moment), terminated | (distance > self.give_up), truncated, infos
 
     def _give_up(self, lost: NDArray[np.bool_], policy: Floats, infos: dict[str, Any]) -> tuple[Floats, dict[str, Any]]:
         """Reset the environments that have lost their demonstration; their last facts become the final ones."""
@@ -225,8 +229,9 @@ class EmbeddingRewardVector(VectorWrapper):
         observation, fresh = self.env.reset(options={"reset_mask": lost})
         policy = policy.copy()
         rows = {key: value[lost] for key, value in observation.items()}
-        own = self.encoder.embed(rows["image"])
-        policy[lost] = self._observe(rows, own, {key: fresh[key][lost] for key in ("demonstration", "step")})
+        self._own[lost] = self.encoder.embed(rows["image"])
+        at = {key: fresh[key][lost] for key in ("demonstration", "step")}
+        policy[lost] = self._observe(rows, self._own[lost], at)
         kept = {key: _mixed(lost, fresh.get(key, value), value) for key, value in columns.items()}
         ended = lost | infos.get("_final_info", np.zeros_like(lost))
         return policy, {
@@ -236,6 +241,12 @@ class EmbeddingRewardVector(VectorWrapper):
     def _observe(self, observation: dict[str, Any], own: Floats, infos: dict[str, Any]) -> Floats:
         ahead = self.targets.at(infos["demonstration"], infos["step"] + LOOKAHEAD)
         return policy_observation(observation, own, ahead)
+
+
+def _distance(give_up: float) -> float:
+    if not give_up >= 0:
+        raise UserError(f"give_up is {give_up}, expected a distance of 0 or more")
+    return give_up
 
 
 def _mixed(rows: NDArray[np.bool_], taken: NDArray, other: NDArray) -> NDArray:

@@ -63,6 +63,11 @@ METHODS = {
     "first_frame": Method("no episode starts midway", imitate=replace(IMITATE, midway=0.0)),
     "gamma_0.99": Method("discount 0.99", imitate=replace(IMITATE, learner=Learner(gamma=0.99))),
     "distance": Method("minus the distance as reward", imitate=replace(IMITATE, reward=HuberReward(0, 1, 0, 0.1))),
+    "difference": Method(
+        "how much nearer each step came as reward",
+        imitate=replace(IMITATE, reward_form="difference", reward=HuberReward(0, 1, 0, 0.1)),
+    ),
+    "progress": Method("frames advanced as reward", imitate=replace(IMITATE, reward_form="progress")),
     "square": Method("minus the squared distance as reward", imitate=replace(IMITATE, reward=HuberReward(1, 0, 0))),
     "give_up": Method(
         "early termination, with a bonus for following",

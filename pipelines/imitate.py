@@ -25,7 +25,7 @@ from imitate.device import pick_device
 from imitate.errors import UserError, choose
 from imitate.figures import learning_curve_figure, save_figure
 from imitate.ppo import Curve, Learner, build_ppo, save_policy
-from imitate.rewards import HuberReward
+from imitate.rewards import FORMS, HuberReward, reward_of
 from imitate.runs import Stage, kept_settings, write_json
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
@@ -71,8 +71,10 @@ class Settings:
     """Learn from the true joint error instead of the embeddings': what this learner can do with a perfect reward."""
     learner: Learner = field(default_factory=Learner)
     """Of PPO."""
+    reward_form: str = "huber"
+    """huber, how near the robot is; difference, how much nearer it came; progress, how many frames it advanced."""
     reward: HuberReward = field(default_factory=HuberReward)
-    """Of the embeddings."""
+    """Of the embeddings; progress, which knows no distance, has its scale and bonus."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -109,6 +111,7 @@ def check(settings: Settings) -> None:
     """
     choose(ARMS, settings.arm, "arm")
     choose(CONTROLS, settings.control, "control")
+    choose(FORMS, settings.reward_form, "reward form")
     pick_device(settings.device)
     if not 0 <= settings.seed < 2**32 or settings.workers < 0:
         raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
@@ -127,7 +130,7 @@ def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Dem
         settings.learner.n_envs,
         encoder,
         [demonstration],
-        settings.reward,
+        reward_of(settings.reward_form, settings.reward),
         workers=settings.workers or os.cpu_count() or 1,
         arm=settings.arm,
         control=settings.control,
@@ -177,7 +180,8 @@ def run(settings: Settings) -> Stage:
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     stage = stage_of(settings)
     # A mistake in the settings shows before anything is written.
-    env = single_env(encoder, demonstration, settings.reward, settings.arm, settings.control, settings.start_noise)
+    reward = reward_of(settings.reward_form, settings.reward)
+    env = single_env(encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise)
     if not stage.begin(kept_settings(settings)):
         env.close()
         print(f"{stage.folder} has learned already")

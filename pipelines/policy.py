@@ -19,7 +19,7 @@ from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError, choose
 from imitate.ppo import Learner, build_ppo, load_policy
-from imitate.rewards import HuberReward
+from imitate.rewards import HuberReward, Reward, reward_of
 from imitate.runs import Stage
 
 from . import embed
@@ -37,7 +37,7 @@ class Learned:
     control: str
     start_noise: float
     learner: Learner
-    reward: HuberReward
+    reward: Reward
 
 
 def learned_with(stage: Stage) -> Learned:
@@ -51,7 +51,8 @@ def learned_with(stage: Stage) -> Learned:
     try:
         known = {field.name: stage.settings[field.name] for field in fields(Learned)}
         known["encoder"] = stage.folder.parent / known["encoder"] if known["encoder"] else None
-        known["learner"], known["reward"] = Learner(**known["learner"]), HuberReward(**known["reward"])
+        known["learner"] = Learner(**known["learner"])
+        known["reward"] = reward_of(stage.settings["reward_form"], HuberReward(**known["reward"]))
         return Learned(**known)
     except (KeyError, TypeError) as error:
         raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
@@ -70,7 +71,7 @@ def find_encoder(run: Path, encoder: Path | None, preset: str, device: str) -> P
 def single_env(
     encoder: TrainedEncoder,
     demonstration: Demonstration,
-    reward: HuberReward,
+    reward: Reward,
     arm: str,
     control: str,
     start_noise: float,

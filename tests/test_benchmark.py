@@ -79,6 +79,9 @@ def test_methods_differ_in_what_they_say():
     assert METHODS["torque"].imitate.control == METHODS["paper"].imitate.control == "torque"
     first_frame = METHODS["tcn_first_frame"]
     assert (first_frame.embed, first_frame.imitate.midway) == (METHODS["tcn"].embed, 0)
+    difference, distance = METHODS["difference"].imitate, METHODS["distance"].imitate
+    assert replace(difference, reward_form="huber") == distance
+    assert METHODS["progress"].imitate.reward_form == "progress"
     settings = [(m.record, m.embed, m.imitate) for m in METHODS.values()]
     assert len(settings) == len(METHODS)
     assert all(a != b for i, a in enumerate(settings) for b in settings[:i])
@@ -111,7 +114,10 @@ def test_the_command_in_the_results_makes_them_again(settings, monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"methods": ("tcn_selv",)}, "unknown method 'tcn_selv': choose one of distance, first_frame, gamma_0.99"),
+        (
+            {"methods": ("tcn_selv",)},
+            "unknown method 'tcn_selv': choose one of difference, distance, first_frame, gamma_0.99",
+        ),
         ({"seeds": ()}, "at least one method, one demonstration and one seed"),
         ({"demos": ("test:0", "VIDEO")}, "a bare video has no true poses to measure by"),
         ({"demos": ("test:0", "test:99")}, "'test:99': expected an episode from 0 to 19"),

@@ -18,7 +18,7 @@ from imitate.camera import Camera
 from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError
-from imitate.rewards import HuberReward
+from imitate.rewards import FORMS, HuberReward, reward_of
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import TrueReward
 
@@ -230,6 +230,23 @@ def test_observation_holds_the_next_frame_and_reward_the_present_one(encoder, de
     assert info["embedding_distance"] == pytest.approx(squared**0.5, rel=0.05)
     assert info["env_reward"] == -info["joint_error_rad"]
     env.close()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rewards_of_every_form_are_made_by_name(encoder, demonstrations, form):
+    reward = reward_of(form, HuberReward(bonus=3.0))
+    made = {"encoder": encoder, "demonstrations": demonstrations, "reward": reward}
+    env, envs = gym.make("TCNImitate-v0", **made), gym.make_vec("TCNImitate-v0", num_envs=2, **made)
+    env.reset(seed=0)
+    envs.reset(seed=0)
+    action = np.ones(7, np.float32)
+    for _ in range(20):
+        _, single, _, truncated, _ = env.step(action)
+        assert envs.step(np.stack([action, -action]))[1][0] == pytest.approx(single, abs=0.15)  # bfloat16: a frame
+        if truncated:
+            env.reset()
+    env.close()
+    envs.close()
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -10,9 +10,10 @@ from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
 from imitate.ppo import Learner
+from imitate.rewards import HuberReward
 from imitate.runs import Stage, read_json
 from imitate.video import Compression, read_video, write_video
-from pipelines import compression, evaluate, imitate, record
+from pipelines import compression, evaluate, imitate, record, report
 
 FRAMES = 6
 TRUE = ("ee_error_m", "joint_error_rad", "final_ee_error_m")
@@ -63,6 +64,19 @@ def test_a_bare_video_is_imitated_without_a_truth_to_measure_by(learned):
     assert all(row.get("ee_error_m") is None and row["reward"] < 0 for row in curve)
     assert len(read_video(learned.path("side_by_side.mp4"))[0]) == FRAMES
     assert learned.path("learning.png").is_file()
+
+
+@pytest.mark.parametrize("form", ["difference", "progress"])
+def test_a_policy_of_another_reward_is_measured_by_it(learned, settings, form):
+    other = imitate.run(replace(settings, reward_form=form, reward=HuberReward(bonus=0.5), name=form))
+    curve = read_json(other.path("curve.json"))
+    assert curve[0]["reward"] != read_json(learned.path("curve.json"))[0]["reward"]
+    assert sum(read_json(other.path("rollout.json"))["reward"]) == pytest.approx(other.metrics["reward"], abs=1e-3)
+    measured = evaluate.run(evaluate.Settings(run=settings.run, policy=form, name=f"evaluate-{form}"))
+    assert measured.metrics["reward"] == pytest.approx(other.metrics["reward"])
+    assert "report" in report.run(report.Settings(run=settings.run)).name
+    with pytest.raises(UserError, match="unknown reward form 'vip': choose one of difference, huber, progress"):
+        imitate.run(replace(settings, reward_form="vip", name="vip"))
 
 
 def test_a_run_may_be_moved_and_named_otherwise(run, settings, tmp_path, monkeypatch, capsys):

@@ -11,14 +11,14 @@ DISTANCE = np.abs(POSES[OWN] - POSES[TARGET]).mean(axis=1)
 
 
 def test_the_true_pose_as_embedding_ranks_perfectly():
-    reward = over_pairs(HuberReward(), POSES, OWN, TARGET)
+    reward = over_pairs(HuberReward().closeness, POSES, OWN, TARGET)
     assert rank_correlation(reward, DISTANCE) == pytest.approx(1.0)
     assert rank_correlation(-reward, DISTANCE) == pytest.approx(-1.0)
     assert mean_rank_correlation(reward, DISTANCE, TARGET) == pytest.approx(1.0)
 
 
 def test_a_random_embedding_ranks_nothing():
-    reward = over_pairs(HuberReward(), RNG.normal(size=(200, 32)), OWN, TARGET)
+    reward = over_pairs(HuberReward().closeness, RNG.normal(size=(200, 32)), OWN, TARGET)
     assert abs(rank_correlation(reward, DISTANCE)) < 0.1
     assert abs(mean_rank_correlation(reward, DISTANCE, TARGET)) < 0.1
 

@@ -6,10 +6,12 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
+from imitate.alignment import nearest_frames
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError
+from imitate.rewards import FORMS, HuberReward, ProgressReward, reward_of
 from imitate.vec_env import SB3VecEnv
-from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector
+from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Targets
 
 SIZE, LENGTHS = 32, (4, 6)
 
@@ -65,12 +67,14 @@ def typical_distance(pixels, shown):
 
 
 @pytest.mark.parametrize("gives_up", [False, True])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("make", [SyncVectorEnv, AsyncVectorEnv])
-def test_gymnasiums_own_vector_environment_equals_single_step_by_step(pixels, shown, make, gives_up):
+def test_gymnasiums_own_vector_environment_equals_single_step_by_step(pixels, shown, make, form, gives_up):
     count = 4
     give_up = typical_distance(pixels, shown) if gives_up else NEVER
-    batched = EmbeddingRewardVector(batch(count, make), pixels, shown, give_up=give_up)
-    singles = [EmbeddingReward(Dots(), pixels, shown, give_up=give_up) for _ in range(count)]
+    reward_form = reward_of(form, HuberReward())
+    batched = EmbeddingRewardVector(batch(count, make), pixels, shown, reward_form, give_up)
+    singles = [EmbeddingReward(Dots(), pixels, shown, reward_form, give_up) for _ in range(count)]
     rng = np.random.default_rng(0)
     observations, infos = batched.reset(seed=3)
     assert batched.observation_space.contains(observations)
@@ -102,6 +106,70 @@ def test_gymnasiums_own_vector_environment_equals_single_step_by_step(pixels, sh
     assert any(cut.any() and not cut.all() for _, cut in ends)
     assert any((lost & ~cut).any() for lost, cut in ends) == gives_up
     batched.close()
+
+
+OWN = slice(4, 36)  # of an observation
+
+
+def episode(env, seed):
+    """The observations of an episode and the rewards between them; an info."""
+    rng = np.random.default_rng(seed)
+    observation, info = env.reset(seed=seed)
+    observations, rewards, done = [observation], [], False
+    while not done:
+        observation, reward, lost, cut, info = env.step(rng.uniform(-1, 1, 2).astype(np.float32))
+        observations.append(observation)
+        rewards.append(reward)
+        done = lost or cut
+    return np.stack(observations), rewards, info
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_progress_sums_up_to_how_far_an_episode_came(pixels, shown, seed):
+    env = EmbeddingReward(Dots(), pixels, shown, ProgressReward())
+    for _ in range(2):  # the second time, what came before the reset is not counted
+        observations, rewards, info = episode(env, seed)
+        nearest = nearest_frames(observations[:, OWN], Targets(pixels, shown).each[info["demonstration"]])
+        assert sum(rewards) == pytest.approx(0.1 * (nearest[-1] - nearest[0]))
+        np.testing.assert_allclose(rewards, 0.1 * np.diff(nearest))
+
+
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_a_reward_is_told_where_each_robot_was_since_its_last_reset(pixels, shown, gives_up):
+    told = []
+
+    def reward(moment):
+        told.append(moment)
+        return np.zeros(len(moment.own))
+
+    count, give_up = 4, typical_distance(pixels, shown) if gives_up else NEVER
+    env = EmbeddingRewardVector(batch(count), pixels, shown, reward, give_up)
+    rng = np.random.default_rng(0)
+    before, infos = env.reset(seed=3)
+    resets = np.zeros(3, int)  # at the end of a demonstration, by giving up, and both in one step
+    for _ in range(30):
+        followed = infos["demonstration"]
+        after, _, lost, cut, infos = env.step(rng.uniform(-1, 1, (count, 2)).astype(np.float32))
+        ended = lost | cut
+        moment = told.pop()
+        np.testing.assert_array_equal(moment.before, before[:, OWN])
+        last = np.where(ended[:, None], infos.get("final_obs", after), after)
+        np.testing.assert_array_equal(moment.own, last[:, OWN])
+        assert all(a is env.targets.each[i] for a, i in zip(moment.demonstrations, followed, strict=True))
+        for demonstration, target in zip(moment.demonstrations, moment.target, strict=True):
+            assert (demonstration == target).all(axis=1).any()
+        before = after
+        resets += [cut.any(), lost.any(), (lost & ~cut).any() and cut.any()]
+    assert resets.all() if gives_up else resets[0]
+
+
+def test_giving_up_below_zero_is_refused(pixels, shown):
+    env = batch(1)
+    for make, below in ((EmbeddingReward, Dots()), (EmbeddingRewardVector, env)):
+        for wrong in (-1.0, float("nan")):
+            with pytest.raises(UserError, match=f"give_up is {wrong}, expected a distance of 0 or more"):
+                make(below, pixels, shown, give_up=wrong)
+    env.close()
 
 
 @pytest.mark.parametrize("gives_up", [False, True])

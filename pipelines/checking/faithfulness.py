@@ -117,7 +117,7 @@ def _true(probes: Probes, name: str) -> dict[str, Numbers]:
 
 def _rewards(embeddings: NDArray, probes: Probes, name: str) -> Numbers:
     pairs = probes.sets[name]
-    return over_pairs(HuberReward(), embeddings, pairs.own, pairs.target)
+    return over_pairs(HuberReward().closeness, embeddings, pairs.own, pairs.target)
 
 
 def _rise(embeddings: NDArray, probes: Probes, name: str) -> Numbers:
