@@ -141,14 +141,15 @@ class Bullet:
             self._client.stepSimulation()
 
     def render(
-        self, eye: Sequence[float], target: Sequence[float], up: Sequence[float], fov: float, size: int
+        self, eye: Sequence[float], target: Sequence[float], up: Sequence[float], fov: float, size: int, samples: int
     ) -> NDArray[np.uint8]:
-        """Draw a picture (size, size, 3), uint8, with the TinyRenderer."""
+        """Draw a picture (size, size, 3), uint8, with the TinyRenderer: each pixel the mean of samples x samples."""
+        drawn = size * samples
         view = self._client.computeViewMatrix(eye, target, up)
         projection = self._client.computeProjectionMatrixFOV(fov, 1.0, NEAR, FAR)
         picture = self._client.getCameraImage(
-            size,
-            size,
+            drawn,
+            drawn,
             view,
             projection,
             shadow=0,
@@ -156,4 +157,10 @@ class Bullet:
             renderer=pybullet.ER_TINY_RENDERER,
         )
         # A PyBullet that was built without numpy returns tuples here.
-        return np.asarray(picture[2], np.uint8).reshape(size, size, 4)[:, :, :3]
+        pixels = np.asarray(picture[2], np.uint8).reshape(drawn, drawn, 4)
+        if samples == 1:
+            return pixels[:, :, :3]
+        total = np.full((size, size, 4), samples**2 // 2, np.uint16)  # rounds what is cut off below
+        for row, column in np.ndindex(samples, samples):
+            total += pixels[row::samples, column::samples]
+        return (total[:, :, :3] // samples**2).astype(np.uint8)

@@ -7,8 +7,8 @@ from imitate.camera import Camera
 CAMERAS = {
     camera.name: camera
     for camera in (
-        Camera("front", eye=(1.9, -1.2, 1.2), target=(0.0, 0.0, 0.45), fov=52.0),
-        Camera("side", eye=(0.9, 2.0, 0.9), target=(0.0, 0.0, 0.45), fov=52.0),
-        Camera("top", eye=(0.5, 0.3, 2.7), target=(0.0, 0.0, 0.45), fov=52.0),
+        Camera("front", eye=(1.9, -1.2, 1.2), target=(0.0, 0.0, 0.45), fov=52.0, samples=2),
+        Camera("side", eye=(0.9, 2.0, 0.9), target=(0.0, 0.0, 0.45), fov=52.0, samples=2),
+        Camera("top", eye=(0.5, 0.3, 2.7), target=(0.0, 0.0, 0.45), fov=52.0, samples=2),
     )
 }

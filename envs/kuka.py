@@ -121,7 +121,7 @@ class Kuka:
         """
         if camera.renderer != RENDERER:
             raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected {RENDERER!r}")
-        return self._bullet.render(camera.eye, camera.target, camera.up, camera.fov, size)
+        return self._bullet.render(camera.eye, camera.target, camera.up, camera.fov, size, camera.samples)
 
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""

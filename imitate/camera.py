@@ -9,6 +9,8 @@ from imitate.errors import UserError
 
 Vector = tuple[float, float, float]
 
+MOST_SAMPLES = 4  # a side of a pixel
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -23,6 +25,8 @@ class Camera:
         target: The point that it looks at, m.
         up: The direction that is up in the picture.
         fov: Vertical field of view, degrees.
+        samples: A pixel is the mean of as many drawn ones a side. With one, an edge jumps from pixel to pixel, and the
+            picture is no smooth function of the pose: neither is what is learned from it.
         renderer: What draws the picture; pictures of the same scene differ from one renderer to another. Empty where
             nothing is known of the camera but its name.
     """
@@ -32,7 +36,12 @@ class Camera:
     target: Vector
     up: Vector = (0.0, 0.0, 1.0)
     fov: float = 50.0
+    samples: int = 1
     renderer: str = "tiny"
+
+    def __post_init__(self) -> None:
+        if type(self.samples) is not int or not 1 <= self.samples <= MOST_SAMPLES:
+            raise UserError(f"camera {self.name!r} has {self.samples!r} samples, expected 1 to {MOST_SAMPLES}")
 
     @classmethod
     def unknown(cls, name: str) -> Camera:

@@ -9,6 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import envs
+from envs.cameras import CAMERAS
 from envs.control import CONTROLS
 from envs.kuka import ARMS, Kuka
 from envs.kuka_env import KukaEnv, Reference
@@ -442,3 +443,34 @@ def test_an_error_in_a_worker_reaches_the_user():
     with pytest.raises(ValueError, match="not finite"):
         env.step(np.full((2, 7), np.nan, np.float32))
     env.close()
+
+
+def test_a_pixel_is_the_mean_of_its_samples():
+    kuka, camera = Kuka(), CAMERAS["front"]
+    kuka.reset(np.full(7, 0.3))
+    drawn = kuka.film(replace(camera, samples=1), 64)
+    smooth = kuka.film(replace(camera, samples=2), 32)
+    kuka.close()
+    np.testing.assert_allclose(smooth, drawn.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3)), atol=0.5)
+
+
+def test_samples_make_the_picture_a_smoother_function_of_the_pose():
+    kuka, camera = Kuka(), CAMERAS["front"]
+
+    def filmed(samples):
+        for turn in np.linspace(0.3, 0.5, 21):
+            kuka.reset(np.full(7, turn))
+            yield kuka.film(replace(camera, samples=samples), 64).astype(float)
+
+    def detour(samples):  # the way from picture to picture, against that from the first to the last
+        pictures = np.array([picture.ravel() for picture in filmed(samples)])
+        return np.linalg.norm(np.diff(pictures, axis=0), axis=1).sum() / np.linalg.norm(pictures[-1] - pictures[0])
+
+    assert detour(2) < 0.75 * detour(1)
+    kuka.close()
+
+
+@pytest.mark.parametrize("samples", [0, 5, 2.0, "2", None])
+def test_samples_that_no_camera_has(samples):
+    with pytest.raises(UserError, match=r"samples, expected 1 to 4"):
+        Camera.from_json({**CAMERAS["front"].to_json(), "samples": samples})
