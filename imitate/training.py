@@ -53,6 +53,7 @@ def fit(
     pose_head: PoseHead | None = None,
     joints: NDArray[np.floating] | None = None,
     self_regression: float = 0.0,
+    noise: float = 0.0,
 ) -> Iterator[Progress]:
     """Train, yielding after each step.
 
@@ -67,6 +68,7 @@ def fit(
         joints: (frames, joints) rad.
         self_regression: Weight of the pose head's error. At 0 the head learns to read an embedding that learns
             nothing of joints from it.
+        noise: Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1].
 
     Raises:
         Collapsed: All embeddings are alike, or the loss is no number.
@@ -76,9 +78,11 @@ def fit(
     encoder.train()
     for indices in batches:
         flat = indices.ravel()
-        images = torch.from_numpy(frames[flat]).to(device, non_blocking=True)
+        images = preprocess(torch.from_numpy(frames[flat]).to(device, non_blocking=True))
+        if noise:
+            images += noise * torch.randn_like(images)
         with mixed_precision(device):
-            embeddings = encoder(preprocess(images))  # (groups * batch, dim), float32
+            embeddings = encoder(images)  # (groups * batch, dim), float32
         groups = embeddings.chunk(len(indices))
         contrastive = objective(*groups)
         regression = torch.zeros((), device=device)

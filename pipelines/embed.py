@@ -78,6 +78,9 @@ class Settings:
     self_regression: float = 50.0
     """Weight of the error of the robot's own joints, predicted from the embedding. 0 is the plain TCN: the pose head
     reads the embedding, which learns nothing from it."""
+    noise: float = 0.2
+    """Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1]: what the renderer does at an edge
+    then moves the embedding less."""
     epochs: int = 2500
     """Sampled datasets."""
     videos: int = 144
@@ -107,6 +110,7 @@ PAPER = Settings(
     positive=10,
     negative=30,
     self_regression=0.0,
+    noise=0.0,
     epochs=2000,
     videos=5,
     per_video=200,
@@ -233,6 +237,8 @@ def _check(settings: Settings) -> None:
         raise UserError(f"negative {settings.negative} and margin {settings.margin}: expected 0 or more")
     if settings.self_regression < 0:
         raise UserError(f"self_regression is {settings.self_regression}, expected 0 (plain TCN) or more")
+    if not 0 <= settings.noise < float("inf"):
+        raise UserError(f"noise is {settings.noise}, expected 0 or more")
     if settings.imagenet is not None and settings.encoder != "inception":
         raise UserError(f"imagenet weights are of the inception encoder, not of {settings.encoder!r}")
     if settings.imagenet is not None and not settings.imagenet.is_file():
@@ -314,7 +320,7 @@ def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder,
 
     training = fit(
         trained.module, objective, data.frames, counted(), optimizer, scheduler,
-        trained.pose_head, data.poses.joints, settings.self_regression,
+        trained.pose_head, data.poses.joints, settings.self_regression, settings.noise,
     )  # fmt: skip
     with writer, tqdm(total=steps, unit="step", desc="embed") as bar:
         for progress in training:

@@ -58,7 +58,7 @@ class Settings:
     """iiwa or iiwa_gripper."""
     control: str = "velocity"
     """velocity, position or torque."""
-    steps: int = 125_000
+    steps: int = 150_000
     """Steps of all environments together."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""

@@ -149,6 +149,7 @@ DATASET = ["--dataset", "run/record/dataset"]
         ([*DATASET, "--imagenet", "no.pth"], "imagenet weights are of the inception encoder"),
         ([*DATASET, "--encoder", "inception", "--imagenet", "no.pth"], "no.pth: no such weights file"),
         ([*DATASET, "--batch", "1"], "batch is 1, expected at least 2"),
+        ([*DATASET, "--noise", "-0.1"], "noise is -0.1, expected 0 or more"),
         ([*DATASET, "--learning-rate", "0"], "learning_rate is 0.0, expected more than 0"),
         ([*DATASET, "--preset", "large", "--dim", "0"], "dim is 0, expected at least 1"),
         (["--preset", "large"], "unknown preset 'large': choose one of default, paper"),

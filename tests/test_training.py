@@ -34,7 +34,7 @@ def squares():
 FRAMES, STATE = squares()
 
 
-def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3, with_head=True):
+def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3, with_head=True, noise=0.0):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     _, loss, sample = OBJECTIVES[objective]
@@ -51,6 +51,7 @@ def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e
         head if with_head else None,
         STATE,
         self_regression,
+        noise,
     )
     return module, list(fit(*arguments))
 
@@ -70,6 +71,19 @@ def test_training_orders_time_also_in_unseen_videos(objective):
     losses = [step.loss for step in progress]
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
     assert accuracy(module, HELD_OUT) > before + 0.1
+
+
+def test_noise_in_training_makes_the_embedding_move_less_with_noise():
+    disturbed = FRAMES.astype(float) + np.random.default_rng(0).normal(0, 15, FRAMES.shape)
+    disturbed = disturbed.round().clip(0, 255).astype(np.uint8)
+
+    def moved(noise):
+        encoder = TrainedEncoder("conv", train("infonce", noise=noise)[0], SIZE, 32, None).to(torch.device("cpu"))
+        clean, noisy = encoder.embed(FRAMES), encoder.embed(disturbed)
+        spread = np.linalg.norm(clean[:, None] - clean[None], axis=-1).mean()
+        return np.linalg.norm(clean - noisy, axis=-1).mean() / spread
+
+    assert moved(0.3) < 0.7 * moved(0.0)
 
 
 def test_equal_seeds_give_equal_training():
