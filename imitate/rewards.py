@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -85,7 +85,7 @@ class DifferenceReward:
         huber: H. Its bonus, which would cancel out, is added to the difference.
     """
 
-    huber: HuberReward = HuberReward()
+    huber: HuberReward = field(default_factory=HuberReward)
 
     def __call__(self, moment: Moment) -> NDArray[np.float64]:
         """(n,) rewards."""
