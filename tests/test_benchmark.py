@@ -116,7 +116,7 @@ def test_the_command_in_the_results_makes_them_again(settings, monkeypatch):
     [
         (
             {"methods": ("tcn_selv",)},
-            "unknown method 'tcn_selv': choose one of difference, distance, first_frame, gamma_0.99",
+            "unknown method 'tcn_selv': choose one of aliased, difference, distance, first_frame, gamma_0.99",
         ),
         ({"seeds": ()}, "at least one method, one demonstration and one seed"),
         ({"demos": ("test:0", "VIDEO")}, "a bare video has no true poses to measure by"),
