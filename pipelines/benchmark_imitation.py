@@ -76,6 +76,7 @@ METHODS = {
     "triplet": Method(
         "triplets instead of infonce, with self-regression", replace(EMBED, objective="triplet", name="embed-triplet")
     ),
+    "no_noise": Method("no noise in the encoder's training", replace(EMBED, noise=0.0, name="embed-no-noise")),
     "pixels_96": Method("images of 96x96", record=replace(RECORD, image_size=96)),
     "videos_300": Method("a tenth of the videos", record=replace(RECORD, train=300)),
 }

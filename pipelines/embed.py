@@ -79,7 +79,7 @@ class Settings:
     """Weight of the error of the robot's own joints, predicted from the embedding. 0 is the plain TCN: the pose head
     reads the embedding, which learns nothing from it."""
     noise: float = 0.2
-    """Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1]: what the renderer does at an edge
+    """Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1]: a pixel that jumps at an edge
     then moves the embedding less."""
     epochs: int = 2500
     """Sampled datasets."""

@@ -284,7 +284,7 @@ def test_batched_equals_single_step_by_step(encoder, demonstrations, workers):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_giving_up_batched_equals_single_step_by_step(pixels, demonstrations, workers):
-    count, give_up = 6, 11.7
+    count, give_up = 6, 11.3
     settings = {"give_up": give_up, "start_noise": 0.2}
     batched = tcn_imitate_vector(count, pixels, demonstrations, workers=workers, **settings)
     singles = [TCNImitateEnv(pixels, demonstrations, **settings) for _ in range(count)]
