@@ -6,6 +6,7 @@ from time import sleep
 
 import numpy as np
 import pytest
+import torch
 from holding import MB, fail, hold, map_file
 
 from envs.cameras import CAMERAS
@@ -17,7 +18,8 @@ from pipelines.bench import PRESETS, ROWS, Settings
 from pipelines.benching.bare import Bare, Played
 from pipelines.benching.imitating import OneByOne
 from pipelines.benching.peak import peak
-from pipelines.benching.rows import compare
+from pipelines.benching.profile import Part
+from pipelines.benching.rows import Row, compare
 from pipelines.benching.stopwatch import REST, Call, Stopwatch
 from pipelines.benching.subject import FULL
 
@@ -189,6 +191,20 @@ def test_processes_double_up_to_the_cores(monkeypatch, tmp_path, cores):
     assert subject.workers == cores
 
 
+def test_with_a_gpu_its_rows_stand_beside_the_others(monkeypatch, tmp_path):
+    def measured(subject):
+        yield Row(f"of_{subject.device.type}", "MB", 1.0, 1.0, 1.0, (1.0, 1.0))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(bench, "ROWS", {"memory_record": measured, "memory_embed": measured})
+    monkeypatch.setattr(bench, "PROFILES", {"profile_embed": lambda subject: [Part("embed", REST, 1.0, 1.0)]})
+    assert [row.name for row in bench.run(Settings(run=tmp_path))] == ["of_cpu", "of_cpu", "of_cuda_cuda"]
+    profile = json.loads((tmp_path / "bench/bench-profile.json").read_text())
+    assert [part["stage"] for part in profile["parts"]] == ["embed", "embed_cuda"]
+    assert profile["machine"]["gpu"] == "a GPU"
+
+
 def test_some_rows_end_to_end(tmp_path, capsys):
     only = ("embed_vs_limit", "profile_embed", "profile_record")
     rows = bench.run(replace(QUICK, run=tmp_path, only=only, device="cpu"))
@@ -198,7 +214,7 @@ def test_some_rows_end_to_end(tmp_path, capsys):
     assert row["spread"][0] <= row["ratio"] <= row["spread"][1]
     profile = json.loads((tmp_path / "bench/bench-profile.json").read_text())
     for stage, parts in {
-        "embed": {"forward", "backward", "optimizer", "gather batch", REST},
+        "embed": {"forward", "backward", "optimizer", "gather batch", "noise", REST},
         "record": {"physics", "render", "encode video", "write tables", REST},
     }.items():
         shares = {part["part"]: part["share"] for part in profile["parts"] if part["stage"] == stage}

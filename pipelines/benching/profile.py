@@ -78,6 +78,7 @@ def profile_embed(subject: Subject) -> list[Part]:
     calls = [
         Call(Epoch, "batches", "gather batch"),
         Call(imitate.training, "preprocess", "gather batch"),
+        Call(torch, "randn", "noise"),
         Call(ENCODERS[settings.encoder], "forward", "forward"),
         Call(OBJECTIVES[settings.objective].loss, "forward", "forward"),
         Call(torch.Tensor, "backward", "backward"),
