@@ -93,8 +93,8 @@ class KukaEnv(gym.Env):
             raise UserError(f"unknown render mode {render_mode!r}: choose rgb_array, or None")
         if not 0 <= start_noise <= np.pi:
             raise UserError(f"start_noise is {start_noise}, expected 0 to pi rad")
-        if not 16 <= min(image_size, render_size) <= max(image_size, render_size) <= 4096:
-            raise UserError(f"image_size {image_size} and render_size {render_size}: expected 16 to 4096 pixels")
+        if not 16 <= min(image_size, render_size) <= max(image_size, render_size) <= 2048:
+            raise UserError(f"image_size {image_size} and render_size {render_size}: expected 16 to 2048 pixels")
         if not 0 <= midway <= 1:
             raise UserError(f"midway is {midway}, expected a share of 0 to 1")
         self.kuka = Kuka(arm, control)

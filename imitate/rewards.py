@@ -75,7 +75,7 @@ class HuberReward:
 class DifferenceReward:
     """By how much a step brought the robot nearer to the demonstration's frame of that step.
 
-    As of VIP (Ma et al., 2023, section 4), where the frame is one goal and H minus the L2 distance::
+    As of VIP (Ma et al., 2023), where the frame is one goal that stays, and H minus the L2 distance::
 
         R = bonus + H(own, target) - H(before, target)
 
@@ -85,7 +85,7 @@ class DifferenceReward:
         huber: H. Its bonus, which would cancel out, is added to the difference.
     """
 
-    huber: HuberReward = field(default_factory=lambda: HuberReward(alpha=0.0, beta=1.0, gamma=0.0, scale=0.1))
+    huber: HuberReward = field(default_factory=HuberReward)
 
     def __call__(self, moment: Moment) -> NDArray[np.float64]:
         """(n,) rewards."""
@@ -99,22 +99,19 @@ class ProgressReward:
 
     ::
 
-        R = bonus + scale * FRAME * (nearest(own) - nearest(before))
+        R = bonus + scale * (nearest(own) - nearest(before))
 
     The rewards of an episode sum up to how far it came: going back and forth earns nothing. No clock is asked: whoever
     is late, or ahead, earns as much a frame.
 
     Attributes:
-        scale: The same as ``HuberReward`` has, so that both suit PPO: a frame is worth 0.1, about what an embedding
-            3 away costs there, and a demonstration of 100 frames 10. It is a frame and not a share of the demonstration
-            that has a fixed worth, because a discounting learner looks as many frames ahead in a long one.
+        scale: What a frame is worth: a demonstration of 100 frames 10, in the tens as the returns of ``HuberReward``.
+            Not a share of the demonstration, because a discounting learner looks as many frames ahead in a long one.
         bonus: Added at each step.
     """
 
-    scale: float = 0.01
+    scale: float = 0.1
     bonus: float = 0.0
-
-    FRAME = 10.0  # the norm of an embedding
 
     def __post_init__(self) -> None:
         _check(self, "scale")
@@ -123,13 +120,13 @@ class ProgressReward:
         """(n,) rewards."""
         pairs = zip(np.stack([moment.before, moment.own], axis=1), moment.demonstrations, strict=True)
         advanced = np.array([np.diff(nearest_frames(pair, shown))[0] for pair, shown in pairs])
-        return self.bonus + self.scale * self.FRAME * advanced
+        return self.bonus + self.scale * advanced
 
 
 FORMS: dict[str, Callable[[HuberReward], Reward]] = {
     "huber": lambda huber: huber,
     "difference": DifferenceReward,
-    "progress": lambda huber: ProgressReward(huber.scale, huber.bonus),
+    "progress": lambda huber: ProgressReward(10 * huber.scale, huber.bonus),
 }
 
 

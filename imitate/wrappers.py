@@ -49,8 +49,8 @@ class Targets:
             demonstration.check_size(encoder.image_size)
         self.lengths = np.array([len(d) for d in demonstrations])
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
-        self.each: list[Floats] = [encoder.embed(d.frames) for d in demonstrations]
-        self.embeddings = np.concatenate(self.each)  # (frames, dim)
+        self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)
+        self.each: list[Floats] = np.split(self.embeddings, self.starts[1:])
 
     def at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats:
         """(n, dim) embeddings of frame ``step`` of each ``demonstration``; the last frame beyond the end."""

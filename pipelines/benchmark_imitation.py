@@ -26,6 +26,9 @@ RECORD, EMBED, IMITATE = (module.PRESETS["default"][1] for module in (record, em
 PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (record, embed, imitate))
 
 
+DISTANCE = HuberReward(alpha=0, beta=1, gamma=0, scale=0.1)
+
+
 @dataclass(frozen=True)
 class Method:
     """A way to learn: the settings of each stage.
@@ -62,10 +65,10 @@ METHODS = {
     # What one setting changes. Those of the learner first: they share the default encoder.
     "first_frame": Method("no episode starts midway", imitate=replace(IMITATE, midway=0.0)),
     "gamma_0.99": Method("discount 0.99", imitate=replace(IMITATE, learner=Learner(gamma=0.99))),
-    "distance": Method("minus the distance as reward", imitate=replace(IMITATE, reward=HuberReward(0, 1, 0, 0.1))),
+    "distance": Method("minus the distance as reward", imitate=replace(IMITATE, reward=DISTANCE)),
     "difference": Method(
         "how much nearer each step came as reward",
-        imitate=replace(IMITATE, reward_form="difference", reward=HuberReward(0, 1, 0, 0.1)),
+        imitate=replace(IMITATE, reward_form="difference", reward=DISTANCE),
     ),
     "progress": Method("frames advanced as reward", imitate=replace(IMITATE, reward_form="progress")),
     "square": Method("minus the squared distance as reward", imitate=replace(IMITATE, reward=HuberReward(1, 0, 0))),
@@ -77,6 +80,9 @@ METHODS = {
         "triplets instead of infonce, with self-regression", replace(EMBED, objective="triplet", name="embed-triplet")
     ),
     "no_noise": Method("no noise in the encoder's training", replace(EMBED, noise=0.0, name="embed-no-noise")),
+    "aliased": Method(
+        "pictures whose edges jump from pixel to pixel", record=replace(RECORD, cameras=("front_aliased",))
+    ),
     "pixels_96": Method("images of 96x96", record=replace(RECORD, image_size=96)),
     "videos_300": Method("a tenth of the videos", record=replace(RECORD, train=300)),
 }

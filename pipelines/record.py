@@ -74,7 +74,9 @@ PRESETS = {
     "default": ("Many short episodes: what the embedding wants.", Settings()),
     "paper": (
         "The paper's 200 videos of 100 frames, 12 joints, 299x299 pixels; and 5 to test with.",
-        Settings(train=190, validation=10, test=5, frames=100, arm="iiwa_gripper", image_size=299, cameras=("front",)),
+        Settings(
+            train=190, validation=10, test=5, frames=100, arm="iiwa_gripper", image_size=299, cameras=("front_aliased",)
+        ),
     ),
 }
 
@@ -180,7 +182,8 @@ def run(settings: Settings) -> Stage:
     _check(settings)
     layout = layout_of(settings)
     stage = Stage(settings.run / "record")
-    if not stage.begin(kept_settings(settings), resumable=True):
+    filmed_by = [camera.to_json() for camera in layout.cameras]  # not by their names alone: what these mean may change
+    if not stage.begin(kept_settings(settings) | {"filmed_by": filmed_by}, resumable=True):
         print(f"{stage.folder} is recorded already")
         return stage
     folder = stage.path("dataset")

@@ -115,7 +115,7 @@ def test_what_the_command_line_does_not_know(here, monkeypatch, capsys, name, ar
     ("args", "message"),
     [
         (["--arm", "panda"], "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
-        (["--cameras", "back"], "unknown camera 'back': choose one of front, side, top"),
+        (["--cameras", "back"], "unknown camera 'back': choose one of front, front_aliased, side, top"),
         (["--cameras", "front", "front"], "each named once"),
         (["--frames", "1"], "frames is 1, expected at least 2"),
         (["--held-out-frames", "1"], "held_out_frames is 1, expected at least 2"),

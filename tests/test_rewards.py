@@ -35,7 +35,7 @@ def test_best_where_the_embeddings_meet_and_falling_with_distance():
 
 
 def test_the_difference_is_how_much_nearer_a_step_came():
-    rewards = DifferenceReward()(moments(PATH, SHOWN[7]))
+    rewards = DifferenceReward(HuberReward(0.0, 1.0, 0.0, 0.1))(moments(PATH, SHOWN[7]))
     distances = np.linalg.norm(PATH - SHOWN[7], axis=1)
     np.testing.assert_allclose(rewards, -0.1 * np.diff(distances), rtol=1e-5)
     np.testing.assert_allclose(rewards.sum(), 0.1 * (distances[0] - distances[-1]), rtol=1e-5)
@@ -53,7 +53,7 @@ def test_progress_is_how_many_frames_of_the_demonstration_a_step_advanced():
     rewards = ProgressReward()(moments(SHOWN[frames] + np.float32(1e-3), SHOWN[0]))
     np.testing.assert_allclose(rewards, 0.1 * np.diff(frames))
     assert rewards.sum() == pytest.approx(2.9)
-    np.testing.assert_allclose(ProgressReward(0.5, bonus=1.0)(moments(SHOWN[frames], SHOWN[0])), 1 + 50 * rewards)
+    np.testing.assert_allclose(ProgressReward(0.5, bonus=1.0)(moments(SHOWN[frames], SHOWN[0])), 1 + 5 * rewards)
 
 
 def test_going_back_and_forth_earns_nothing_whatever_the_clock_says():
