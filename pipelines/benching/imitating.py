@@ -41,8 +41,12 @@ def imitate_vs_limit(subject: Subject) -> Iterator[Row]:
         episodes.append(Played(joints[0], np.clip(noise, -1, 1)))
     size = dataset.image_size(camera.name)
     bare = Bare(episodes, settings.arm, camera, size, subject.workers)
+
+    def limit() -> float:
+        return bare() * (EPISODE - 1) / EPISODE  # an episode has a picture more than it has steps
+
     with closing(bare), learning(subject) as ours:
-        yield compare("imitate_vs_limit", "steps/s", ours, bare, subject.repeats)
+        yield compare("imitate_vs_limit", "steps/s", ours, limit, subject.repeats)
 
 
 def imitate_vs_single(subject: Subject) -> Iterator[Row]:
