@@ -6,7 +6,6 @@ All rows are ratios of what was measured in turn, on one machine: seconds say mo
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ from imitate.errors import UserError, choose
 from imitate.runs import write_json
 
 from .benching import imitating, memory, peak, recording, training
+from .benching.machine import machine
 from .benching.profile import PROFILES, Part
 from .benching.rows import Row
 from .benching.subject import FULL, QUICK, Subject
@@ -107,7 +107,7 @@ def run(settings: Settings) -> list[Row]:
                 parts += found
     write_json(out, [asdict(row) for row in rows])
     profile = out.with_name(f"{out.stem}-profile.json")
-    write_json(profile, {"machine": _machine(), "settings": _kept(settings), "parts": [asdict(part) for part in parts]})
+    write_json(profile, {"machine": machine(), "settings": _kept(settings), "parts": [asdict(part) for part in parts]})
     print(f"rows in {out}, the profile in {profile}")
     return rows
 
@@ -167,28 +167,6 @@ def _subjects(settings: Settings, work: Path) -> list[Subject]:
 
 def _kept(settings: Settings) -> dict[str, Any]:
     return {key: value for key, value in asdict(settings).items() if key not in ("run", "out")}
-
-
-def _machine() -> dict[str, Any]:
-    cuda = torch.cuda.is_available()
-    return {
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if cuda else None,
-        "torch": torch.__version__,
-    }
-
-
-def _processor() -> str:
-    """What the processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        return platform.processor()
-    return next(
-        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
 
 
 def _print_row(row: Row) -> None:
