@@ -368,7 +368,7 @@ def test_a_bare_video_starts_where_the_pose_head_sees_it(encoder, demonstrations
     [
         ({"arm": "panda"}, "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
         ({"control": "force"}, "unknown control 'force': choose one of position, torque, velocity"),
-        ({"camera": "back"}, "unknown camera 'back': choose one of front, side, top"),
+        ({"camera": "back"}, "unknown camera 'back': choose one of front, front_aliased, side, top"),
         ({"render_mode": "human"}, "unknown render mode 'human'"),
         ({"references": []}, "no demonstration to follow"),
         ({"start_noise": -1.0}, "start_noise is -1.0, expected 0 to pi rad"),
