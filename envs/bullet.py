@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ with _quiet():
 
 Floats = NDArray[np.float64]
 NEAR, FAR = 0.1, 6.0  # m, the slice of the world that a camera draws
+DRAWING = {"shadow": 0, "flags": pybullet.ER_NO_SEGMENTATION_MASK, "renderer": pybullet.ER_TINY_RENDERER}
 
 
 class Bullet:
@@ -147,15 +149,7 @@ class Bullet:
         drawn = size * samples
         view = self._client.computeViewMatrix(eye, target, up)
         projection = self._client.computeProjectionMatrixFOV(fov, 1.0, NEAR, FAR)
-        picture = self._client.getCameraImage(
-            drawn,
-            drawn,
-            view,
-            projection,
-            shadow=0,
-            flags=pybullet.ER_NO_SEGMENTATION_MASK,
-            renderer=pybullet.ER_TINY_RENDERER,
-        )
+        picture = self._client.getCameraImage(drawn, drawn, view, projection, **DRAWING)
         # A PyBullet that was built without numpy returns tuples here.
         pixels = np.asarray(picture[2], np.uint8).reshape(drawn, drawn, 4)
         if samples == 1:
@@ -164,3 +158,30 @@ class Bullet:
         for row, column in np.ndindex(samples, samples):
             total += pixels[row::samples, column::samples]
         return (total[:, :, :3] // samples**2).astype(np.uint8)
+
+    def replay(
+        self,
+        velocities: Floats,
+        forces: Floats,
+        steps: int,
+        eye: Sequence[float],
+        target: Sequence[float],
+        up: Sequence[float],
+        fov: float,
+        drawn: int,
+    ) -> None:
+        """Make the calls of an episode, look at nothing that they return, and do nothing else: the limit of its speed.
+
+        A picture of (drawn, drawn) pixels as ``render`` has it drawn; then, for each row of ``velocities`` (n, joints),
+        rad/s, ``drive_velocities`` and ``step`` as they are, and another picture.
+        """
+        control = partial(pybullet.setJointMotorControlArray, self._robot, self._indices, pybullet.VELOCITY_CONTROL)
+        client, held = {"physicsClientId": self._client._client}, forces.tolist()
+        view = pybullet.computeViewMatrix(eye, target, up)
+        camera = (drawn, drawn, view, pybullet.computeProjectionMatrixFOV(fov, 1.0, NEAR, FAR))
+        pybullet.getCameraImage(*camera, **DRAWING, **client)
+        for row in velocities.tolist():
+            control(targetVelocities=row, forces=held, **client)
+            for _ in range(steps):
+                pybullet.stepSimulation(**client)
+            pybullet.getCameraImage(*camera, **DRAWING, **client)

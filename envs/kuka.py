@@ -12,7 +12,7 @@ from imitate.camera import Camera
 from imitate.errors import UserError, choose
 
 from .bullet import Bullet
-from .control import CONTROLS
+from .control import CONTROLS, MOTOR_FORCE, VELOCITY_SCALE
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PHYSICS_HZ = 240
@@ -25,7 +25,7 @@ class Arm:
     """An arm that can be simulated.
 
     Attributes:
-        file: Its description below ``assets/kuka``.
+        file: Its description below ``assets/kuka``, or an absolute path.
         flange: The link whose position is the arm's end.
         lower: (joints,) lower ends of the range that random poses are drawn from, rad.
         upper: (joints,) upper ends, rad.
@@ -75,15 +75,15 @@ class Kuka:
     """One arm in a simulation of its own, moved by normalised actions and filmed by cameras.
 
     Args:
-        arm: One of ``ARMS``.
+        arm: One of ``ARMS``, or an arm of your own.
         control: One of ``CONTROLS``: what an action means.
 
     Raises:
         UserError: Unknown arm or control.
     """
 
-    def __init__(self, arm: str = "iiwa", control: str = "velocity") -> None:
-        self.arm = choose(ARMS, arm, "arm")
+    def __init__(self, arm: str | Arm = "iiwa", control: str = "velocity") -> None:
+        self.arm = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
         self._control = choose(CONTROLS, control, "control")
         self._bullet = Bullet(ASSETS / "kuka" / self.arm.file, physics_hz=PHYSICS_HZ)
         self._torques = np.array(self.arm.torques)
@@ -122,6 +122,15 @@ class Kuka:
         if camera.renderer != RENDERER:
             raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected {RENDERER!r}")
         return self._bullet.render(camera.eye, camera.target, camera.up, camera.fov, size, camera.samples)
+
+    def replay(self, actions: NDArray[np.floating], camera: Camera, size: int) -> None:
+        """Make Bullet's part of ``film``, and of a ``step`` and a ``film`` for each of ``actions`` (n, joints).
+
+        Nothing else, and nothing comes of it: a benchmark asks how fast that is. Actions are velocities.
+        """
+        velocities = VELOCITY_SCALE * np.clip(np.asarray(actions, np.float64), -1.0, 1.0)
+        forces, steps, drawn = np.full(self.arm.joints, MOTOR_FORCE), PHYSICS_HZ // CONTROL_HZ, size * camera.samples
+        self._bullet.replay(velocities, forces, steps, camera.eye, camera.target, camera.up, camera.fov, drawn)
 
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""

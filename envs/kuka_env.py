@@ -15,7 +15,7 @@ from imitate.camera import Camera
 from imitate.errors import UserError, choose
 
 from .cameras import CAMERAS
-from .kuka import CONTROL_HZ, Kuka
+from .kuka import CONTROL_HZ, Arm, Kuka
 
 JOINT_BOUND = 4 * np.pi  # rad; the widest limits in the arms' descriptions are 10.4
 VELOCITY_BOUND = 20.0  # rad/s, ten times a full action
@@ -58,7 +58,7 @@ class KukaEnv(gym.Env):
 
     Args:
         references: To follow; one is drawn at each reset. None: the arm's home pose for 100 frames.
-        arm: One of ``ARMS``.
+        arm: One of ``ARMS``, or an arm of your own.
         control: One of ``CONTROLS``.
         camera: One of ``CAMERAS``, or a camera of your own.
         image_size: Pixels a side of the observation.
@@ -79,7 +79,7 @@ class KukaEnv(gym.Env):
     def __init__(
         self,
         references: Sequence[Reference] | None = None,
-        arm: str = "iiwa",
+        arm: str | Arm = "iiwa",
         control: str = "velocity",
         camera: str | Camera = "front",
         image_size: int = 64,

@@ -15,6 +15,7 @@ COMMANDS = (
     "imitate",
     "evaluate",
     "check_reward",
+    "bench",
     "benchmark_imitation",
     "report",
     "compression",

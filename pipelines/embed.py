@@ -128,7 +128,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class _Data:
+class Data:
     """A dataset, opened for training."""
 
     frames: NDArray[np.uint8]
@@ -138,12 +138,17 @@ class _Data:
 
     @property
     def validation_frames(self) -> NDArray[np.int64]:
+        """Indices of the frames to validate with."""
         spans = zip(self.validation.starts, self.validation.lengths, strict=True)
         return np.concatenate([np.arange(start, start + length) for start, length in spans])
 
 
-def _videos(dataset: LeRobotDataset) -> tuple[Videos, Videos]:
-    """The videos to train on and to validate with."""
+def videos_of(dataset: LeRobotDataset) -> tuple[Videos, Videos]:
+    """The videos to train on and to validate with.
+
+    Raises:
+        UserError: There are too few.
+    """
     train = dataset.split("train")
     if "validation" in dataset.info["splits"]:
         validation = dataset.split("validation")
@@ -162,16 +167,17 @@ def _videos(dataset: LeRobotDataset) -> tuple[Videos, Videos]:
     return train_videos, validation_videos
 
 
-def _open(dataset: LeRobotDataset, camera: str, image_size: int | None, train: Videos, validation: Videos) -> _Data:
+def open_data(dataset: LeRobotDataset, camera: str, image_size: int | None, train: Videos, validation: Videos) -> Data:
+    """Open what a network is trained on, decoding the frames the first time."""
     with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
         frames = decoded_frames(dataset, camera, bar.update, image_size)
     joints = dataset.joints() if dataset.has("observation.state") else None
     flange = dataset.column("observation.flange") if dataset.has("observation.flange") else None
     episodes = np.repeat(np.arange(len(dataset)), dataset.lengths)
-    return _Data(frames, Poses(joints, flange, episodes), train, validation)
+    return Data(frames, Poses(joints, flange, episodes), train, validation)
 
 
-def _validate(data: _Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> dict[str, float]:
+def _validate(data: Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> dict[str, float]:
     """The paper's protocol (1,000 triplets: 100 from each of 10 videos), retrieval and rank correlation."""
     index = data.validation_frames
     embeddings = embed(data.frames[index])
@@ -190,7 +196,7 @@ def _validate(data: _Data, embed: Callable[[NDArray[np.uint8]], NDArray[np.float
     return figures
 
 
-def _pixels(data: _Data) -> dict[str, float]:
+def _pixels(data: Data) -> dict[str, float]:
     """The baseline that embeds a frame as its pixels."""
     few = min(len(data.validation), max(2, BASELINE_FRAMES // int(data.validation.lengths.max())))
     videos = Videos(data.validation.starts[:few], data.validation.lengths[:few])
@@ -278,16 +284,16 @@ def run(settings: Settings) -> Stage:
         module.load_imagenet(settings.imagenet)
     epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch)
     margins = Margins(settings.positive, settings.negative)
-    train, validation = _videos(dataset)
+    train, validation = videos_of(dataset)
     # Videos that are too short show here, before anything is decoded or written.
     OBJECTIVES[settings.objective].sample(train, 1, margins, np.random.default_rng(0))
-    data = _open(dataset, camera.name, settings.image_size, train, validation)
+    data = open_data(dataset, camera.name, settings.image_size, train, validation)
     stage.begin(wanted)
     joints = data.poses.joints
     pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
     baselines = {"pixels": _pixels(data), "untrained": _validate(data, trained.to(device).embed)}
-    figures = _fit(settings, stage, data, trained, epoch)
+    figures = fit_encoder(settings, stage, data, trained, epoch)
     figures |= _validate(data, trained.to(device).embed)
     figures |= {f"{name}_{key}": value for name, part in baselines.items() for key, value in part.items()}
 
@@ -301,7 +307,10 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
-def _fit(settings: Settings, stage: Stage, data: _Data, trained: TrainedEncoder, epoch: Epoch) -> dict[str, float]:
+def fit_encoder(
+    settings: Settings, stage: Stage, data: Data, trained: TrainedEncoder, epoch: Epoch
+) -> dict[str, float]:
+    """Train, and say how fast: the loss and the rest of it stand in the stage's ``tensorboard`` folder."""
     chosen = OBJECTIVES[settings.objective]
     objective = chosen.loss(getattr(settings, chosen.setting))
     steps = settings.epochs * epoch.steps

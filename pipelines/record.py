@@ -131,8 +131,8 @@ def _place(settings: Settings, episode: int) -> tuple[int, int]:
     return split, episode
 
 
-def _record_file(settings: Settings, layout: Layout, folder: Path, file: int) -> int:
-    """Record one file's episodes. Runs in a worker process."""
+def record_file(settings: Settings, layout: Layout, folder: Path, file: int) -> int:
+    """Record one file's episodes, and say how many frames they have. Runs in a worker process."""
     kuka = Kuka(settings.arm, "velocity")
     try:
         episodes = [record_episode(kuka, settings, episode) for episode in layout.episodes_of(file)]
@@ -142,7 +142,8 @@ def _record_file(settings: Settings, layout: Layout, folder: Path, file: int) ->
     return sum(len(episode) for episode in episodes)
 
 
-def _layout(settings: Settings) -> Layout:
+def layout_of(settings: Settings) -> Layout:
+    """What the dataset of these settings holds."""
     counts = (settings.train, settings.validation, settings.test)
     lengths = (settings.frames,) * counts[0] + (settings.held_out_frames,) * (counts[1] + counts[2])
     arm = choose(ARMS, settings.arm, "arm")
@@ -179,7 +180,7 @@ def _check(settings: Settings) -> None:
 def run(settings: Settings) -> Stage:
     """Record what is missing of the dataset."""
     _check(settings)
-    layout = _layout(settings)
+    layout = layout_of(settings)
     stage = Stage(settings.run / "record")
     filmed_by = [camera.to_json() for camera in layout.cameras]  # not by their names alone: what these mean may change
     if not stage.begin(kept_settings(settings) | {"filmed_by": filmed_by}, resumable=True):
@@ -194,7 +195,7 @@ def run(settings: Settings) -> Stage:
         ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
         tqdm(total=sum(layout.lengths), initial=done, unit="frame", desc="record") as bar,
     ):
-        jobs = [pool.submit(_record_file, settings, layout, folder, file) for file in missing]
+        jobs = [pool.submit(record_file, settings, layout, folder, file) for file in missing]
         try:
             for job in as_completed(jobs):
                 recorded += job.result()

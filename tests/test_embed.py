@@ -189,7 +189,7 @@ def test_the_last_episodes_are_held_out_where_there_is_no_validation_split(tiny,
         with pytest.raises(UserError, match="2 episodes and no validation split, expected at least 3"):
             embed.run(tiny)
         return
-    train, validation = embed._videos(LeRobotDataset(dataset))
+    train, validation = embed.videos_of(LeRobotDataset(dataset))
     assert train.starts.tolist() == [FRAMES * k for k in range(episodes - held_out)]
     assert validation.starts.tolist() == [FRAMES * k for k in range(episodes - held_out, episodes)]
 

@@ -5,7 +5,7 @@ import pytest
 
 from envs.kuka import Kuka
 from imitate.errors import UserError
-from pipelines.record import PRESETS, Settings, _layout, record_episode
+from pipelines.record import PRESETS, Settings, layout_of, record_episode
 
 PAPER = PRESETS["paper"][1]
 SMALL = Settings(train=3, validation=2, test=2, frames=6, held_out_frames=40, image_size=16)
@@ -47,7 +47,7 @@ def test_a_demonstration_can_only_move_so_far(kuka):
 
 
 def test_files_of_large_pictures_hold_fewer_episodes():
-    small, paper, huge = (_layout(settings) for settings in (Settings(), PAPER, Settings(image_size=1024)))
+    small, paper, huge = (layout_of(settings) for settings in (Settings(), PAPER, Settings(image_size=1024)))
     assert small.episodes_a_file == 50
     assert paper.episodes_a_file == 512 * 2**20 // (100 * 299 * 299 * 3) < 50
     assert huge.episodes_a_file == 1

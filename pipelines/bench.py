@@ -1,0 +1,188 @@
+"""``bench``: how fast each stage is beside what bounds it, how it grows, and which part of it takes what.
+
+All rows are ratios of what was measured in turn, on one machine: seconds say more of the machine than of the code.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imitate.device import pick_device
+from imitate.errors import UserError, choose
+from imitate.runs import write_json
+
+from .benching import imitating, memory, peak, recording, training
+from .benching.machine import machine
+from .benching.profile import PROFILES, Part
+from .benching.rows import Row
+from .benching.subject import FULL, QUICK, Subject
+from .cli import command
+
+GROWTH = (memory.growth_record_episodes, memory.growth_embed_episodes)
+MEMORY = (memory.memory_record, memory.memory_embed, memory.memory_imitate, *GROWTH)
+ROWS = {
+    function.__name__: function
+    for function in (
+        recording.record_vs_limit,
+        training.embed_vs_limit,
+        training.embed_vs_paper,
+        imitating.imitate_vs_limit,
+        imitating.imitate_vs_single,
+        imitating.imitate_vs_paper,
+        recording.growth_record_processes,
+        imitating.growth_imitate_processes,
+        imitating.growth_imitate_envs,
+        *MEMORY,
+    )
+}
+ON_HOST = frozenset(name for name in (*ROWS, *PROFILES) if "record" in name.split("_"))  # has no use for a GPU
+BYTES_A_PIXEL = 4  # 3 decoded, and a compressed video of less than one
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, and how often."""
+
+    run: Path = Path("runs/default")
+    """The run directory. Nothing in it but the folder bench is read or written."""
+    only: tuple[str, ...] = ()
+    """Rows and profiles to measure, of the list that this command prints when it does not know one; none: all."""
+    repeats: int = 5
+    """Of each pair of measurements. Memory is measured once."""
+    processes: tuple[int, ...] = ()
+    """Numbers of processes, compared with the first; none: 1, 2, 4 and so on up to the cores."""
+    envs: tuple[int, ...] = (16, 64, 256)
+    """Numbers of environments, compared with the first."""
+    episodes: tuple[int, ...] = (200, 2000, 20_000)
+    """Numbers of training episodes, compared with the first, which is also what the stages' memory is measured on."""
+    workers: int = 0
+    """Processes of all other rows; 0: one a core."""
+    device: str = "auto"
+    """cpu; cuda; or auto, both where there is a GPU: the names of its rows end in _cuda."""
+    quick: bool = False
+    """Pictures, networks and episodes so small that the figures say nothing: to see that all of it runs."""
+    out: Path | None = None
+    """Another file for the rows, such as results/bench.json; None: the run's own. The profile goes beside it."""
+
+
+PRESETS = {
+    "default": ("The stages with their default settings.", Settings()),
+    "quick": (
+        "So little of everything that the figures say nothing: to see that all of it runs.",
+        Settings(repeats=2, processes=(1, 2), envs=(2, 4), episodes=(3, 6), workers=2, quick=True),
+    ),
+}
+
+
+def run(settings: Settings) -> list[Row]:
+    """Measure, print, write."""
+    _check(settings)
+    out = settings.out or settings.run / "bench" / "bench.json"
+    folder = settings.run / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    parts: list[Part] = []
+    with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
+        _check_disk(settings, Path(work))
+        print(f"{'':32}{'ours':>10}{'reference':>11}{'':10}{'ratio':>7}   spread")
+        for k, subject in enumerate(_subjects(settings, Path(work))):
+            wanted = [n for n in settings.only or (*ROWS, *PROFILES) if k == 0 or n not in ON_HOST]
+            suffix = "_cuda" if subject.device.type == "cuda" else ""
+            for name in [name for name in wanted if name in ROWS]:
+                for row in ROWS[name](subject):
+                    rows.append(replace(row, name=row.name + ("" if name in ON_HOST else suffix)))
+                    _print_row(rows[-1])
+            for name in [name for name in wanted if name in PROFILES]:
+                found = [
+                    replace(p, stage=p.stage + ("" if name in ON_HOST else suffix)) for p in PROFILES[name](subject)
+                ]
+                _print_profile(found)
+                parts += found
+    write_json(out, [asdict(row) for row in rows])
+    profile = out.with_name(f"{out.stem}-profile.json")
+    write_json(profile, {"machine": machine(), "settings": _kept(settings), "parts": [asdict(part) for part in parts]})
+    print(f"rows in {out}, the profile in {profile}")
+    return rows
+
+
+def _check(settings: Settings) -> None:
+    for name in settings.only:
+        choose(dict.fromkeys((*ROWS, *PROFILES)), name, "row")
+    for name, values in (
+        ("repeats", (settings.repeats,)),
+        ("processes", settings.processes or (1,)),
+        ("envs", settings.envs),
+        ("episodes", settings.episodes),
+    ):
+        if not values or min(values) < 1 or len(set(values)) < len(values):
+            raise UserError(f"{name} {' '.join(map(str, values))}: expected numbers of 1 or more, each once")
+    for envs in settings.envs:
+        FULL.learner(envs)
+    if {function.__name__ for function in MEMORY} & set(settings.only or ROWS):
+        peak.check()
+    if settings.workers < 0:
+        raise UserError(f"workers is {settings.workers}, expected 0 or more")
+    pick_device(settings.device)
+
+
+def _check_disk(settings: Settings, work: Path) -> None:
+    """Refuse what would fill the disk after an hour."""
+    growing = {function.__name__ for function in GROWTH} & set(settings.only or ROWS)
+    recorded = (QUICK if settings.quick else FULL).record
+    needed = sum(settings.episodes if growing else ()) * recorded.frames * recorded.image_size**2 * BYTES_A_PIXEL
+    free = shutil.disk_usage(work).free
+    if needed > free:
+        raise UserError(
+            f"{work.parent}: {free / 1e9:.0f} GB free, expected {needed / 1e9:.0f}: choose another run, or --episodes"
+        )
+
+
+def _subjects(settings: Settings, work: Path) -> list[Subject]:
+    """One for each device."""
+    cores = os.cpu_count() or 1
+    names = [settings.device]
+    if settings.device == "auto":
+        names = [name for name in ("cpu", "cuda") if name == "cpu" or torch.cuda.is_available()]
+    return [
+        Subject(
+            sizes=QUICK if settings.quick else FULL,
+            folder=work,
+            repeats=settings.repeats,
+            workers=settings.workers or cores,
+            device=pick_device(name),
+            processes=settings.processes or tuple(2**k for k in range(max(2, cores.bit_length()))),
+            envs=settings.envs,
+            episodes=settings.episodes,
+        )
+        for name in names
+    ]
+
+
+def _kept(settings: Settings) -> dict[str, Any]:
+    return {key: value for key, value in asdict(settings).items() if key not in ("run", "out")}
+
+
+def _print_row(row: Row) -> None:
+    low, high = row.spread
+    cells = f"{row.ours:10.4g}{row.reference:11.4g} {row.unit:9}{row.ratio:7.2f}   {low:.2f} to {high:.2f}"
+    print(f"{row.name:32}{cells}", flush=True)
+
+
+def _print_profile(parts: list[Part]) -> None:
+    print(f"{parts[0].stage}:", ", ".join(f"{part.part} {part.share:.0%}" for part in parts), flush=True)
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("bench", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

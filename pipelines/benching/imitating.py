@@ -1,0 +1,149 @@
+"""Rows of ``imitate``: steps/s of all environments, with the updates of PPO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import fields, replace
+from functools import partial
+from time import perf_counter
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
+
+from envs.cameras import CAMERAS
+from envs.kuka_env import KukaEnv, Reference
+from envs.original import ORIGINAL
+from imitate.checkpoint import TrainedEncoder
+from imitate.demonstration import Demonstration
+from imitate.encoders import build_encoder
+from imitate.ppo import Curve, build_ppo
+from imitate.wrappers import EmbeddingReward
+
+from .. import imitate
+from .bare import Bare, Played
+from .rows import Measure, Row, compare
+from .subject import Subject
+
+EPISODE = 100  # frames of the demonstrations
+
+
+def imitate_vs_limit(subject: Subject) -> Iterator[Row]:
+    """Against the bare simulation, on all cores, moving as a policy that has learned nothing does."""
+    settings, dataset = subject.sizes.imitate, subject.recording("imitating")
+    rng, joints, camera = np.random.default_rng(0), dataset.joints(dataset.split("test")), dataset.camera()
+    episodes = []
+    for _ in range(subject.workers * -(-settings.steps // (EPISODE * subject.workers))):
+        noise = np.exp(settings.learner.log_std) * rng.standard_normal((EPISODE - 1, joints.shape[1]))
+        episodes.append(Played(joints[0], np.clip(noise, -1, 1)))
+    size = dataset.image_size(camera.name)
+    bare = Bare(episodes, settings.arm, camera, size, subject.workers)
+
+    def limit() -> float:
+        return bare() * (EPISODE - 1) / EPISODE  # an episode has a picture more than it has steps
+
+    with closing(bare), learning(subject) as ours:
+        yield compare("imitate_vs_limit", "steps/s", ours, limit, subject.repeats)
+
+
+def imitate_vs_single(subject: Subject) -> Iterator[Row]:
+    """Against a call of the encoder for each environment."""
+    with learning(subject) as ours, learning(subject, single=True) as one_by_one:
+        yield compare("imitate_vs_single", "steps/s", ours, one_by_one, subject.repeats)
+
+
+def imitate_vs_paper(subject: Subject) -> Iterator[Row]:
+    """Against the paper's recipe: original meshes, 299x299, Inception, a process an environment, with its encoder."""
+    with learning(subject) as ours, _paper(subject) as paper:
+        yield compare("imitate_vs_paper", "steps/s", ours, paper, subject.repeats)
+
+
+def growth_imitate_processes(subject: Subject) -> Iterator[Row]:
+    """Against one process, or the first number of them."""
+    with learning(subject, workers=subject.processes[0]) as first:
+        for n in subject.processes[1:]:
+            with learning(subject, workers=n) as more:
+                yield compare(f"growth_imitate_processes_{n}", "steps/s", more, first, subject.repeats)
+
+
+def growth_imitate_envs(subject: Subject) -> Iterator[Row]:
+    """Against 16 environments, or the first number of them, with as many steps in all between two updates."""
+    with learning(subject, envs=subject.envs[0]) as first:
+        for n in subject.envs[1:]:
+            with learning(subject, envs=n) as more:
+                yield compare(f"growth_imitate_envs_{n}", "steps/s", more, first, subject.repeats)
+
+
+@contextmanager
+def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = False) -> Iterator[Measure]:
+    """What learns for the steps between two updates, and the update, and says how fast.
+
+    The environments are there before: a training run makes them once.
+
+    Args:
+        subject: That learns.
+        envs: Environments; 0: as many as by default.
+        workers: Processes; 0: as many as the subject has.
+        single: Embed the frames of each environment by themselves.
+    """
+    settings, dataset = subject.sizes.imitate, subject.recording("imitating")
+    settings = replace(settings, learner=subject.sizes.learner(envs), workers=workers or subject.workers)
+    encoder = subject.untrained("conv", dataset)
+    demonstration = dataset.demonstration(dataset.split("test")[0])
+    with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, demonstration) as env:
+        yield _updates(settings, env, subject)
+
+
+class OneByOne(TrainedEncoder):
+    """An encoder that embeds one frame a call."""
+
+    @classmethod
+    def of(cls, encoder: TrainedEncoder) -> OneByOne:
+        """The same network."""
+        return cls(**{field.name: getattr(encoder, field.name) for field in fields(TrainedEncoder)})
+
+    def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed (n, size, size, 3) frames in n calls."""
+        return np.concatenate([super(OneByOne, self).embed(frame[None]) for frame in frames])
+
+
+@contextmanager
+def _paper(subject: Subject) -> Iterator[Measure]:
+    """One environment a core, where the paper had 16 in all: more than one a core would only wait for each other."""
+    settings, size = subject.sizes.paper, subject.sizes.paper_record.image_size
+    n = subject.workers
+    learner = replace(settings.learner, n_envs=n, n_steps=settings.steps, batch_size=n * settings.steps)
+    env = SubprocVecEnv([partial(paper_env, size, str(subject.device))] * n, start_method="spawn")
+    try:
+        yield _updates(replace(settings, learner=learner), env, subject)
+    finally:
+        env.close()
+
+
+def paper_env(size: int, device: str) -> gym.Env:
+    """The environment of the paper's recipe. What it is to follow does not matter for how long it takes."""
+    torch.set_num_threads(1)
+    camera = CAMERAS["front_aliased"]
+    network = build_encoder("inception", size)
+    encoder = TrainedEncoder("inception", network, size, 32, camera).to(torch.device(device))
+    still = Reference.from_joints(np.zeros((EPISODE, ORIGINAL.joints)))
+    env = KukaEnv([still], ORIGINAL, imitate.PRESETS["paper"][1].control, camera, size)
+    return EmbeddingReward(env, encoder, [Demonstration("black", np.zeros((2, size, size, 3), np.uint8), None)])
+
+
+def _updates(settings: imitate.Settings, env: VecEnv, subject: Subject) -> Measure:
+    """What steps and updates once, after a first time in which processes start and kernels are chosen."""
+    learner = settings.learner
+    model = build_ppo(learner, env, settings.seed, torch.device("cpu"), subject.folder / "tensorboard")
+    steps = learner.n_envs * learner.n_steps
+
+    def rate() -> float:
+        start = perf_counter()
+        model.learn(steps, callback=Curve(), reset_num_timesteps=False)
+        return steps / (perf_counter() - start)
+
+    rate()
+    return rate

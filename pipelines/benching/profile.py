@@ -1,0 +1,150 @@
+"""The profile: which part of a stage takes what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+import imitate.data.lerobot
+import imitate.training
+from envs import vector
+from envs.bullet import Bullet
+from imitate.checkpoint import TrainedEncoder
+from imitate.data.sampling import Epoch
+from imitate.encoders import ENCODERS
+from imitate.objectives import OBJECTIVES
+from imitate.runs import Stage, read_json, write_json
+
+from .. import embed, record
+from .imitating import learning
+from .stopwatch import REST, Call, Stopwatch
+from .subject import Subject, quiet
+from .training import epoch_of, opened, synchronize
+
+SIMULATION = (
+    Call(Bullet, "drive_velocities", "physics"),
+    Call(Bullet, "step", "physics"),
+    Call(Bullet, "render", "render"),
+)
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+WAITING = "waiting"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a stage.
+
+    Attributes:
+        stage: Of which it is one.
+        part: What it is.
+        seconds: That it took, of what was measured.
+        share: Of the stage's time.
+    """
+
+    stage: str
+    part: str
+    seconds: float
+    share: float
+
+
+def profile_record(subject: Subject) -> list[Part]:
+    """One file of episodes, in this process."""
+    settings, watch = subject.sizes.record, Stopwatch()
+    calls = [
+        *SIMULATION,
+        Call(imitate.data.lerobot, "write_video", "encode video"),
+        Call(record, "write_file", "write tables"),
+    ]
+    with watch.watching(calls), watch.part(REST):
+        record.record_file(settings, record.layout_of(settings), subject.folder / "profile-record", 0)
+    return _parts("record", watch.seconds)
+
+
+def profile_embed(subject: Subject) -> list[Part]:
+    """Training, after a first time that warms up."""
+    settings, watch = subject.sizes.embed, Stopwatch(partial(synchronize, subject.device))
+    dataset, data = opened(subject)
+    calls = [
+        Call(Epoch, "batches", "gather batch"),
+        Call(imitate.training, "preprocess", "gather batch"),
+        Call(torch, "randn", "noise"),
+        Call(ENCODERS[settings.encoder], "forward", "forward"),
+        Call(OBJECTIVES[settings.objective].loss, "forward", "forward"),
+        Call(torch.Tensor, "backward", "backward"),
+        Call(OPTIMIZERS[settings.optimizer], "step", "optimizer"),
+    ]
+    watched = replace(data, frames=_Watched(watch.around(data.frames.__getitem__, "gather batch")))  # type: ignore[arg-type]
+    fit = partial(embed.fit_encoder, settings, Stage(subject.folder / "profile-embed"))
+    with quiet():
+        fit(data, subject.untrained(settings.encoder, dataset), epoch_of(settings))
+        with watch.watching(calls), watch.part(REST):
+            fit(watched, subject.untrained(settings.encoder, dataset), epoch_of(settings))
+    return _parts("embed", watch.seconds)
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """Frames, where a batch of them is a call."""
+
+    take: Callable[..., NDArray[np.uint8]]
+
+    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self.take(indices)
+
+
+def profile_imitate(subject: Subject) -> list[Part]:
+    """The steps between two updates, and the update.
+
+    The main process waits while the workers step; what they were busy with meanwhile is their mean. The time that the
+    main process waited beyond that is for passing actions and frames, and for the slowest worker.
+    """
+    watch = Stopwatch(partial(synchronize, subject.device))
+    calls = [
+        Call(vector.KukaVectorEnv, "_run", WAITING),
+        Call(TrainedEncoder, "embed", "encoder"),
+        Call(ActorCriticPolicy, "forward", "policy"),
+        Call(ActorCriticPolicy, "predict_values", "policy"),
+        Call(PPO, "train", "PPO update"),
+    ]
+    told = subject.folder / "profile-imitate"
+    with (
+        patch.object(vector, "_work", partial(watched_work, told)),
+        learning(subject) as rate,
+        watch.watching(calls),
+        watch.part(REST),
+    ):
+        rate()
+    steps = subject.sizes.learner().n_steps
+    workers = [read_json(path) for path in told.iterdir()]
+    each = {part: [w["seconds"].get(part, 0.0) / w["steps"] for w in workers] for part in ("physics", "render", REST)}
+    busy = {part: steps * mean(values) for part, values in each.items()}
+    passing = max(0.0, watch.seconds.pop(WAITING) - sum(busy.values()))
+    busy["rest of the workers"] = busy.pop(REST)
+    return _parts("imitate", watch.seconds | busy | {"passing between processes": passing})
+
+
+def watched_work(folder: Path, pipe: Any, raw: Any, rows: slice, kwargs: dict[str, Any]) -> None:
+    """The loop of a worker process, which tells in a file what its steps took. Runs in the worker."""
+    watch = Stopwatch()
+    with watch.watching([Call(vector._Slice, "step", REST), *SIMULATION]):
+        vector._work(pipe, raw, rows, kwargs)
+    write_json(folder / f"{rows.start}.json", {"seconds": watch.seconds, "steps": watch.calls[REST]})
+
+
+def _parts(stage: str, seconds: Mapping[str, float]) -> list[Part]:
+    ordered = sorted(seconds.items(), key=lambda item: (item[0] == REST, -item[1]))
+    return [Part(stage, name, value, value / sum(seconds.values())) for name, value in ordered]
+
+
+PROFILES = {function.__name__: function for function in (profile_record, profile_embed, profile_imitate)}

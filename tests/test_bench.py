@@ -1,0 +1,242 @@
+import json
+import os
+import sys
+from dataclasses import replace
+from time import sleep
+
+import numpy as np
+import pytest
+import torch
+from holding import MB, fail, hold, map_file
+
+from envs.cameras import CAMERAS
+from envs.kuka import Kuka
+from envs.original import ORIGINAL
+from imitate.errors import UserError
+from pipelines import bench
+from pipelines.bench import PRESETS, ROWS, Settings
+from pipelines.benching.bare import Bare, Played
+from pipelines.benching.imitating import OneByOne
+from pipelines.benching.peak import peak
+from pipelines.benching.profile import Part
+from pipelines.benching.rows import Row, compare
+from pipelines.benching.stopwatch import REST, Call, Stopwatch
+from pipelines.benching.subject import FULL
+
+QUICK = PRESETS["quick"][1]
+
+
+def test_a_ratio_is_the_median_of_pairs_that_followed_each_other():
+    asked = []
+
+    def machine(name, speed):
+        def rate():
+            asked.append(name)
+            return speed / (1 + len(asked) // 3)  # it slows down
+
+        return rate
+
+    row = compare("row", "frames/s", machine("ours", 60.0), machine("reference", 20.0), 3)
+    assert asked == ["ours", "reference", "reference", "ours", "ours", "reference"]
+    assert (row.ours, row.reference) == (30.0, 10.0)
+    ratios = [3.0, 30 / 10, 30 / (20 / 3)]
+    assert row.ratio == pytest.approx(np.median(ratios))
+    assert row.spread == pytest.approx((min(ratios), max(ratios)))
+
+
+def test_one_measurement_is_its_own_spread():
+    row = compare("row", "MB", lambda: 3.0, lambda: 2.0, 1)
+    assert (row.ratio, row.spread) == (1.5, (1.5, 1.5))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_the_peak_is_of_a_process_and_of_those_below_it():
+    alone, family = peak(hold, 200, 0), peak(hold, 200, 1)
+    nothing = peak(hold, 1, 0)
+    assert alone - nothing == pytest.approx(199, abs=20)
+    assert family - alone == pytest.approx(200 + nothing, abs=20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_mapped_file_is_not_the_stages_memory(tmp_path):
+    path = tmp_path / "frames"
+    path.write_bytes(bytes(300 * MB))
+    assert peak(map_file, path) < 100
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_stage_that_fails_has_no_peak():
+    with pytest.raises(RuntimeError, match="exit code 3"):
+        peak(fail)
+
+
+def test_the_bare_simulation_moves_and_draws_as_the_arm_does(monkeypatch):
+    kuka = Kuka("iiwa", "velocity")
+    drawn = []
+    real = kuka._bullet._client.getCameraImage
+    monkeypatch.setattr(
+        "envs.bullet.pybullet.getCameraImage", lambda *args, **kwargs: drawn.append(real.func(*args, **kwargs)[2])
+    )
+    start, actions = np.full(7, 0.3), np.random.default_rng(0).uniform(-1.2, 1.2, (5, 7))
+    kuka.reset(start)
+    kuka.replay(actions, CAMERAS["front"], 32)
+    replayed = kuka.joint_states()
+    monkeypatch.undo()
+    kuka.reset(start)
+    pictures = [kuka.film(CAMERAS["front"], 32)]
+    for action in actions:
+        kuka.step(action)
+        pictures.append(kuka.film(CAMERAS["front"], 32))
+    np.testing.assert_array_equal(kuka.joint_states(), replayed)
+    kuka.close()
+    assert len(drawn) == len(pictures)
+    samples = CAMERAS["front"].samples
+    for raw, picture in zip(drawn, pictures, strict=True):
+        pixels = np.asarray(raw).reshape(32, samples, 32, samples, 4)[..., :3].mean((1, 3))
+        assert np.abs(pixels - picture).max() <= 0.5
+
+
+def test_the_bare_processes_play_all_episodes():
+    episodes = [Played(np.zeros(7), np.zeros((n, 7))) for n in (1, 4, 2)]
+    bare = Bare(episodes, "iiwa", CAMERAS["front"], 16, workers=2)
+    assert [bare() > 0 for _ in range(2)] == [True, True]
+    bare.close()
+    assert all(process.exitcode == 0 for _, process in bare._workers)
+
+
+def test_the_original_arm_has_the_joints_of_the_papers():
+    original, ours = Kuka(ORIGINAL, "torque"), Kuka("iiwa_gripper", "torque")
+    pose = 0.9 * np.array(ORIGINAL.upper)
+    for kuka in (original, ours):
+        kuka.reset(pose)
+    np.testing.assert_allclose(original.flange_position(), ours.flange_position(), atol=1e-6)
+    apart = original.film(CAMERAS["front"], 64).astype(int) - ours.film(CAMERAS["front"], 64)
+    assert 0 < np.abs(apart).mean() < 10  # the same pose, with other triangles
+    for kuka in (original, ours):
+        kuka.close()
+
+
+def test_one_by_one_embeds_the_same(encoder, demonstrations):
+    frames = demonstrations[0].frames
+    alone = OneByOne.of(encoder).embed(frames)
+    assert alone.shape == encoder.embed(frames).shape
+    np.testing.assert_array_equal(alone[3], encoder.embed(frames[3:4])[0])
+
+
+def test_a_part_is_not_charged_for_another():
+    class Robot:
+        def work(self):
+            sleep(0.02)
+            self.rest()
+
+        def rest(self):
+            sleep(0.05)
+
+        def items(self):
+            for k in range(3):
+                sleep(0.02)
+                yield k
+
+    robot, watch = Robot(), Stopwatch()
+    with watch.watching([Call(Robot, "work", "work"), Call(Robot, "rest", "sleep"), Call(Robot, "items", "items")]):
+        robot.rest()  # before anything is measured
+        with watch.part(REST):
+            robot.work()
+            for _ in robot.items():
+                sleep(0.01)
+    robot.work()  # and after
+    assert watch.calls["work"] == watch.calls["sleep"] == 1
+    for part, seconds in {"work": 0.02, "sleep": 0.05, "items": 0.06, REST: 0.03}.items():
+        assert seconds <= watch.seconds[part] < seconds + 0.05, part
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"only": ("record_vs_limits",)}, "unknown row 'record_vs_limits': choose one of embed_vs_limit"),
+        ({"repeats": 0}, "repeats 0: expected numbers of 1 or more"),
+        ({"episodes": ()}, "episodes : expected"),
+        ({"processes": (1, 0)}, "processes 1 0: expected"),
+        ({"envs": (16, 16)}, "envs 16 16: expected numbers of 1 or more, each once"),
+        ({"envs": (16, 5000)}, "n_envs is 5000"),
+        ({"workers": -1}, "workers is -1"),
+        ({"device": "tpu"}, "unknown device 'tpu'"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_at_once(tmp_path, changed, message):
+    with pytest.raises(UserError, match=message):
+        bench.run(replace(Settings(run=tmp_path / "run"), **changed))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_would_be_full_is_refused(tmp_path):
+    with pytest.raises(UserError, match="GB free, expected 8192"):
+        bench.run(Settings(run=tmp_path, episodes=(10**7,)))
+    assert not list((tmp_path / "bench").iterdir())
+
+
+def test_the_stages_are_measured_with_their_own_settings():
+    less = {"record": {"train", "validation", "test"}, "embed": {"epochs"}, "imitate": {"steps"}}
+    for name, fewer in less.items():
+        measured = getattr(FULL, name)
+        default = type(measured)()
+        assert {key for key in vars(default) if getattr(measured, key) != getattr(default, key)} <= fewer
+
+
+@pytest.mark.parametrize("cores", [1, 2, 3, 8])
+def test_processes_double_up_to_the_cores(monkeypatch, tmp_path, cores):
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    (subject,) = bench._subjects(Settings(device="cpu"), tmp_path)
+    assert subject.processes == {1: (1, 2), 2: (1, 2), 3: (1, 2), 8: (1, 2, 4, 8)}[cores]
+    assert subject.workers == cores
+
+
+def test_with_a_gpu_its_rows_stand_beside_the_others(monkeypatch, tmp_path):
+    def measured(subject):
+        yield Row(f"of_{subject.device.type}", "MB", 1.0, 1.0, 1.0, (1.0, 1.0))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    monkeypatch.setattr(bench, "ROWS", {"memory_record": measured, "memory_embed": measured})
+    monkeypatch.setattr(bench, "PROFILES", {"profile_embed": lambda subject: [Part("embed", REST, 1.0, 1.0)]})
+    assert [row.name for row in bench.run(Settings(run=tmp_path))] == ["of_cpu", "of_cpu", "of_cuda_cuda"]
+    profile = json.loads((tmp_path / "bench/bench-profile.json").read_text())
+    assert [part["stage"] for part in profile["parts"]] == ["embed", "embed_cuda"]
+    assert profile["machine"]["gpu"] == "a GPU"
+
+
+def test_some_rows_end_to_end(tmp_path, capsys):
+    only = ("embed_vs_limit", "profile_embed", "profile_record")
+    rows = bench.run(replace(QUICK, run=tmp_path, only=only, device="cpu"))
+    written = json.loads((tmp_path / "bench/bench.json").read_text())
+    assert [row["name"] for row in written] == [row.name for row in rows] == ["embed_vs_limit"]
+    (row,) = written
+    assert row["spread"][0] <= row["ratio"] <= row["spread"][1]
+    profile = json.loads((tmp_path / "bench/bench-profile.json").read_text())
+    for stage, parts in {
+        "embed": {"forward", "backward", "optimizer", "gather batch", "noise", REST},
+        "record": {"physics", "render", "encode video", "write tables", REST},
+    }.items():
+        shares = {part["part"]: part["share"] for part in profile["parts"] if part["stage"] == stage}
+        assert set(shares) == parts
+        assert sum(shares.values()) == pytest.approx(1)
+    assert profile["machine"]["cores"] == os.cpu_count()
+    assert {path.name for path in (tmp_path / "bench").iterdir()} == {"bench.json", "bench-profile.json"}
+    printed = capsys.readouterr().out
+    assert "embed_vs_limit" in printed
+    assert "recorded" not in printed
+
+
+@pytest.mark.slow
+def test_all_rows_end_to_end(tmp_path):
+    out = tmp_path / "results.json"
+    rows = bench.run(replace(QUICK, run=tmp_path / "run", repeats=1, device="cpu", out=out))
+    names = [row.name for row in rows]
+    more = {"record_processes": 2, "imitate_processes": 2, "imitate_envs": 4, "record_episodes": 6, "embed_episodes": 6}
+    grown = [f"growth_{name}_{n}" for name, n in more.items()]
+    assert sorted(names) == sorted([*(name for name in ROWS if not name.startswith("growth")), *grown])
+    assert all(row.ours > 0 and row.ratio == pytest.approx(row.ours / row.reference) for row in rows)
+    parts = json.loads(out.with_name("results-profile.json").read_text())["parts"]
+    assert {part["part"] for part in parts if part["stage"] == "imitate"} == {
+        "physics", "render", "encoder", "policy", "PPO update", "passing between processes", "rest of the workers", REST
+    }  # fmt: skip
