@@ -1,15 +1,24 @@
 """``benchmark_imitation``: learn held-out demonstrations in several ways, and put the figures into one file.
 
 Each run is a stage of its own, the same that ``imitate`` makes, so that an interrupted benchmark goes on with
-the run that is missing.
+the run that is missing. Several are learned side by side, each on one core: none waits for another's processes.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shlex
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
+
+import torch
+from tqdm import tqdm
 
 from imitate.errors import UserError, choose
 from imitate.figures import benchmark_figure, save_figure
@@ -104,6 +113,8 @@ class Settings:
     """Demonstrations that neither encoder nor tuning has seen."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of the learner, each for every demonstration."""
+    jobs: int = 0
+    """Runs that are learned side by side, one core each; 0: one a core; 1: one after the other, on all cores."""
     out: Path | None = None
     """Another file for the figures, such as results/imitation.json; None: the run's own."""
 
@@ -121,24 +132,27 @@ def run(settings: Settings) -> dict[str, Any]:
     """Learn what is missing, and summarise."""
     methods = {name: choose(METHODS, name, "method") for name in settings.methods}
     _check(settings, methods)
-    encoders: dict[str, Any] = {}
+    encoders = {name: _encoder(settings.run, name, method) for name, method in methods.items()}
+    asked = {
+        (name, demo, seed): _wanted(*encoders[name], name, methods[name], demo, seed)
+        for name in methods
+        for seed in settings.seeds
+        for demo in settings.demos
+    }
+    _learn(list(asked.values()), settings.jobs or os.cpu_count() or 1)
     runs: list[dict[str, Any]] = []
-    for name, method in methods.items():
-        folder, encoder = _encoder(settings.run, name, method)
-        encoders[name] = encoder.metrics
-        for seed in settings.seeds:
-            for demo in settings.demos:
-                stage = _imitate(folder, name, method, encoder, demo, seed)
-                curve = read_json(stage.path("curve.json"))
-                runs.append({"method": name, "demo": demo, "seed": seed, **stage.metrics, "curve": curve})
+    for (name, demo, seed), wanted in asked.items():
+        stage = imitate.stage_of(wanted)
+        curve = read_json(stage.path("curve.json"))
+        runs.append({"method": name, "demo": demo, "seed": seed, **stage.metrics, "curve": curve})
     _close_gaps(runs)
     summary = summarise(runs)
     results = {
         "command": _command(settings),
-        "settings": {"demos": settings.demos, "seeds": settings.seeds},
+        "settings": {"demos": settings.demos, "seeds": settings.seeds, "jobs": settings.jobs},
         "methods": {name: method.says for name, method in methods.items()},
         "summary": summary,
-        "encoders": encoders,
+        "encoders": {name: encoder.metrics for name, (_, encoder) in encoders.items()},
         "runs": [{key: value for key, value in row.items() if key != "curve"} for row in runs],
     }
     out = settings.out or settings.run / settings.name / "imitation.json"
@@ -189,14 +203,49 @@ def _encoder(run: Path, name: str, method: Method) -> tuple[Path, Stage]:
     return folder, embed.run(replace(method.embed, run=folder))
 
 
-def _imitate(run: Path, name: str, method: Method, encoder: Stage, demo: str, seed: int) -> Stage:
+def _wanted(run: Path, encoder: Stage, name: str, method: Method, demo: str, seed: int) -> imitate.Settings:
+    """What ``imitate`` is asked for."""
     wanted = replace(method.imitate, run=run, demo=demo, seed=seed)
     own = method.embed.name == EMBED.name  # of the run: `imitate` finds it by itself
     if not own:
         wanted = replace(wanted, encoder=encoder.path("encoder"))
     if method.imitate != IMITATE or not own or seed:  # else it is what `imitate` makes
         wanted = replace(wanted, name=stage_name(f"imitate-{name}-seed-{seed}", [demo]))
-    return imitate.run(wanted)
+    return wanted
+
+
+def _learn(asked: Sequence[imitate.Settings], jobs: int) -> None:
+    """Learn what has not been learned yet, ``jobs`` at a time."""
+    missing = [wanted for wanted in asked if not imitate.stage_of(wanted).finished]
+    for wanted in asked:
+        if jobs == 1 or wanted not in missing:  # the latter too: it says so, or that the settings have changed
+            imitate.run(wanted)
+    if jobs == 1 or not missing:
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, _on_one_core) as pool, tqdm(total=len(missing), desc="runs") as bar:
+        futures = [pool.submit(imitate.run, replace(wanted, workers=1)) for wanted in missing]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _on_one_core() -> None:
+    """Prepare a process of the pool: one thread, no progress bar of its own, and its end with that of the benchmark."""
+    torch.set_num_threads(1)
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115, as long as the process
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=end, daemon=True).start()
 
 
 def _close_gaps(runs: list[dict[str, Any]]) -> None:

@@ -59,7 +59,7 @@ class Settings:
     control: str = "velocity"
     """velocity, position or torque."""
     steps: int = 150_000
-    """Steps of all environments together."""
+    """At most so many, of all environments together: whole rollouts, of 2048 by default, and one at least."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
     midway: float = 0.5
@@ -208,8 +208,10 @@ def run(settings: Settings) -> Stage:
 
 
 def _learn(model: PPO, settings: Settings) -> tuple[list[dict[str, float]], float]:
+    rollout = settings.learner.n_envs * settings.learner.n_steps
+    steps = max(settings.steps // rollout, 1) * rollout  # PPO would fill the last one up, and so go beyond
     start = perf_counter()
-    with tqdm(total=settings.steps, unit="step", desc="imitate") as bar:
+    with tqdm(total=steps, unit="step", desc="imitate") as bar:
 
         def tell(row: dict[str, float]) -> None:
             bar.update(int(row["steps"]) - bar.n)
@@ -217,7 +219,7 @@ def _learn(model: PPO, settings: Settings) -> tuple[list[dict[str, float]], floa
             bar.set_postfix(reward=f"{row['reward']:.3f}", true_error=error)
 
         curve = Curve(tell)
-        model.learn(settings.steps, callback=curve)
+        model.learn(steps, callback=curve)
     return curve.rows, perf_counter() - start
 
 

@@ -162,6 +162,7 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
         methods=("tcn", "oracle", "pixels_96"),
         demos=("test:0", "test:1"),
         seeds=(0, 1),
+        jobs=2,
     )
     first = benchmark_imitation.run(settings)
     assert len(first["runs"]) == 12

