@@ -29,6 +29,7 @@ FILES_A_CHUNK = 1000
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
+PLACE = ("chunk_index", "file_index")
 TASK = "babble"
 STATS_FRAMES = 100  # that the colours' statistics are taken from
 SPLITS = ("train", "validation", "test")
@@ -109,7 +110,7 @@ class Layout:
 
 
 def _place(file: int) -> dict[str, int]:
-    return {"chunk_index": file // FILES_A_CHUNK, "file_index": file % FILES_A_CHUNK}
+    return dict(zip(PLACE, divmod(file, FILES_A_CHUNK), strict=True))
 
 
 def _video_key(camera: str) -> str:
@@ -177,57 +178,70 @@ def _write_tasks(folder: Path) -> None:
 
 
 def _write_episodes(folder: Path, layout: Layout) -> None:
-    starts = layout.starts
-    rows = []
-    for file in range(layout.files):
-        episodes = layout.episodes_of(file)
-        for episode in episodes:
-            row: dict[str, Any] = {
-                "episode_index": episode,
-                "tasks": [TASK],
-                "length": layout.lengths[episode],
-                "dataset_from_index": int(starts[episode]),
-                "dataset_to_index": int(starts[episode + 1]),
-                "meta/episodes/chunk_index": 0,
-                "meta/episodes/file_index": 0,
-            }
-            row |= {f"data/{key}": value for key, value in _place(file).items()}
-            for camera in layout.cameras:
-                prefix = f"videos/{_video_key(camera.name)}"
-                row |= {f"{prefix}/{key}": value for key, value in _place(file).items()}
-                row[f"{prefix}/from_timestamp"] = float(starts[episode] - starts[episodes[0]]) / layout.fps
-                row[f"{prefix}/to_timestamp"] = float(starts[episode + 1] - starts[episodes[0]]) / layout.fps
-            rows.append(row)
+    starts, lengths = layout.starts[:-1], np.array(layout.lengths)
+    episodes = np.arange(len(lengths))
+    files = episodes // layout.episodes_a_file
+    place = dict(zip(PLACE, divmod(files, FILES_A_CHUNK), strict=True))
+    nothing = np.zeros_like(episodes)
+    columns: dict[str, Any] = {
+        "episode_index": episodes,
+        "tasks": [[TASK]] * len(episodes),
+        "length": lengths,
+        "dataset_from_index": starts,
+        "dataset_to_index": starts + lengths,
+        **{f"meta/episodes/{key}": nothing for key in place},
+        **{f"data/{key}": values for key, values in place.items()},
+    }
+    before = starts - starts[files * layout.episodes_a_file]  # frames in the same file
+    for camera in layout.cameras:
+        prefix = f"videos/{_video_key(camera.name)}"
+        columns |= {f"{prefix}/{key}": values for key, values in place.items()}
+        columns[f"{prefix}/from_timestamp"] = before / layout.fps
+        columns[f"{prefix}/to_timestamp"] = (before + lengths) / layout.fps
     with written_aside(folder / EPISODES_PATH) as aside:
-        pq.write_table(pa.Table.from_pylist(rows), aside)
+        pq.write_table(pa.table(columns), aside)
 
 
 def _stats(folder: Path, layout: Layout, columns: Sequence[str]) -> dict[str, Any]:
-    parts: dict[str, list[Floats]] = {column: [] for column in columns}
-    for file in range(layout.files):
+    moments = {column: _Moments() for column in columns}
+    for file in range(layout.files):  # one at a time: there may be many
         table = pq.read_table(folder / DATA_PATH.format(**_place(file)), columns=list(columns))
         for column in columns:
-            parts[column].append(_matrix(table, column))
-    stats = {column: _summary(np.concatenate(matrices)) for column, matrices in parts.items()}
+            moments[column].add(_matrix(table, column))
+    stats = {column: moments[column].summary() for column in columns}
     for camera in layout.cameras:  # LeRobot's policies want these too; of the first file, whose episodes are as random
         key = _video_key(camera.name)
         frames, _ = read_video(folder / VIDEO_PATH.format(video_key=key, **_place(0)))
         frames = frames[:: -(-len(frames) // STATS_FRAMES)]
-        channels = _summary(frames.reshape(-1, 3) / 255)
-        stats[key] = {name: [[[value]] for value in values] for name, values in channels.items()}
+        colours = _Moments()
+        colours.add(frames.reshape(-1, 3) / 255)
+        stats[key] = {name: [[[value]] for value in values] for name, values in colours.summary().items()}
         stats[key]["count"] = [len(frames)]
     return stats
 
 
-def _summary(rows: NDArray[np.floating]) -> dict[str, Any]:
-    rows = rows.astype(np.float64)
-    return {
-        "min": rows.min(0).tolist(),
-        "max": rows.max(0).tolist(),
-        "mean": rows.mean(0).tolist(),
-        "std": rows.std(0).tolist(),
-        "count": [len(rows)],
-    }
+class _Moments:
+    """Least, greatest, mean and standard deviation of rows that come in parts (Chan, Golub and LeVeque, 1983)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.low, self.high = np.array(np.inf), np.array(-np.inf)
+        self.mean = self.squares = np.array(0.0)
+
+    def add(self, rows: NDArray[np.floating]) -> None:
+        """Take in (n, dim) more rows."""
+        rows = rows.astype(np.float64)
+        count, apart = self.count + len(rows), rows.mean(0) - self.mean
+        self.low, self.high = np.minimum(self.low, rows.min(0)), np.maximum(self.high, rows.max(0))
+        self.squares = self.squares + np.square(rows - rows.mean(0)).sum(0) + apart**2 * self.count * len(rows) / count
+        self.mean = self.mean + apart * len(rows) / count
+        self.count = count
+
+    def summary(self) -> dict[str, Any]:
+        """As LeRobot writes it."""
+        deviation = np.sqrt(self.squares / self.count)
+        named = {"min": self.low, "max": self.high, "mean": self.mean, "std": deviation}
+        return {name: values.tolist() for name, values in named.items()} | {"count": [self.count]}
 
 
 def _info(layout: Layout) -> dict[str, Any]:
@@ -279,6 +293,18 @@ def _feature(dtype: str, shape: list[int], names: list[str] | None = None) -> di
     return {"dtype": dtype, "shape": shape, "names": names}
 
 
+def _integers(table: pa.Table, column: str) -> NDArray[np.int64]:
+    """A column of whole numbers (rows,).
+
+    Raises:
+        ValueError: Some are missing, or none are whole numbers.
+    """
+    array = table[column].combine_chunks()
+    if not pa.types.is_integer(array.type) or array.null_count:
+        raise ValueError(f"{column} is a {array.type} with {array.null_count} missing, expected whole numbers")
+    return array.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
 def _matrix(table: pa.Table, column: str) -> Floats:
     """A column of vectors as (rows, dim) float32.
 
@@ -316,17 +342,20 @@ class LeRobotDataset:
         if version != VERSION:
             raise UserError(f"{self.folder}: dataset version {version!r}, expected {VERSION!r}")
         try:
-            rows = pq.read_table(self.folder / "meta/episodes").to_pylist()
-            self._rows = sorted(rows, key=lambda row: row["episode_index"])
-            self.lengths = np.array([row["length"] for row in self._rows], np.int64)
             self.video_keys = [k for k, f in self.info["features"].items() if f["dtype"] == "video"]
             self.fps = int(self.info["fps"])
+            parts = ["data", *(f"videos/{key}" for key in self.video_keys)]
+            places = [f"{part}/{index}" for part in parts for index in PLACE]
+            table = pq.read_table(self.folder / "meta/episodes", columns=["episode_index", "length", *places])
+            table = table.sort_by("episode_index")
+            self._places = {name: _integers(table, name) for name in places}
+            self.lengths = _integers(table, "length")
             self._check()
         except (OSError, pa.ArrowException, KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{self.folder}: damaged dataset ({error})") from None
-        if not self._rows:
+        if not len(self):
             raise UserError(f"{self.folder}: an empty dataset, expected at least one episode: record some")
         if not self.video_keys:
             raise UserError(f"{self.folder}: a dataset without videos")
@@ -338,21 +367,20 @@ class LeRobotDataset:
         for key in self.video_keys:
             if not re.fullmatch(r"[A-Za-z0-9._-]+", key):
                 raise UserError(f"{self.folder}: camera {key!r}, expected letters, digits, '.', '_' and '-'")
-        for row in self._rows:
-            self._data_file(row)
-            for key in self.video_keys:
-                self._video_file(row, key)
+        for part in ("data", *(f"videos/{key}" for key in self.video_keys)):
+            indices = [self._places[f"{part}/{index}"] for index in PLACE]
+            for episode in np.unique(np.stack(indices), axis=1, return_index=True)[1]:  # the first in each file
+                self._file(part, int(episode))
         for name, kind in (("cameras", list), ("splits", dict)):
             if not isinstance(self.info.get(name, kind()), kind):
                 raise UserError(f"{self.folder}: {name} are {self.info[name]!r}, expected a {kind.__name__}")
 
-    def _data_file(self, row: dict[str, Any]) -> Path:
-        place = {key: row[f"data/{key}"] for key in ("chunk_index", "file_index")}
-        return self._inside(self.info["data_path"].format(**place))
-
-    def _video_file(self, row: dict[str, Any], key: str) -> Path:
-        place = {name: row[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index")}
-        return self._inside(self.info["video_path"].format(video_key=key, **place))
+    def _file(self, part: str, episode: int) -> Path:
+        """Where an episode stands: its ``data``, or its ``videos/KEY``."""
+        place = {index: int(self._places[f"{part}/{index}"][episode]) for index in PLACE}
+        if part == "data":
+            return self._inside(self.info["data_path"].format(**place))
+        return self._inside(self.info["video_path"].format(video_key=part.removeprefix("videos/"), **place))
 
     def _inside(self, name: str) -> Path:
         """A path in the dataset. A stranger's dataset may not point anywhere else."""
@@ -361,7 +389,7 @@ class LeRobotDataset:
         return self.folder / name
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.lengths)
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -431,22 +459,28 @@ class LeRobotDataset:
     def column(self, name: str, episodes: Sequence[int] | None = None) -> Floats:
         """A feature (frames, dim) of the given episodes, one after the other; of all by default."""
         wanted = range(len(self)) if episodes is None else episodes
-        tables: dict[Path, tuple[Floats, NDArray[np.int64]]] = {}
-        parts = []
+        column: Floats | None = None  # made once its width is known
+        read, filled = None, 0
         for episode in wanted:
-            row = self._rows[episode]
-            path = self._data_file(row)
-            if path not in tables:
+            path = self._file("data", episode)
+            if path != read:  # only the last one is kept: all of them are the dataset
                 try:
                     table = pq.read_table(path, columns=[name, "episode_index"])
-                    tables[path] = (_matrix(table, name), table["episode_index"].to_numpy())
+                    matrix, numbers = _matrix(table, name), table["episode_index"].to_numpy()
                 except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
                     raise UserError(f"{path}: damaged, or without {name!r} ({first_line(error)})") from None
-            matrix, numbers = tables[path]
-            parts.append(matrix[numbers == episode])
-            if len(parts[-1]) != row["length"]:
-                raise UserError(f"{path}: {len(parts[-1])} rows of episode {episode}, expected {row['length']}")
-        return np.concatenate(parts)
+                read = path
+            rows = matrix[numbers == episode]
+            if len(rows) != self.lengths[episode]:
+                raise UserError(f"{path}: {len(rows)} rows of episode {episode}, expected {self.lengths[episode]}")
+            if column is None:
+                column = np.empty((int(self.lengths[list(wanted)].sum()), rows.shape[1]), np.float32)
+            if rows.shape[1] != column.shape[1]:
+                raise UserError(f"{path}: {name!r} of {rows.shape[1]} numbers, expected {column.shape[1]}")
+            column[filled : filled + len(rows)] = rows
+            filled += len(rows)
+        assert column is not None, "no episodes"
+        return column
 
     def has(self, name: str) -> bool:
         """Whether there is a feature of that name."""
@@ -462,11 +496,10 @@ class LeRobotDataset:
 
     def video_files(self, camera: str) -> list[tuple[Path, list[int]]]:
         """The video files of a camera, each with the episodes in it, in order."""
-        key = self.video_key(camera)
+        part = f"videos/{self.video_key(camera)}"
         files: dict[Path, list[int]] = {}
-        for number, row in enumerate(self._rows):
-            path = self._video_file(row, key)
-            files.setdefault(path, []).append(number)
+        for episode in range(len(self)):
+            files.setdefault(self._file(part, episode), []).append(episode)
         return list(files.items())
 
     def demonstration(self, episode: int, camera: str | None = None) -> Demonstration:
