@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from imitate.errors import UserError
 from imitate.preprocess import preprocess
 
 PATIENCE = 50  # steps that embeddings may all be alike before a run counts as collapsed
+COPIED = 10_000  # frames at once
 ALIKE = 0.005  # of the norm: the least mean distance between embeddings of a batch
 
 
@@ -41,6 +42,50 @@ class Progress(NamedTuple):
 
 class Collapsed(UserError):
     """All frames get the same embedding: the run is lost."""
+
+
+class Grain:
+    """Gaussian noise for batches of frames.
+
+    Drawn once, twice as much as a batch needs, and taken from another place of it for each: no two batches get the same
+    on the same pixels. Drawn anew, it would take a fifth of a step.
+
+    Args:
+        deviation: Its standard deviation.
+    """
+
+    def __init__(self, deviation: float) -> None:
+        self.deviation = deviation
+        self._drawn = torch.empty(0)
+
+    def add_to(self, frames: torch.Tensor) -> None:
+        """Add it to a batch, in place. It should be contiguous in memory."""
+        count = frames.numel()
+        if len(self._drawn) < 2 * count:
+            self._drawn = torch.randn(2 * count, device=frames.device)
+        first = int(torch.randint(len(self._drawn) - count, ()))
+        frames.add_(self._drawn[first : first + count].view(frames.shape), alpha=self.deviation)
+
+
+def reader(frames: NDArray[np.uint8], device: torch.device, room: int) -> Callable[[NDArray[np.int64]], torch.Tensor]:
+    """Return what reads frames by their indices onto a device.
+
+    Args:
+        frames: (frames, height, width, 3) uint8.
+        device: Where they are wanted.
+        room: Bytes that frames may take there. If all fit, they are copied once, and a batch never leaves the device.
+    """
+    if frames.nbytes > room:
+        return lambda indices: torch.from_numpy(frames[indices]).to(device, non_blocking=True)
+    there = torch.empty(frames.shape, dtype=torch.uint8, device=device)
+    for first in range(0, len(frames), COPIED):
+        there[first : first + COPIED] = torch.from_numpy(np.array(frames[first : first + COPIED]))
+    return lambda indices: there[torch.from_numpy(indices).to(device)]
+
+
+def _room(device: torch.device) -> int:
+    """Half of what is free on a GPU. In main memory frames lie already: the system keeps what is read of a file."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 0
 
 
 def fit(
@@ -74,14 +119,15 @@ def fit(
         Collapsed: All embeddings are alike, or the loss is no number.
     """
     device = next(encoder.parameters()).device
+    read = reader(frames, device, _room(device))
+    grain = Grain(noise)
     alike = 0
     encoder.train()
     for indices in batches:
         flat = indices.ravel()
-        images = preprocess(torch.from_numpy(frames[flat]).to(device, non_blocking=True))
+        images = preprocess(read(flat))
         if noise:
-            by_pixel = images.permute(0, 2, 3, 1)  # as it lies in memory, which is five times as fast to draw
-            by_pixel += noise * torch.randn(by_pixel.shape, device=device)
+            grain.add_to(images.permute(0, 2, 3, 1))  # as it lies in memory
         with mixed_precision(device):
             embeddings = encoder(images)  # (groups * batch, dim), float32
         groups = embeddings.chunk(len(indices))
@@ -99,12 +145,13 @@ def fit(
         scheduler.step()
         with torch.no_grad():
             spread = torch.pdist(groups[0][:256]).mean()
-            norm = embeddings[0].norm()
             active = objective.active(*groups)  # type: ignore[operator]
-        progress = Progress(*(x.item() for x in (loss, contrastive, regression, active, spread)))
+            told = torch.stack([loss, contrastive, regression, active, spread, embeddings[0].norm()])
+        *figures, norm = told.tolist()  # at once: a GPU is waited for only here
+        progress = Progress(*figures)
         if not np.isfinite(progress.loss):
             raise Collapsed(f"the loss became {progress.loss}: lower the learning rate")
-        alike = alike + 1 if progress.spread < ALIKE * float(norm) else 0
+        alike = alike + 1 if progress.spread < ALIKE * norm else 0
         if alike >= PATIENCE:
             raise Collapsed(
                 f"collapsed: for {alike} steps all embeddings were alike (mean distance {progress.spread:.4f}, "

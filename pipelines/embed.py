@@ -211,7 +211,7 @@ def _optimizer(
     if settings.optimizer == "sgd":
         sgd = torch.optim.SGD(parameters, settings.learning_rate, momentum=0.9)
         return sgd, MultiStepLR(sgd, [max(1, steps * k // 4) for k in (1, 2, 3)], gamma=0.1)
-    adamw = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=1e-4)
+    adamw = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=1e-4, fused=True)
     cycle = max(steps, SHORTEST_CYCLE)
     return adamw, OneCycleLR(adamw, settings.learning_rate, total_steps=cycle, pct_start=0.1)
 

@@ -11,7 +11,7 @@ from imitate.errors import UserError
 from imitate.metrics import triplet_accuracy
 from imitate.objectives import OBJECTIVES
 from imitate.objectives.triplet import TripletLoss
-from imitate.training import PATIENCE, Collapsed, fit
+from imitate.training import PATIENCE, Collapsed, Grain, fit, reader
 
 SIZE, VIDEOS, LENGTH, STEPS = 32, 12, 40, 60
 TRAIN = Videos(np.arange(9) * LENGTH, np.full(9, LENGTH))
@@ -71,6 +71,30 @@ def test_training_orders_time_also_in_unseen_videos(objective):
     losses = [step.loss for step in progress]
     assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
     assert accuracy(module, HELD_OUT) > before + 0.1
+
+
+def test_frames_are_read_the_same_from_wherever_they_lie():
+    indices = np.array([5, 0, 5, len(FRAMES) - 1])
+    lies_there, is_copied = (reader(FRAMES, torch.device("cpu"), room) for room in (FRAMES.nbytes, FRAMES.nbytes - 1))
+    assert torch.equal(lies_there(indices), is_copied(indices))
+    assert np.array_equal(is_copied(indices), FRAMES[indices])
+
+
+def test_the_noise_of_batches_is_gaussian_and_differs():
+    torch.manual_seed(0)
+    grain, shape = Grain(0.5), (20, 16, 16, 3)
+    batches = [torch.full(shape, 2.0) for _ in range(8)]
+    for batch in batches:
+        grain.add_to(batch)
+    drawn = torch.stack(batches) - 2
+    assert drawn.mean().abs() < 0.01
+    assert drawn.std() == pytest.approx(0.5, rel=0.02)
+    assert (drawn.abs() < 0.5).float().mean() == pytest.approx(0.683, abs=0.01)
+    of_pixels = torch.corrcoef(drawn.reshape(8, -1)) - torch.eye(8)
+    assert of_pixels.abs().max() < 0.05
+    larger = torch.zeros(60, 16, 16, 3)  # than those before
+    grain.add_to(larger)
+    assert larger.std() == pytest.approx(0.5, rel=0.02)
 
 
 def test_noise_in_training_makes_the_embedding_move_less_with_noise():
