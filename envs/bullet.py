@@ -53,7 +53,7 @@ def _matrices(
     )
 
 
-def _block_means(pixels: NDArray[np.uint8], samples: int) -> NDArray[np.uint8]:
+def block_means(pixels: NDArray[np.uint8], samples: int) -> NDArray[np.uint8]:
     """Means of (samples, samples) blocks of ``pixels`` (n * samples, n * samples, 4), rounded: (n, n, 3).
 
     Two channels of a pixel are added at once, as the halves of an integer of 32 bits: a third of the time of a sum
@@ -61,13 +61,14 @@ def _block_means(pixels: NDArray[np.uint8], samples: int) -> NDArray[np.uint8]:
     """
     packed, count = pixels.view(np.uint32)[:, :, 0], samples**2
     size = len(pixels) // samples
-    means = np.empty((size, size, 4), np.uint8)
-    for first in (0, 1):  # red and blue, green and alpha
+    means = np.empty((size, size, 3), np.uint8)
+    for first in (0, 1):  # red and blue; green, and alpha, which is left out
         pairs = (packed >> np.uint32(8 * first)) & np.uint32(0x00FF00FF)
         rows = sum((pairs[k::samples] for k in range(1, samples)), pairs[::samples])
         total = sum((rows[:, k::samples] for k in range(1, samples)), rows[:, ::samples])
-        means[:, :, first::2] = (total.view(np.uint16).reshape(size, size, 2) + count // 2) // count
-    return means[:, :, :3]
+        both = (total.view(np.uint16).reshape(size, size, 2) + count // 2) // count
+        means[:, :, first::2] = both[:, :, : 2 - first]
+    return means
 
 
 class Bullet:
@@ -181,7 +182,7 @@ class Bullet:
         )
         # A PyBullet that was built without numpy returns tuples here.
         pixels = np.asarray(picture[2], np.uint8).reshape(drawn, drawn, 4)
-        return pixels[:, :, :3] if samples == 1 else _block_means(pixels, samples)
+        return pixels[:, :, :3] if samples == 1 else block_means(pixels, samples)
 
     def replay(
         self,

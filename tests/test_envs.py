@@ -9,6 +9,7 @@ from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import envs
+from envs.bullet import block_means
 from envs.cameras import CAMERAS
 from envs.control import CONTROLS
 from envs.kuka import ARMS, ASSETS, Kuka
@@ -443,6 +444,16 @@ def test_an_error_in_a_worker_reaches_the_user():
     with pytest.raises(ValueError, match="not finite"):
         env.step(np.full((2, 7), np.nan, np.float32))
     env.close()
+
+
+@pytest.mark.parametrize("samples", [2, 3, 4])
+def test_means_of_blocks_are_rounded(samples):
+    size = 8
+    drawn = np.random.default_rng(0).integers(0, 256, (size * samples, size * samples, 4), np.uint8)
+    drawn[:samples] = 255  # the greatest sums, in which no channel may run over into the next
+    blocks = drawn.reshape(size, samples, size, samples, 4)[..., :3]
+    expected = np.floor(blocks.mean((1, 3)) + 0.5).astype(np.uint8)
+    assert np.array_equal(block_means(drawn, samples), expected)
 
 
 def test_a_pixel_is_the_mean_of_its_samples():
