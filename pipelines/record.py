@@ -135,6 +135,8 @@ def record_file(settings: Settings, layout: Layout, folder: Path, file: int) -> 
     """Record one file's episodes, and say how many frames they have. Runs in a worker process."""
     kuka = Kuka(settings.arm, "velocity")
     try:
+        for camera in layout.cameras:
+            kuka.check_pictures(camera, layout.image_size)
         episodes = [record_episode(kuka, settings, episode) for episode in layout.episodes_of(file)]
     finally:
         kuka.close()

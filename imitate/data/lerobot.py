@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from imitate.camera import Camera
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError, first_line
+from imitate.finite import check_finite
+from imitate.manifest import verified
 from imitate.runs import read_json, write_json, written_aside
 from imitate.video import Compression, read_video, write_video
 
@@ -123,12 +125,20 @@ def file_is_written(folder: Path, file: int) -> bool:
 
 
 def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episode]) -> None:
-    """Write the episodes of one file: the videos first, the table last, so that a table means all is there."""
+    """Write the episodes of one file: the videos first, the table last, so that a table means all is there.
+
+    Raises:
+        UserError: There is NaN or infinity in them; nothing is written.
+    """
+    numbers = layout.episodes_of(file)
+    for number, episode in zip(numbers, episodes, strict=True):
+        for name in ("joints", "velocities", "flange", "actions"):
+            advice = "the simulation has become unstable: record with another seed"
+            check_finite(f"{name} of episode {number}", getattr(episode, name), advice)
     for camera in layout.cameras:
         path = folder / VIDEO_PATH.format(video_key=_video_key(camera.name), **_place(file))
         frames = (frame for episode in episodes for frame in episode.frames[camera.name])
         write_video(path, frames, layout.fps, layout.compression)
-    numbers = layout.episodes_of(file)
     lengths = np.array([len(episode) for episode in episodes])
     frame_index = np.concatenate([np.arange(n) for n in lengths])
     columns = {
@@ -337,6 +347,7 @@ class LeRobotDataset:
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such dataset folder")
+        verified(self.folder / "meta")
         self.info = read_json(self.folder / "meta/info.json")
         version = self.info.get("codebase_version") if isinstance(self.info, dict) else None
         if version != VERSION:
@@ -465,9 +476,11 @@ class LeRobotDataset:
             path = self._file("data", episode)
             if path != read:  # only the last one is kept: all of them are the dataset
                 try:
-                    table = pq.read_table(path, columns=[name, "episode_index"])
+                    table = pq.read_table(verified(path), columns=[name, "episode_index"])
                     matrix, numbers = _matrix(table, name), table["episode_index"].to_numpy()
                 except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+                    if isinstance(error, UserError):
+                        raise
                     raise UserError(f"{path}: damaged, or without {name!r} ({first_line(error)})") from None
                 read = path
             rows = matrix[numbers == episode]
@@ -479,6 +492,7 @@ class LeRobotDataset:
                 raise UserError(f"{path}: {name!r} of {rows.shape[1]} numbers, expected {column.shape[1]}")
             column[filled : filled + len(rows)] = rows
             filled += len(rows)
+            check_finite(f"{path}: {name!r} of episode {episode}", rows, "expected numbers: record it anew")
         assert column is not None, "no episodes"
         return column
 
