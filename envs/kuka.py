@@ -139,7 +139,7 @@ class Kuka:
             raise UserError(
                 f"{seen} takes blank pictures: it looks away from the arm, or PyBullet's renderer is broken"
             )
-        if np.array_equal(*pictures):
+        if np.array_equal(pictures[0], pictures[1]):
             raise UserError(
                 f"{seen} takes the same picture of two poses: it does not see the arm, or PyBullet's renderer is broken"
             )

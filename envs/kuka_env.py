@@ -72,8 +72,8 @@ class KukaEnv(gym.Env):
         render_size: Pixels a side of what ``render`` returns.
 
     Raises:
-        UserError: An unknown name, a reference for another arm, no reference at all, a ``midway`` that is no share, or a
-            renderer that takes no pictures.
+        UserError: An unknown name, a reference for another arm, no reference at all, a ``midway`` that is no share, or
+            a renderer that takes no pictures.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012 (as Gymnasium has it)

@@ -135,9 +135,9 @@ def test_a_file_with_a_protocols_or_options_name_is_no_demonstration(tmp_path, m
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "a.mp4", noise(2, 32, 32), 20, LOSSLESS)
     shutil.copyfile("a.mp4", tmp_path / name)
-    with pytest.raises(UserError, match="no such video file: (a URL or protocol|reads as an option)"):
+    with pytest.raises(UserError, match=r"no such video file: (a URL or protocol|reads as an option)"):
         demonstration_from_video(Path(name), 20)
-    with pytest.raises(UserError, match="no such video file: (a URL or protocol|reads as an option)"):
+    with pytest.raises(UserError, match=r"no such video file: (a URL or protocol|reads as an option)"):
         parse_demo(name)
     assert len(demonstration_from_video(tmp_path / name, 20)) == 2  # the whole path says that it is a file
 
@@ -212,7 +212,7 @@ def test_too_large_a_video_is_refused_before_it_is_decoded(tmp_path, monkeypatch
 def test_a_limit_that_is_no_number_is_named(tmp_path, monkeypatch, value):
     write_video(tmp_path / "a.mp4", noise(2, 32, 32), 20, LOSSLESS)
     monkeypatch.setenv("IMITATE_VIDEO_MAX_SIDE", value)
-    with pytest.raises(UserError, match="IMITATE_VIDEO_MAX_SIDE is .*, expected a whole number of 1 or more"):
+    with pytest.raises(UserError, match=r"IMITATE_VIDEO_MAX_SIDE is .*, expected a whole number of 1 or more"):
         read_video(tmp_path / "a.mp4")
 
 
@@ -269,22 +269,17 @@ def test_a_picture_beyond_the_limit_takes_no_memory(tmp_path):
 
 
 def test_two_frames_far_apart_are_no_endless_demonstration(tmp_path):
-    path = tmp_path / "slow.mkv"
+    path = tmp_path / "slow.mp4"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=20)
+        stream = container.add_stream("libx264", rate=Fraction(1, 100_000))  # a frame a day, or so
         stream.width = stream.height = 32
         stream.pix_fmt = "yuv420p"
-        for k, frame in enumerate(noise(2, 32, 32)):
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts, picture.time_base = k * 100_000 * 20, Fraction(1, 20)  # a day and a bit
-            container.mux(stream.encode(picture))
+        for frame in noise(2, 32, 32):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
-    try:
-        shown = demonstration_from_video(path, 20)
-    except UserError as error:
-        assert "too large a video: frames" in str(error)
-    else:
-        assert len(shown) < 200_000
+    assert len(read_video(path)[0]) == 2
+    with pytest.raises(UserError, match=r"slow\.mp4: too large a video: frames [0-9]{7,}"):
+        demonstration_from_video(path, 20)
 
 
 def test_a_video_that_does_not_say_how_long_it_is_is_refused_where_it_gets_too_long(tmp_path, monkeypatch):
