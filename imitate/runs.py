@@ -167,7 +167,7 @@ class Stage:
         if not resumable and not self.finished and self.path("config.json").exists():
             shutil.rmtree(self.folder)
         settings = json.loads(json.dumps(_finite(settings)))
-        if self._has("config.json"):
+        if self.finished or self._has("config.json"):
             before = self.settings
             changed = [k for k in sorted({*before, *settings}) if before.get(k) != settings.get(k)]
             if changed:

@@ -239,9 +239,9 @@ def _check(settings: Settings) -> None:
     for name in ("learning_rate", "temperature"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UserError(f"{name} is {getattr(settings, name)}, expected more than 0")
-    if settings.negative < 0 or not settings.margin >= 0:
+    if settings.negative < 0 or not 0 <= settings.margin < float("inf"):
         raise UserError(f"negative {settings.negative} and margin {settings.margin}: expected 0 or more")
-    if settings.self_regression < 0:
+    if not 0 <= settings.self_regression < float("inf"):
         raise UserError(f"self_regression is {settings.self_regression}, expected 0 (plain TCN) or more")
     if not 0 <= settings.noise < float("inf"):
         raise UserError(f"noise is {settings.noise}, expected 0 or more")

@@ -175,7 +175,7 @@ def _check(settings: Settings) -> None:
     if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):
         raise UserError(f"cameras are {settings.cameras}, expected at least one, each named once")
     for name in ("held_out_travel", "via_points", "workers", "seed"):
-        if not getattr(settings, name) >= 0:
+        if not 0 <= getattr(settings, name) < float("inf"):
             raise UserError(f"{name} is {getattr(settings, name)}, expected 0 or more")
 
 

@@ -365,7 +365,7 @@ class LeRobotDataset:
         except (OSError, pa.ArrowException, KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             if isinstance(error, UserError):
                 raise
-            raise UserError(f"{self.folder}: damaged dataset ({error})") from None
+            raise UserError(f"{self.folder}: damaged dataset ({first_line(error)})") from None
         if not len(self):
             raise UserError(f"{self.folder}: an empty dataset, expected at least one episode: record some")
         if not self.video_keys:
