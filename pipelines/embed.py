@@ -249,6 +249,7 @@ def _check(settings: Settings) -> None:
         raise UserError(f"imagenet weights are of the inception encoder, not of {settings.encoder!r}")
     if settings.imagenet is not None and not settings.imagenet.is_file():
         raise UserError(f"{settings.imagenet}: no such weights file")
+    choose(record.PRESETS, settings.preset, "preset")
 
 
 def run(settings: Settings) -> Stage:
@@ -259,10 +260,8 @@ def run(settings: Settings) -> Stage:
     if stage.finished and not stage.begin(wanted):
         print(f"{stage.folder} is trained already")
         return stage
-    if settings.dataset is None:
-        preset = choose(record.PRESETS, settings.preset, "preset")[1]
-        if not Stage(settings.run / "record").finished:
-            record.run(replace(preset, run=settings.run))
+    if settings.dataset is None and not Stage(settings.run / "record").finished:
+        record.run(replace(record.PRESETS[settings.preset][1], run=settings.run))
     dataset = LeRobotDataset(settings.dataset or settings.run / "record" / "dataset")
     camera = dataset.camera(settings.camera)
     device = pick_device(settings.device)

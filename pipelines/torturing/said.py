@@ -14,7 +14,7 @@ from ..__main__ import main
 
 WORK = (  # where each command's work begins, behind all that it checks
     "pipelines.record.ProcessPoolExecutor",
-    "pipelines.embed.fit_encoder",
+    "pipelines.embed._pixels",
     "pipelines.imitate.learning_env",
     "pipelines.evaluate.roll_out",
     "pipelines.check_reward.measure",

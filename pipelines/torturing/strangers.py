@@ -55,9 +55,9 @@ def strangers(subject: Subject) -> dict[str, Any]:
     executed = []
     for kind, name, plant, use in _files(subject, Planted(mark)):
         file = subject.given / name
-        with written(file, plant(file, code)), quiet():
-            with suppress(UserError):  # refused is as good as read without running anything: the mark decides
-                use()
+        # Refused is as good as read without running anything: the mark decides.
+        with written(file, plant(file, code)), quiet(), suppress(UserError):
+            use()
         kinds[kind] = kinds.get(kind, 0) + 1
         if mark.exists():
             executed.append(f"{kind}: {name}, {plant.__name__}")
