@@ -57,7 +57,7 @@ def test_embeddings(encoder, demonstrations):
 
 @pytest.mark.parametrize("part", ["module", "pose_head"])
 def test_an_encoder_is_neither_written_nor_read(encoder, tmp_path, part, monkeypatch):
-    with pytest.raises(UserError, match="the encoder: NaN or infinity in .*: lower the learning rate"):
+    with pytest.raises(UserError, match=r"the encoder: NaN or infinity in .*: lower the learning rate"):
         spoilt(encoder, part).save(tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
     monkeypatch.setattr("imitate.checkpoint.check_weights", lambda *args: None)

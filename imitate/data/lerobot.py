@@ -30,6 +30,7 @@ VERSION = "v3.0"
 FILES_A_CHUNK = 1000
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+TEMPLATE = re.compile(r"([^{}]|\{(video_key|((chunk|file)_index(:0?[0-9]d)?))\})+")  # a wider number fills the memory
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 PLACE = ("chunk_index", "file_index")
 TASK = "babble"
@@ -378,6 +379,11 @@ class LeRobotDataset:
         for key in self.video_keys:
             if not re.fullmatch(r"[A-Za-z0-9._-]+", key):
                 raise UserError(f"{self.folder}: camera {key!r}, expected letters, digits, '.', '_' and '-'")
+        for name in ("data_path", "video_path"):
+            if not TEMPLATE.fullmatch(self.info[name]):
+                raise UserError(f"{self.folder}: {name} is {self.info[name]!r}, expected one such as {VIDEO_PATH!r}")
+        if len(self) and self.lengths.min() < 1:
+            raise UserError(f"{self.folder}: an episode of {self.lengths.min()} frames, expected at least 1")
         for part in ("data", *(f"videos/{key}" for key in self.video_keys)):
             indices = [self._places[f"{part}/{index}"] for index in PLACE]
             for episode in np.unique(np.stack(indices), axis=1, return_index=True)[1]:  # the first in each file
