@@ -12,7 +12,7 @@ from pipelines.torturing import mistakes
 from pipelines.torturing.said import said, untouched
 from pipelines.torturing.subject import Subject
 
-LINES, FILES = 450, 150
+LINES, FILES = 450, 250
 GENERATED = settings(
     derandomize=True,
     database=None,

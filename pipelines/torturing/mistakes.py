@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -143,7 +145,7 @@ ODD: SearchStrategy[Any] = st.sampled_from(
 
 
 def files(folder: Path) -> SearchStrategy[Spoilt]:
-    """A file in a subject's folder that is damaged, or, of JSON, has something else in one place."""
+    """A file in a subject's folder that is damaged, or, of JSON and tables, has something else in one place."""
     found = {}
     for start, args in READERS.items():
         place = folder / start
@@ -151,22 +153,22 @@ def files(folder: Path) -> SearchStrategy[Spoilt]:
         for path in below or [place]:
             found[path.relative_to(folder).as_posix()] = args
     return st.sampled_from(sorted(found)).flatmap(
-        lambda name: contents((folder / name).read_bytes(), name.endswith(".json")).map(
+        lambda name: contents((folder / name).read_bytes(), Path(name).suffix).map(
             lambda content: Spoilt(name, content, found[name])
         )
     )
 
 
-def contents(whole: bytes, is_json: bool) -> SearchStrategy[bytes]:
+def contents(whole: bytes, suffix: str) -> SearchStrategy[bytes]:
     """What may stand in a file's place."""
     numbers = st.integers(0, 2**32 - 1)
     spoilt = st.builds(
         lambda damage, number: damage(whole, np.random.default_rng(number)), st.sampled_from(BYTES), numbers
     )
     other = st.binary(max_size=200) | spoilt
-    if not is_json:
-        return other
-    return other | st.builds(partial(_replaced, whole), st.integers(0, 10**6), ODD)
+    if suffix in ODDLY:
+        other |= st.builds(partial(ODDLY[suffix], whole), st.integers(0, 10**6), ODD)
+    return other
 
 
 def _replaced(whole: bytes, place: int, odd: Any) -> bytes:
@@ -179,6 +181,26 @@ def _replaced(whole: bytes, place: int, odd: Any) -> bytes:
     else:
         holder[key] = odd
     return json.dumps(data).encode()
+
+
+def _retyped(whole: bytes, place: int, odd: Any) -> bytes:
+    """A table with something else in one of its columns; without that column, if no column can hold it."""
+    table = pq.read_table(pa.BufferReader(whole))
+    column = place % table.num_columns
+    name = table.column_names[column]
+    try:
+        return _table(table.set_column(column, name, pa.array([odd] * len(table))))
+    except (pa.ArrowException, OverflowError):
+        return _table(table.drop_columns([name]))
+
+
+def _table(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+ODDLY = {".json": _replaced, ".parquet": _retyped}
 
 
 def _places(data: Any) -> list[tuple[Any, Any]]:
