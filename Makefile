@@ -83,5 +83,5 @@ build: install ## wheel and source distribution, in dist/
 	$(BIN)/python -m build --quiet
 
 clean: ## remove what was built; runs stay
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
