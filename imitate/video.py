@@ -23,7 +23,7 @@ from imitate.manifest import verified
 from imitate.runs import written_aside
 
 VARIABLE = "IMITATE_VIDEO_MAX_"
-PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+[:,]")  # two letters at least: one is a drive
+PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|subfile,")  # two letters at least: one is a drive
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,9 @@ def check_name(name: str) -> None:
         UserError: It is a URL, has a protocol such as ``concat:``, or reads as an option.
     """
     if PROTOCOL.match(name):
-        raise UserError(f"{name}: no such video file: a URL or protocol, expected a local file")
+        raise UserError(f"{name}: no such video file: a URL or protocol; if it is a local file, give its whole path")
     if name.startswith("-"):
-        raise UserError(f"{name}: no such video file: reads as an option; rename it, or give its whole path")
+        raise UserError(f"{name}: no such video file: reads as an option; if it is one, give its whole path")
 
 
 def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], float]:
