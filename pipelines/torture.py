@@ -51,7 +51,7 @@ class Settings:
     """Parts, of kills, corruptions, strangers, mistakes, fuzz and soak; none: all."""
     kills: int = 20
     """SIGKILLs of each stage, at random times."""
-    corruptions: int = 255
+    corruptions: int = 252
     """Files that are damaged, one after the other, of each kind as many."""
     mistakes: int = 500
     """Bad inputs, at least."""
@@ -71,7 +71,7 @@ PRESETS = {
     "default": ("An hour or two.", Settings()),
     "quick": (
         "A little of each part, in a minute or two.",
-        Settings(kills=1, corruptions=34, mistakes=60, executions=400, steps=800, workers=1),
+        Settings(kills=1, corruptions=36, mistakes=60, executions=400, steps=800, workers=1),
     ),
 }
 

@@ -292,8 +292,8 @@ def test_damage_is_found_and_named(tmp_path, name, damage):
     imitate(tmp_path / "imitate")
     imitate(tmp_path / "imitate-2")
     damage(tmp_path / "imitate" / name)
-    if not (tmp_path / "imitate/manifest.json").exists() or not (tmp_path / "imitate/config.json").exists():
-        return  # the first is an unfinished stage, and without the second it is none
+    if not (tmp_path / "imitate/manifest.json").exists():
+        return  # an unfinished stage, as any that was interrupted
     with pytest.raises(UserError, match=rf"imitate/{name}: damaged"):
         run(Settings(tmp_path))
     assert not (tmp_path / "report.html").exists()

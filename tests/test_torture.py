@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory):
-    return Subject(tmp_path_factory.mktemp("torture").resolve(), 0, 1, 17, 1, 16, 100, 1)
+    return Subject(tmp_path_factory.mktemp("torture").resolve(), 0, 1, 18, 1, 16, 100, 1)
 
 
 @LINUX
@@ -126,7 +126,7 @@ def test_accepted_corruption_would_be_seen(subject, monkeypatch):
     monkeypatch.setattr("imitate.data.frames.verified", lambda path: path)
     monkeypatch.setattr("imitate.video.verified", lambda path: path)
     found = corruptions(subject)
-    assert found["corruptions_tried"] == 17
+    assert found["corruptions_tried"] == 18
     assert found["corruptions_accepted"] >= 5
     assert len(found["accepted"]) == found["corruptions_accepted"]
 
