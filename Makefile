@@ -16,7 +16,7 @@ GO  := $(BIN)/python -m pipelines
 IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate check-reward benchmark-imitation bench report test test-fast lint format type check build clean help
+.PHONY: install record embed imitate evaluate check-reward benchmark-imitation bench torture report test test-fast lint format type check build clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -54,6 +54,9 @@ benchmark-imitation: install ## five held-out demonstrations, several methods an
 bench: install ## how fast: each stage beside its limit, into results/bench.json [RUN= PRESET= DEVICE= ARGS=]
 	$(GO) bench $(PRESET) --run $(RUN) --device $(DEVICE) $(if $(filter default,$(PRESET)),--out results/bench.json) $(ARGS)
 
+torture: install ## killed, damaged, lied to, worn out: what must be 0, into results/torture.json [RUN= PRESET= ARGS=]
+	$(GO) torture $(PRESET) --run $(RUN) $(if $(filter default,$(PRESET)),--out results/torture.json) $(ARGS)
+
 report: install ## the run on one page that opens offline, report.html [RUN= ARGS=]
 	$(GO) report --run $(RUN) $(ARGS)
 
@@ -80,5 +83,5 @@ build: install ## wheel and source distribution, in dist/
 	$(BIN)/python -m build --quiet
 
 clean: ## remove what was built; runs stay
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imitate.errors import UserError
+
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -175,13 +177,21 @@ class Bullet:
     def render(
         self, eye: Sequence[float], target: Sequence[float], up: Sequence[float], fov: float, size: int, samples: int
     ) -> NDArray[np.uint8]:
-        """Draw a picture (size, size, 3), uint8, with the TinyRenderer: each pixel the mean of samples x samples."""
+        """Draw a picture (size, size, 3), uint8, with the TinyRenderer: each pixel the mean of samples x samples.
+
+        Raises:
+            UserError: PyBullet returns none.
+        """
         drawn = size * samples
         picture = self._client.getCameraImage(
             drawn, drawn, *_matrices(tuple(eye), tuple(target), tuple(up), fov), **DRAWING
         )
-        # A PyBullet that was built without numpy returns tuples here.
-        pixels = np.asarray(picture[2], np.uint8).reshape(drawn, drawn, 4)
+        pixels = picture[2]
+        found = (pixels.shape, pixels.dtype) if isinstance(pixels, np.ndarray) else f"a {type(pixels).__name__}"
+        if found != ((drawn, drawn, 4), np.uint8):  # a tuple of a PyBullet that was built without NumPy
+            raise UserError(
+                f"PyBullet draws {found}, expected a uint8 array of ({drawn}, {drawn}, 4): reinstall it, beside NumPy"
+            )
         return pixels[:, :, :3] if samples == 1 else block_means(pixels, samples)
 
     def replay(

@@ -123,6 +123,27 @@ class Kuka:
             raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected {RENDERER!r}")
         return self._bullet.render(camera.eye, camera.target, camera.up, camera.fov, size, camera.samples)
 
+    def check_pictures(self, camera: Camera, size: int) -> None:
+        """Film two poses, as a broken renderer does not: two pictures, each of more than one colour. Moves the arm.
+
+        Raises:
+            UserError: They are blank, or the same.
+        """
+        lower, upper = np.array(self.arm.lower), np.array(self.arm.upper)
+        pictures = []
+        for share in (0.5, 0.8):
+            self.reset(lower + share * (upper - lower))
+            pictures.append(self.film(camera, size))
+        seen = f"camera {camera.name!r} at {size}x{size} pixels"
+        if any(picture.min() == picture.max() for picture in pictures):
+            raise UserError(
+                f"{seen} takes blank pictures: it looks away from the arm, or PyBullet's renderer is broken"
+            )
+        if np.array_equal(pictures[0], pictures[1]):
+            raise UserError(
+                f"{seen} takes the same picture of two poses: it does not see the arm, or PyBullet's renderer is broken"
+            )
+
     def replay(self, actions: NDArray[np.floating], camera: Camera, size: int) -> None:
         """Make Bullet's part of ``film``, and of a ``step`` and a ``film`` for each of ``actions`` (n, joints).
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imitate.camera import Camera
 from imitate.errors import UserError, choose
+from imitate.finite import check_finite
 
 from .cameras import CAMERAS
 from .kuka import CONTROL_HZ, Arm, Kuka
@@ -71,7 +72,8 @@ class KukaEnv(gym.Env):
         render_size: Pixels a side of what ``render`` returns.
 
     Raises:
-        UserError: An unknown name, a reference for another arm, no reference at all, or a ``midway`` that is no share.
+        UserError: An unknown name, a reference for another arm, no reference at all, a ``midway`` that is no share, or
+            a renderer that takes no pictures.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012 (as Gymnasium has it)
@@ -109,6 +111,7 @@ class KukaEnv(gym.Env):
                 )
             if reference.believed is not None and reference.believed.shape != (reference.length, n):
                 raise UserError(f"believed poses {reference.believed.shape}, expected {(reference.length, n)}")
+        self.kuka.check_pictures(self.camera, image_size)
         self._flange = [None if r.joints is None else self.kuka.flange_positions(r.joints) for r in self.references]
         self.image_size = image_size
         self.start_noise = start_noise
@@ -135,11 +138,14 @@ class KukaEnv(gym.Env):
         return self._observe(), self._info()
 
     def step(self, action: NDArray[np.floating]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """Apply an action for 1/20 s."""
+        """Apply an action for 1/20 s.
+
+        Raises:
+            UserError: It is none, or the simulation broke down.
+        """
         if np.shape(action) != self.action_space.shape:
-            raise ValueError(f"action of shape {np.shape(action)}, expected {self.action_space.shape}")
-        if not np.all(np.isfinite(action)):
-            raise ValueError(f"action {action} is not finite")
+            raise UserError(f"action of shape {np.shape(action)}, expected {self.action_space.shape}")
+        check_finite("an action", np.asarray(action), f"{action} is not finite, expected numbers in [-1, 1]")
         self.kuka.step(action)
         self._step += 1
         info = self._info()
@@ -163,6 +169,8 @@ class KukaEnv(gym.Env):
 
     def _observe(self) -> dict[str, Any]:
         joints, velocities = self.kuka.joint_states()
+        advice = "the simulation became unstable: choose another control, or smaller actions"
+        check_finite("joints and velocities", np.stack([joints, velocities]), advice)
         return {
             "image": self.kuka.film(self.camera, self.image_size),
             "joints": np.clip(joints, -JOINT_BOUND, JOINT_BOUND).astype(np.float32),

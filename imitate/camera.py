@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -42,6 +43,16 @@ class Camera:
     def __post_init__(self) -> None:
         if type(self.samples) is not int or not 1 <= self.samples <= MOST_SAMPLES:
             raise UserError(f"camera {self.name!r} has {self.samples!r} samples, expected 1 to {MOST_SAMPLES}")
+        for name in ("eye", "target", "up"):
+            vector = getattr(self, name)
+            if len(vector) != 3 or not all(map(_is_finite, vector)):
+                raise UserError(f"camera {self.name!r}: {name} is {vector!r}, expected three numbers")
+        if not _is_finite(self.fov) or not 0 < self.fov < 180:
+            raise UserError(
+                f"camera {self.name!r}: fov is {self.fov!r}, expected more than 0 and less than 180 degrees"
+            )
+        if not isinstance(self.name, str) or not isinstance(self.renderer, str):
+            raise UserError(f"camera {self.name!r} of renderer {self.renderer!r}: expected names")
 
     @classmethod
     def unknown(cls, name: str) -> Camera:
@@ -68,13 +79,15 @@ class Camera:
             values: dict[str, Any] = {
                 k: tuple(map(float, v)) if isinstance(v, list) else v for k, v in dict(data).items()
             }
-            if any(len(values[name]) != 3 for name in ("eye", "target")):
-                raise ValueError("eye and target have three coordinates")
             return cls(**values)
-        except (TypeError, ValueError, KeyError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"not a camera: {data!r} ({error})") from None
 
     def differences(self, other: Camera) -> list[str]:
         """Name the fields, apart from the name, in which two cameras differ: ``"fov 50.0 != 60.0"``."""
         pairs = [(f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.name != "name"]
         return [f"{name} {mine} != {theirs}" for name, mine, theirs in pairs if mine != theirs]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -18,11 +18,14 @@ from imitate.device import mixed_precision
 from imitate.encoders import build_encoder
 from imitate.encoders.layers import NORM
 from imitate.errors import UserError, first_line
+from imitate.finite import check_finite, check_weights
+from imitate.manifest import verified
 from imitate.preprocess import preprocess
 from imitate.runs import read_json, write_json, written_aside
 
 FORMAT = 1
 PREPROCESSING = "[-1, 1]"  # what `preprocess` makes of pixels
+BOUNDS = {"image_size": (16, 1024), "dim": (1, 100_000), "pose_head_joints": (0, 10_000)}  # of an encoder that is read
 CHUNK = 512  # frames that are embedded at once
 
 
@@ -103,6 +106,7 @@ class TrainedEncoder:
             with mixed_precision(self.device):
                 embedded = self.module(preprocess(chunk.to(self.device, non_blocking=True)))
             out[first : first + CHUNK] = embedded.float().cpu().numpy()
+        check_finite("an embedding", out, "the encoder is of no use: train it anew")
         return out
 
     @torch.inference_mode()
@@ -114,7 +118,9 @@ class TrainedEncoder:
         """
         if self.pose_head is None:
             raise UserError("this encoder has no pose head: train one with --self-regression above 0")
-        return self.pose_head.angles(torch.from_numpy(embeddings).to(self.device)).double().cpu().numpy()
+        joints = self.pose_head.angles(torch.from_numpy(embeddings).to(self.device)).double().cpu().numpy()
+        check_finite("a decoded joint", joints, "the encoder is of no use: train it anew")
+        return joints
 
     def check_camera(self, camera: Camera, image_size: int) -> None:
         """Refuse to score what another camera sees.
@@ -138,12 +144,17 @@ class TrainedEncoder:
             )
 
     def save(self, folder: Path) -> None:
-        """Write ``encoder.json`` and ``encoder.safetensors``."""
+        """Write ``encoder.json`` and ``encoder.safetensors``.
+
+        Raises:
+            UserError: There is NaN or infinity in the weights.
+        """
         tensors = {f"encoder.{key}": value for key, value in self.module.state_dict().items()}
         joints = 0
         if self.pose_head is not None:
             tensors |= {f"pose_head.{key}": value for key, value in self.pose_head.state_dict().items()}
             joints = self.pose_head.joints
+        check_weights("the encoder", tensors, "lower the learning rate")
         with written_aside(folder / "encoder.safetensors") as aside:
             save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, aside)
         facts = {
@@ -169,20 +180,31 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> TrainedEnc
         raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT} with pixels in {PREPROCESSING}")
     weights = folder / "encoder.safetensors"
     try:
-        module = build_encoder(facts["encoder"], int(facts["image_size"]), int(facts["dim"]))
-        joints = int(facts["pose_head_joints"])
-        head = PoseHead(int(facts["dim"]), joints) if joints else None
-        state = load_file(weights)
+        state = load_file(verified(weights))
+        _check_sizes(facts)
+        module = build_encoder(facts["encoder"], facts["image_size"], facts["dim"])
+        joints = facts["pose_head_joints"]
+        head = PoseHead(facts["dim"], joints) if joints else None
         module.load_state_dict(_part(state, "encoder."))
         if head is not None:
             head.load_state_dict(_part(state, "pose_head."))
     except FileNotFoundError:
         raise UserError(f"{weights}: no such file") from None
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, OSError) as error:
+    except UserError:
+        raise
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError, OSError) as error:
         raise UserError(f"{weights}: damaged, or not of this encoder ({first_line(error)})") from None
+    check_weights(str(weights), state, "damaged: train the encoder anew")
     camera = Camera.from_json(facts.get("camera"))
-    encoder = TrainedEncoder(facts["encoder"], module, int(facts["image_size"]), int(facts["dim"]), camera, head)
+    encoder = TrainedEncoder(facts["encoder"], module, facts["image_size"], facts["dim"], camera, head)
     return encoder.to(device or torch.device("cpu"))
+
+
+def _check_sizes(facts: dict[str, Any]) -> None:
+    """Refuse a network that no weights can be of, before it takes memory."""
+    for name, (least, most) in BOUNDS.items():
+        if type(facts[name]) is not int or not least <= facts[name] <= most:
+            raise ValueError(f"{name} is {facts[name]!r}, expected {least} to {most}")
 
 
 def _part(state: dict[str, Any], prefix: str) -> dict[str, Any]:

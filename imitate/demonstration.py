@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.errors import UserError
-from imitate.video import read_video
+from imitate.finite import check_finite
+from imitate.video import Limits, check_name, read_video
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Demonstration:
     def __post_init__(self) -> None:
         if len(self.frames) < 2:
             raise UserError(f"demonstration {self.name}: {len(self.frames)} frame(s), expected at least 2")
+        if self.joints is not None:
+            check_finite(f"demonstration {self.name}: a joint", self.joints, "expected poses in rad: record it anew")
         if self.joints is not None and len(self.joints) != len(self.frames):
             raise UserError(
                 f"demonstration {self.name}: {len(self.joints)} poses for {len(self.frames)} frames, expected as many"
@@ -62,9 +65,13 @@ def demonstration_from_video(path: Path, fps: float, size: int | None = None) ->
         size: Crop the middle and scale it to this size, pixels; None leaves the frames as they are.
 
     Raises:
-        UserError: It can't be read, or is shorter than two frames.
+        UserError: It can't be read, is no local file, too long, or shorter than two frames.
     """
+    check_name(str(path))
     frames, rate = read_video(path, size)
+    limits, lasting = Limits.of_environment(), int(len(frames) / rate * fps) + 1
+    limits.check(path, "frames", lasting)  # of two frames, an hour apart, many are made
+    limits.check(path, "bytes", lasting * frames[0].nbytes)
     times = np.arange(0, len(frames) / rate, 1 / fps)
     frames = frames[np.minimum(np.round(times * rate).astype(int), len(frames) - 1)]
     return Demonstration(path.stem, frames, None)

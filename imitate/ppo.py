@@ -19,7 +19,11 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 
 from imitate.errors import UserError, first_line
+from imitate.finite import check_weights
+from imitate.manifest import verified
 from imitate.runs import written_aside
+
+MEMBERS = ("policy", "policy.optimizer", "pytorch_variables")  # the tensors in a zip of stable-baselines3
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,12 @@ def build_ppo(learner: Learner, env: VecEnv, seed: int, device: torch.device, te
 
 
 def save_policy(model: PPO, path: Path) -> None:
-    """Write SB3's own zip, so that users can load it with SB3."""
+    """Write SB3's own zip, so that users can load it with SB3.
+
+    Raises:
+        UserError: There is NaN or infinity in the weights.
+    """
+    check_policy(model)
     with written_aside(path) as aside:
         model.save(aside)
 
@@ -124,20 +133,49 @@ def load_policy(model: PPO, path: Path) -> PPO:
     """
     if not path.is_file():
         raise UserError(f"{path}: no such policy")
+    verified(path)
     try:
+        _check_members(path)
         model.set_parameters(str(path), device=model.device)
     except (
         ValueError,
         RuntimeError,
-        KeyError,
+        LookupError,
         TypeError,
+        AttributeError,
+        AssertionError,
+        ArithmeticError,
+        NotImplementedError,  # a way to compress that zipfile does not know
         OSError,
         EOFError,
         zipfile.BadZipFile,
         pickle.UnpicklingError,  # code in the file, which torch refuses to run
     ) as error:
         raise UserError(f"{path}: damaged, or not a policy of this shape ({first_line(error)})") from None
+    check_weights(str(path), model.policy.state_dict(), "damaged: learn it anew")
     return model
+
+
+def check_policy(model: PPO) -> None:
+    """Stop a learner whose weights are no numbers any more.
+
+    Raises:
+        UserError: There is NaN or infinity in them.
+    """
+    check_weights("the policy", model.policy.state_dict(), "lower learner.learning-rate")
+
+
+def _check_members(path: Path) -> None:
+    """Refuse what stable-baselines3 does not write, before anything is unpacked.
+
+    A compressed member may be a thousand times as large as it looks, and the name of one says which attribute of the
+    model takes it.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            stem, dot, suffix = member.filename.rpartition(".")
+            if member.compress_type != zipfile.ZIP_STORED or (dot + suffix == ".pth" and stem not in MEMBERS):
+                raise ValueError(f"{member.filename!r} in it is compressed, or none of {', '.join(MEMBERS)}")
 
 
 class Curve(BaseCallback):
@@ -158,6 +196,9 @@ class Curve(BaseCallback):
     def _on_training_start(self) -> None:
         self._start = perf_counter()
 
+    def _on_rollout_start(self) -> None:
+        check_policy(self.model)  # type: ignore[arg-type]
+
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
         for key in ("ee_error_m", "joint_error_rad", "embedding_distance"):
@@ -175,3 +216,6 @@ class Curve(BaseCallback):
             self.logger.record(f"imitate/{key}", value)
         self.rows.append(row)
         self._tell(row)
+
+    def _on_training_end(self) -> None:
+        check_policy(self.model)  # type: ignore[arg-type]

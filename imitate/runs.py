@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -16,7 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imitate.errors import UserError
+from imitate.errors import UserError, first_line
+from imitate.manifest import MANIFEST, as_text, manifest_of, verified
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -41,21 +41,23 @@ def written_aside(path: Path) -> Iterator[Path]:
 def write_json(path: Path, data: Any) -> None:
     """Write ``data`` whole or not at all. NaN and infinity, which JSON lacks, become null."""
     with written_aside(path) as aside:
-        aside.write_text(json.dumps(_finite(data), indent=2, sort_keys=True) + "\n")
+        aside.write_text(as_text(_finite(data)))
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; that of a finished stage is ``verified`` first.
 
     Raises:
-        UserError: It is missing, or no JSON.
+        UserError: It is missing, damaged, or no JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(verified(path).read_text())
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: not a readable JSON file ({error})") from None
+    except UserError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:  # RecursionError: a list in a list in a list
+        raise UserError(f"{path}: not a readable JSON file ({first_line(error)})") from None
 
 
 def _finite(data: Any) -> Any:
@@ -106,15 +108,6 @@ def _git_commit() -> str | None:
     return commit.stdout.strip()
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 class Stage:
     """One folder of a run: what one command made.
 
@@ -143,7 +136,7 @@ class Stage:
     @property
     def finished(self) -> bool:
         """Whether the command that makes this stage came to its end."""
-        return self._has("manifest.json")
+        return self._has(MANIFEST)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -174,7 +167,7 @@ class Stage:
         if not resumable and not self.finished and self.path("config.json").exists():
             shutil.rmtree(self.folder)
         settings = json.loads(json.dumps(_finite(settings)))
-        if self._has("config.json"):
+        if self.finished or self._has("config.json"):
             before = self.settings
             changed = [k for k in sorted({*before, *settings}) if before.get(k) != settings.get(k)]
             if changed:
@@ -199,10 +192,4 @@ class Stage:
     def finish(self, metrics: dict[str, Any]) -> None:
         """Write the figures, then the manifest of everything in the folder."""
         write_json(self.path("metrics.json"), metrics)
-        kept = (p for p in sorted(self.folder.rglob("*")) if p.is_file() and p.name != "manifest.json")
-        artefacts = {
-            p.relative_to(self.folder).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)}
-            for p in kept
-            if not {"cache", "tensorboard"} & set(p.relative_to(self.folder).parts)
-        }
-        write_json(self.path("manifest.json"), {"artefacts": artefacts})
+        write_json(self.path(MANIFEST), manifest_of(self.folder))

@@ -9,6 +9,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 
+from imitate.finite import check_finite
+
 
 class SB3VecEnv(VecEnv):
     """Any Gymnasium vector environment that resets in the same step, for stable-baselines3.
@@ -41,7 +43,12 @@ class SB3VecEnv(VecEnv):
         return observation
 
     def step_async(self, actions: Any) -> None:
-        """Keep the actions for ``step_wait``."""
+        """Keep the actions for ``step_wait``.
+
+        Raises:
+            UserError: There is NaN or infinity in them.
+        """
+        check_finite("an action of the policy", np.asarray(actions), "lower learner.learning-rate")
         self._actions = actions
 
     def step_wait(self) -> Any:

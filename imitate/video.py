@@ -1,9 +1,14 @@
-"""Reading and writing videos."""
+"""Reading and writing videos.
+
+What is read may be a stranger's: a local file, opened as such, decoded within ``Limits``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -13,12 +18,60 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from imitate.errors import UserError
+from imitate.errors import UserError, first_line
+from imitate.manifest import verified
 from imitate.runs import written_aside
 
-MAX_FRAMES = 200_000  # of a video that is read whole: 2.5 GB at 64x64
-MAX_SIDE = 4096
-MAX_BYTES = 4_000_000_000  # of decoded frames
+VARIABLE = "IMITATE_VIDEO_MAX_"
+PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|subfile,")  # two letters at least: one is a drive
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of a video that is read.
+
+    An environment variable raises each of them, ``IMITATE_VIDEO_MAX_FRAMES=1000000`` and the like: it reaches all that
+    reads videos and all its processes, and is no setting of a run, because it changes nothing of what is made.
+
+    Attributes:
+        frames: Number of them; of a demonstration, after it was brought to the robot's rate.
+        side: Pixels of height and width.
+        file_bytes: Size of the file.
+        bytes: Size of the decoded frames, which are held in memory: 320,000 frames of 64x64.
+    """
+
+    frames: int = 200_000
+    side: int = 4096
+    file_bytes: int = 4_000_000_000
+    bytes: int = 4_000_000_000
+
+    @classmethod
+    def of_environment(cls) -> Limits:
+        """The limits that the user wants.
+
+        Raises:
+            UserError: One is no number.
+        """
+        found = {}
+        for field in fields(cls):
+            text = os.environ.get(VARIABLE + field.name.upper(), str(field.default))
+            if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
+                raise UserError(f"{VARIABLE}{field.name.upper()} is {text!r}, expected a whole number of 1 or more")
+            found[field.name] = int(text)
+        return cls(**found)
+
+    def check(self, path: Path, name: str, value: int) -> None:
+        """Refuse what is beyond a limit.
+
+        Raises:
+            UserError: It is; the message says how to raise the limit.
+        """
+        if value > getattr(self, name):
+            noun = name.replace("_", " ")
+            raise UserError(
+                f"{path}: too large a video: {noun} {value}, expected at most {getattr(self, name)}: cut it or scale "
+                f"it down, or set {VARIABLE}{name.upper()}"
+            )
 
 
 @dataclass(frozen=True)
@@ -77,6 +130,18 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compr
         container.mux(stream.encode())
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that other programs take for more than a file's.
+
+    Raises:
+        UserError: It is a URL, has a protocol such as ``concat:``, or reads as an option.
+    """
+    if PROTOCOL.match(name):
+        raise UserError(f"{name}: no such video file: a URL or protocol; if it is a local file, give its whole path")
+    if name.startswith("-"):
+        raise UserError(f"{name}: no such video file: reads as an option; if it is one, give its whole path")
+
+
 def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], float]:
     """Decode a local video.
 
@@ -88,38 +153,56 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
         Frames (length, height, width, 3) uint8, and frames a second.
 
     Raises:
-        UserError: There is no such file, it is no video, or too large a one.
+        UserError: There is no such file, it is no video, damaged, or beyond the ``Limits``.
     """
+    limits = Limits.of_environment()
+    verified(path)
     try:
         if not path.is_file():
             raise UserError(f"{path}: no such video file")
+        limits.check(path, "file_bytes", path.stat().st_size)
         # A file object, not a name, and no protocols: neither a name nor a playlist makes FFmpeg open anything else.
-        with path.open("rb") as file, av.open(file, "r", options={"protocol_whitelist": "none"}) as container:
+        # Pixels are limited for the decoder too, which works before anything is known of the first frame.
+        decoder = {"max_pixels": str(min(limits.side**2, 2**31 - 1))}
+        options = {"protocol_whitelist": "none", **decoder}
+        with path.open("rb") as file, av.open(file, "r", options=options) as container:
             if not container.streams.video:
                 raise UserError(f"{path}: no video in this file")
             stream = container.streams.video[0]
-            if max(stream.width, stream.height) > MAX_SIDE:
-                raise UserError(f"{path}: {stream.width}x{stream.height}, expected at most {MAX_SIDE} a side")
-            too_long = UserError(f"{path}: too long to hold in memory at this size: cut it, or scale it down")
-            pixels = size * size if size else stream.width * stream.height
-            if stream.frames > min(MAX_FRAMES, MAX_BYTES // max(1, 3 * pixels)):  # what the file says of itself
-                raise too_long
+            stream.codec_context.options = decoder
             stream.thread_count = 1
-            to_rgb = VideoReformatter()  # one for all frames: making one takes longer than using it
-            frames, held = [], 0
-            for frame in container.decode(stream):
-                rgb: NDArray[np.uint8] = to_rgb.reformat(frame, format="rgb24").to_ndarray()  # type: ignore[assignment]
-                frames.append(_square(rgb, size) if size else rgb)
-                held += frames[-1].nbytes
-                if len(frames) > MAX_FRAMES or held > MAX_BYTES:  # what it holds
-                    raise too_long
+            limits.check(path, "side", max(stream.width, stream.height))
+            limits.check(path, "frames", stream.frames)  # what the file says of itself
+            limits.check(path, "bytes", stream.frames * 3 * (size * size if size else stream.width * stream.height))
+            frames = list(_decoded(path, container.decode(stream), size, limits))
             if not frames:
                 raise UserError(f"{path}: a video without frames")
             return np.stack(frames), float(stream.average_rate or 20)
-    except (av.FFmpegError, OSError, ValueError, AttributeError) as error:  # AttributeError: no codec was found
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: not a readable video ({error})") from None
+    except UserError:
+        raise
+    # AttributeError: no codec was found; MemoryError: more than there is, within the limits
+    except (av.FFmpegError, OSError, ValueError, ArithmeticError, AttributeError, MemoryError) as error:
+        raise UserError(f"{path}: not a readable video ({first_line(error)})") from None
+
+
+def _decoded(
+    path: Path, frames: Iterable[av.VideoFrame], size: int | None, limits: Limits
+) -> Iterator[NDArray[np.uint8]]:
+    """Frames as arrays, as long as they are whole, alike, and within the limits: what the file really holds."""
+    to_rgb = VideoReformatter()  # one for all frames: making one takes longer than using it
+    shape, held = None, 0
+    for count, frame in enumerate(frames, start=1):
+        limits.check(path, "side", max(frame.width, frame.height))
+        limits.check(path, "frames", count)
+        if frame.is_corrupt:
+            raise UserError(f"{path}: not a readable video (frame {count - 1} is damaged)")
+        rgb: NDArray[np.uint8] = to_rgb.reformat(frame, format="rgb24").to_ndarray()  # type: ignore[assignment]
+        rgb = _square(rgb, size) if size else rgb
+        shape, held = shape or rgb.shape, held + rgb.nbytes
+        if rgb.shape != shape:
+            raise UserError(f"{path}: not a readable video (frames of {shape} and of {rgb.shape})")
+        limits.check(path, "bytes", held)
+        yield rgb
 
 
 def _square(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

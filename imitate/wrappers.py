@@ -22,6 +22,7 @@ from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.encoders.layers import NORM
 from imitate.errors import UserError
+from imitate.finite import check_finite
 from imitate.rewards import Floats, HuberReward, Moment, Reward
 
 LOOKAHEAD = 1  # frames
@@ -134,7 +135,7 @@ class EmbeddingReward(gym.Wrapper):
         moment = self.targets.moment(before, self._own, np.array([info["demonstration"]]), np.array([info["step"]]))
         info["env_reward"] = env_reward
         info["embedding_distance"] = float(np.linalg.norm(moment.own - moment.target))
-        reward = float(self.reward(moment)[0])
+        reward = float(_checked(self.reward(moment), 1)[0])
         terminated = terminated or info["embedding_distance"] > self.give_up
         return self._observe(observation, info), reward, terminated, truncated, info
 
@@ -218,7 +219,13 @@ class EmbeddingRewardVector(VectorWrapper):
         lost = (distance > self.give_up) & ~ended
         if lost.any():
             policy, infos = self._give_up(lost, policy, infos)
-        return policy, self.reward(moment), terminated | (distance > self.give_up), truncated, infos
+        return (
+            policy,
+            _checked(self.reward(moment), self.num_envs),
+            terminated | (distance > self.give_up),
+            truncated,
+            infos,
+        )
 
     def _give_up(self, lost: NDArray[np.bool_], policy: Floats, infos: dict[str, Any]) -> tuple[Floats, dict[str, Any]]:
         """Reset the environments that have lost their demonstration; their last facts become the final ones."""
@@ -247,6 +254,18 @@ def _distance(give_up: float) -> float:
     if not give_up >= 0:
         raise UserError(f"give_up is {give_up}, expected a distance of 0 or more")
     return give_up
+
+
+def _checked(rewards: NDArray[np.floating], number: int) -> NDArray[np.floating]:
+    """Rewards that a reward made, which may be a user's own.
+
+    Raises:
+        UserError: They are not one finite number for each robot.
+    """
+    if np.shape(rewards) != (number,):
+        raise UserError(f"rewards of shape {np.shape(rewards)}, expected ({number},): one for each robot")
+    check_finite("a reward", rewards, "expected a number: mend the reward")
+    return rewards
 
 
 def _mixed(rows: NDArray[np.bool_], taken: NDArray, other: NDArray) -> NDArray:
@@ -282,4 +301,5 @@ class TrueReward(VectorWrapper):
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step the environments below."""
         observation, _, terminated, truncated, infos = self.env.step(actions)
+        check_finite("a true reward", infos["env_reward"], "the simulation became unstable: choose another control")
         return observation, infos["env_reward"], terminated, truncated, infos

@@ -20,6 +20,7 @@ COMMANDS = (
     "report",
     "compression",
     "promote",
+    "torture",
 )
 
 

@@ -167,6 +167,8 @@ def _check(settings: Settings, methods: dict[str, Method]) -> None:
     """Refuse what only the last of many runs would stumble over."""
     if not methods or not settings.demos or not settings.seeds:
         raise UserError("expected at least one method, one demonstration and one seed")
+    if settings.jobs < 0:
+        raise UserError(f"jobs is {settings.jobs}, expected 0 or more")
     for demo in settings.demos:
         if not has_poses(demo):
             raise UserError(f"{demo}: a bare video has no true poses to measure by, expected episodes such as test:0")

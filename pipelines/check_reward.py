@@ -12,7 +12,8 @@ from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import SPLITS, LeRobotDataset
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
-from imitate.runs import Stage, kept_settings, sha256
+from imitate.manifest import sha256
+from imitate.runs import Stage, kept_settings
 
 from .checking.faithfulness import draw, measure
 from .checking.probes import Probe, Visited

@@ -33,14 +33,19 @@ def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callabl
             choose(presets, args[0], "preset")
         run(_parse(name, presets, args))
     except UserError as error:
-        print(f"imitate {name}: {error}", file=sys.stderr)
+        print(one_line(f"imitate {name}: {error}"), file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # a full disk, a folder that can't be written
-        print(f"imitate {name}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        print(one_line(f"imitate {name}: {error.filename or 'a file'}: {error.strerror or error}"), file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print(f"imitate {name}: interrupted; the same command goes on or starts this stage again", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+def one_line(text: str) -> str:
+    """The text without its breaks: what a user names a file may have some."""
+    return " ".join(text.splitlines())
 
 
 def _parse(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:

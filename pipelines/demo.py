@@ -16,6 +16,7 @@ from imitate.data.lerobot import SPLITS, LeRobotDataset
 from imitate.demonstration import Demonstration, demonstration_from_video
 from imitate.errors import UserError, choose
 from imitate.runs import Stage
+from imitate.video import check_name
 
 from . import record
 
@@ -138,6 +139,7 @@ def parse_demo(text: str) -> tuple[str, int | None]:
                 f"demonstration {text!r}: {head} is neither a split ({', '.join(SPLITS)}) nor a dataset folder"
             )
         return head, int(number)
+    check_name(text)
     if not Path(text).suffix:
         raise UserError(
             f"demonstration {text!r}: expected a video file, 'test:3' (an episode of the run's test split), or "

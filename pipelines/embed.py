@@ -239,9 +239,9 @@ def _check(settings: Settings) -> None:
     for name in ("learning_rate", "temperature"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UserError(f"{name} is {getattr(settings, name)}, expected more than 0")
-    if settings.negative < 0 or not settings.margin >= 0:
+    if settings.negative < 0 or not 0 <= settings.margin < float("inf"):
         raise UserError(f"negative {settings.negative} and margin {settings.margin}: expected 0 or more")
-    if settings.self_regression < 0:
+    if not 0 <= settings.self_regression < float("inf"):
         raise UserError(f"self_regression is {settings.self_regression}, expected 0 (plain TCN) or more")
     if not 0 <= settings.noise < float("inf"):
         raise UserError(f"noise is {settings.noise}, expected 0 or more")
@@ -249,6 +249,7 @@ def _check(settings: Settings) -> None:
         raise UserError(f"imagenet weights are of the inception encoder, not of {settings.encoder!r}")
     if settings.imagenet is not None and not settings.imagenet.is_file():
         raise UserError(f"{settings.imagenet}: no such weights file")
+    choose(record.PRESETS, settings.preset, "preset")
 
 
 def run(settings: Settings) -> Stage:
@@ -259,10 +260,8 @@ def run(settings: Settings) -> Stage:
     if stage.finished and not stage.begin(wanted):
         print(f"{stage.folder} is trained already")
         return stage
-    if settings.dataset is None:
-        preset = choose(record.PRESETS, settings.preset, "preset")[1]
-        if not Stage(settings.run / "record").finished:
-            record.run(replace(preset, run=settings.run))
+    if settings.dataset is None and not Stage(settings.run / "record").finished:
+        record.run(replace(record.PRESETS[settings.preset][1], run=settings.run))
     dataset = LeRobotDataset(settings.dataset or settings.run / "record" / "dataset")
     camera = dataset.camera(settings.camera)
     device = pick_device(settings.device)

@@ -12,7 +12,8 @@ from envs.kuka import CONTROL_HZ
 from imitate.checkpoint import load_encoder
 from imitate.device import pick_device
 from imitate.errors import UserError
-from imitate.runs import Stage, kept_settings, sha256, write_json
+from imitate.manifest import sha256
+from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import command
 from .demo import load_demo, stage_name

@@ -60,11 +60,12 @@ def learned_with(stage: Stage) -> Learned:
 
 def find_encoder(run: Path, encoder: Path | None, preset: str, device: str) -> Path:
     """The folder of the encoder; the run's own, if none is given, is trained first if it is missing."""
+    planned = choose(embed.PRESETS, preset, "preset")[1]
     if encoder is not None:
         return encoder
     trained = Stage(run / "embed")
     if not trained.finished:
-        embed.run(replace(choose(embed.PRESETS, preset, "preset")[1], run=run, device=device))
+        embed.run(replace(planned, run=run, device=device))
     return trained.path("encoder")
 
 

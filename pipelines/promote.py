@@ -12,6 +12,7 @@ from imitate.camera import Camera
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
 from imitate.errors import UserError
+from imitate.manifest import verified
 from imitate.runs import Stage
 from imitate.video import Compression
 
@@ -65,7 +66,7 @@ def _film(settings: Settings) -> Path:
             f"{learned.folder}: {demo} has not been imitated there with the run's own encoder: do so first, with "
             f"DEMO={demo}"
         )
-    return learned.path("side_by_side.gif")
+    return verified(learned.path("side_by_side.gif"))
 
 
 def _write_demonstration(folder: Path, dataset: LeRobotDataset, number: int, camera: Camera) -> None:

@@ -135,6 +135,8 @@ def record_file(settings: Settings, layout: Layout, folder: Path, file: int) -> 
     """Record one file's episodes, and say how many frames they have. Runs in a worker process."""
     kuka = Kuka(settings.arm, "velocity")
     try:
+        for camera in layout.cameras:
+            kuka.check_pictures(camera, layout.image_size)
         episodes = [record_episode(kuka, settings, episode) for episode in layout.episodes_of(file)]
     finally:
         kuka.close()
@@ -173,7 +175,7 @@ def _check(settings: Settings) -> None:
     if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):
         raise UserError(f"cameras are {settings.cameras}, expected at least one, each named once")
     for name in ("held_out_travel", "via_points", "workers", "seed"):
-        if not getattr(settings, name) >= 0:
+        if not 0 <= getattr(settings, name) < float("inf"):
             raise UserError(f"{name} is {getattr(settings, name)}, expected 0 or more")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imitate.errors import UserError
+from imitate.manifest import MANIFEST
 from imitate.metrics import SUCCESS_M
 from imitate.runs import Stage, read_json, written_aside
 
@@ -92,8 +93,9 @@ def _stages(run: Path) -> tuple[dict[str, list[Stage]], list[str]]:
     """The finished stages by the command that made them, and the names of the unfinished."""
     found: dict[str, list[Stage]] = {}
     unfinished = []
-    for config in sorted(run.glob("*/config.json"), key=lambda path: natural(path.parent.name)):
-        stage = Stage(config.parent)
+    folders = {path.parent for name in ("config.json", MANIFEST) for path in run.glob(f"*/{name}")}
+    for folder in sorted(folders, key=lambda path: natural(path.name)):
+        stage = Stage(folder)
         if stage.finished:
             found.setdefault(_maker(stage), []).append(stage)
         else:

@@ -9,6 +9,7 @@ from imitate.encoders.inception import TRUNK, InceptionEncoder
 from imitate.encoders.layers import SpatialSoftmax
 from imitate.errors import UserError
 from imitate.preprocess import preprocess
+from imitate.runs import read_json, write_json
 
 CAMERA = Camera("front", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 
@@ -70,6 +71,39 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     weights.unlink()
     with pytest.raises(UserError, match="no such file"):
         load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"dim": 10**12},
+        {"dim": 10**30},
+        {"dim": -1},
+        {"dim": 32.5},
+        {"dim": "32"},
+        {"image_size": 10**9},
+        {"image_size": None},
+        {"pose_head_joints": 10**12},
+        {"pose_head_joints": True},
+        {"encoder": ["conv"]},
+        {"encoder": None},
+        {"camera": None},
+        {"camera": {"name": "front"}},
+        {"camera": CAMERA.to_json() | {"fov": "wide"}},
+        {"camera": CAMERA.to_json() | {"fov": 1e999}},
+        {"camera": CAMERA.to_json() | {"eye": [1, 2]}},
+        {"camera": CAMERA.to_json() | {"up": [1, 2, None]}},
+        {"camera": CAMERA.to_json() | {"name": 3}},
+        {"camera": CAMERA.to_json() | {"samples": 10**9}},
+    ],
+    ids=str,
+)
+def test_what_no_encoder_can_be_is_one_line_before_it_takes_memory(tmp_path, facts):
+    TrainedEncoder("conv", build_encoder("conv", 64), 64, 32, CAMERA, PoseHead(32, 7)).save(tmp_path)
+    write_json(tmp_path / "encoder.json", read_json(tmp_path / "encoder.json") | facts)
+    with pytest.raises(UserError, match=r"damaged|not a camera|unknown encoder") as error:
+        load_encoder(tmp_path)
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_frames_of_another_size_are_refused():

@@ -12,6 +12,7 @@ from imitate.camera import Camera
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
 from imitate.errors import UserError
+from imitate.manifest import facts_of
 from imitate.runs import read_json, write_json
 from imitate.video import Compression, read_video, write_video
 
@@ -283,6 +284,99 @@ def test_what_is_no_dataset_is_refused(folder, damage, message):
     damage(folder)
     with pytest.raises(UserError, match=message):
         LeRobotDataset(folder)
+
+
+@pytest.mark.parametrize("name", ["data_path", "video_path"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{chunk_index:0999999999d}.parquet",
+        "{chunk_index.__class__}",
+        "{}",
+        "{0}",
+        "{chunk_index",
+        "",
+        "{other}",
+        3,
+        None,
+    ],
+)
+def test_a_path_that_is_no_template_is_refused(folder, name, template):
+    rewrite_info(folder, **{name: template})
+    with pytest.raises(UserError, match=f"{name} is|damaged dataset"):
+        LeRobotDataset(folder)
+
+
+@pytest.mark.parametrize("length", [0, -1, -(2**62)])
+def test_an_episode_of_no_frames_is_refused(folder, length):
+    table = pq.read_table(folder / EPISODES)
+    lengths = table["length"].to_pylist()
+    lengths[1] = length
+    pq.write_table(table.set_column(table.column_names.index("length"), "length", pa.array(lengths)), folder / EPISODES)
+    with pytest.raises(UserError, match=f"an episode of {length} frames"):
+        LeRobotDataset(folder)
+
+
+def test_an_episode_of_very_many_frames_is_refused_by_its_video(folder):
+    table = pq.read_table(folder / EPISODES)
+    lengths = table["length"].to_pylist()
+    lengths[1] = 10**9
+    pq.write_table(table.set_column(table.column_names.index("length"), "length", pa.array(lengths)), folder / EPISODES)
+    with pytest.raises((UserError, OSError)):  # too large a file for the disk, or another number of frames
+        decoded_frames(LeRobotDataset(folder), "side")
+    assert not list((folder / "cache").glob("*"))
+
+
+def damaged(cache):
+    (path,) = cache.glob("*.npy")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 4
+    path.write_bytes(content)
+
+
+def of_another_shape(cache):
+    (path,) = cache.glob("*.npy")
+    np.save(path, np.zeros((3, 32, 32, 3), np.uint8))
+    write_json(path.with_suffix(".json"), facts_of(path))
+
+
+def zipped(cache):
+    (path,) = cache.glob("*.npy")
+    np.savez(path.with_suffix(".npz"), np.zeros(3))
+    path.with_suffix(".npz").rename(path)
+    write_json(path.with_suffix(".json"), facts_of(path))
+
+
+def pickled(cache):
+    (path,) = cache.glob("*.npy")
+    np.save(path, np.array([lambda: None].__class__, dtype=object), allow_pickle=True)
+    write_json(path.with_suffix(".json"), facts_of(path))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damaged,
+        of_another_shape,
+        zipped,
+        pickled,
+        lambda cache: next(cache.glob("*.npy")).write_bytes(b""),
+        lambda cache: next(cache.glob("*.json")).write_text("{"),
+        lambda cache: next(cache.glob("*.json")).write_text("[]"),
+        lambda cache: next(cache.glob("*.json")).write_text("{}"),
+        lambda cache: next(cache.glob("*.json")).unlink(),
+    ],
+)
+def test_damaged_frames_are_decoded_again(folder, capsys, damage):
+    dataset = LeRobotDataset(folder)
+    expected = np.array(decoded_frames(dataset, "side"))
+    damage(folder / "cache")
+    told = []
+    np.testing.assert_array_equal(decoded_frames(dataset, "side", told.append), expected)
+    assert sum(told) == len(expected)
+    np.testing.assert_array_equal(decoded_frames(dataset, "side", told.append), expected)
+    assert sum(told) == len(expected)  # not a third time
+    assert len(capsys.readouterr().err.splitlines()) <= 1
 
 
 def test_an_empty_folder_is_no_dataset(tmp_path):

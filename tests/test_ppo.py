@@ -84,3 +84,39 @@ def test_a_damaged_policy_is_named(env, tmp_path, content):
 def test_settings_out_of_bounds_are_named(name, value):
     with pytest.raises(UserError, match=f"learner.{name} is {value}, expected"):
         Learner(**{name: value})
+
+
+@pytest.fixture
+def policy(env, tmp_path):
+    save_policy(build_ppo(SMALL, env, 0, CPU), tmp_path / "policy.zip")
+    return tmp_path / "policy.zip"
+
+
+def rezipped(path, compression=zipfile.ZIP_STORED, **more):
+    """The same members in another way, and others beside them."""
+    with zipfile.ZipFile(path) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as target:
+        for name, content in (members | more).items():
+            target.writestr(name, content)
+
+
+def test_a_member_that_would_grow_is_not_unpacked(env, policy):
+    rezipped(policy, zipfile.ZIP_DEFLATED, **{"bomb.bin": bytes(10_000_000)})
+    assert policy.stat().st_size < 5_000_000
+    with pytest.raises(UserError, match=r"policy\.zip: damaged, .* in it is compressed"):
+        load_policy(build_ppo(SMALL, env, 0, CPU), policy)
+
+
+@pytest.mark.parametrize("name", ["env.pth", "rollout_buffer.pth", "policy.log_std.pth", "../policy.pth", "learn.pth"])
+def test_a_member_sets_nothing_but_the_policy(env, policy, name):
+    with zipfile.ZipFile(policy) as archive:
+        content = archive.read("policy.pth")
+    rezipped(policy, **{name: content})
+    with pytest.raises(UserError, match=r"policy\.zip: damaged, .*, or none of policy, policy\.optimizer"):
+        load_policy(build_ppo(SMALL, env, 0, CPU), policy)
+
+
+def test_members_in_another_order_are_the_same_policy(env, policy):
+    rezipped(policy)
+    load_policy(build_ppo(SMALL, env, 1, CPU), policy)

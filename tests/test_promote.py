@@ -7,6 +7,7 @@ import pipelines.promote
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
+from imitate.manifest import manifest_of
 from imitate.runs import Stage, read_json, write_json
 from pipelines import promote, record
 
@@ -65,7 +66,13 @@ def test_encoder_demonstration_and_picture_are_replaced(run, assets, encoder, ep
 
 def learned_with_another_encoder(folder):
     config = read_json(folder / "config.json")
-    write_json(folder / "config.json", {"settings": config["settings"] | {"encoder": "runs/other/embed/encoder"}})
+    remade(folder, {"settings": config["settings"] | {"encoder": "runs/other/embed/encoder"}})
+
+
+def remade(folder, config):
+    """As if the stage had been made with another configuration."""
+    write_json(folder / "config.json", config)
+    write_json(folder / "manifest.json", manifest_of(folder))
 
 
 @pytest.mark.parametrize(
@@ -78,9 +85,10 @@ def learned_with_another_encoder(folder):
             0,
             "test:0 has not been imitated there with the run",
         ),
-        (lambda run: write_json(run / "imitate/config.json", {}), 0, "test:0 has not been imitated there"),
+        (lambda run: remade(run / "imitate", {}), 0, "test:0 has not been imitated there"),
         (lambda run: shutil.copytree(run / "imitate", run / "imitate-test-5"), 5, "test:5 has not been imitated"),
-        (lambda run: next(run.rglob("*.mp4")).write_bytes(b""), 0, "not a readable video"),
+        (lambda run: next(run.rglob("*.mp4")).write_bytes(b""), 0, r"file-000\.mp4: damaged"),
+        (lambda run: (run / "imitate/side_by_side.gif").write_bytes(b""), 0, r"side_by_side\.gif: damaged"),
         (lambda run: (run / "embed/encoder/encoder.safetensors").unlink(), 0, "no such file"),
     ],
 )

@@ -9,6 +9,7 @@ from browser import CHROMIUM, Browser
 from PIL import Image
 
 from imitate.errors import UserError
+from imitate.manifest import manifest_of
 from imitate.runs import Stage, read_json, write_json
 from imitate.video import FOR_PEOPLE, write_video
 from pipelines.__main__ import main
@@ -260,22 +261,41 @@ def test_equal_runs_give_equal_pages_whole_or_not_at_all(whole, tmp_path):
         ("imitate/curve.json", '[{"steps": null, "reward": 1}]', "not what 'imitate' writes"),
         ("imitate/rollout.json", '{"fps": 0}', "not what 'imitate' writes"),
         ("imitate/rollout.json", '{"ee_error_m": "far"}', "not what 'imitate' writes"),
-        ("imitate/curve.json", None, "curve.json: no such file"),
         ("results.json", "[]", "not the results of 'benchmark_imitation'"),
         ("results.json", '{"summary": [1]}', "not the results of 'benchmark_imitation'"),
         ("results.json", '{"summary": {"tcn": 1}}', "not the results of 'benchmark_imitation'"),
         ("results.json", '{"summary": {"tcn": {"ee_error_m_interval": 1}}}', "not the results of"),
     ],
 )
-def test_damaged_files_are_one_line(tmp_path, name, content, message):
+def test_what_another_program_wrote_is_one_line(tmp_path, name, content, message):
     imitate(tmp_path / "imitate")
     path = tmp_path / name
-    path.unlink(missing_ok=True)
-    if content is not None:
-        path.write_text(content)
+    path.write_text(content)
+    write_json(tmp_path / "imitate/manifest.json", manifest_of(tmp_path / "imitate"))  # which it claims to have made
     with pytest.raises(UserError, match=re.escape(message)) as error:
         run(Settings(tmp_path, benchmark=path if name == "results.json" else None))
     assert len(str(error.value).splitlines()) == 1
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "curve.json", "rollout.json", "manifest.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-3]),
+        lambda path: path.write_bytes(path.read_bytes().replace(b": ", b":  ", 1)),
+        lambda path: path.unlink(),
+    ],
+    ids=["truncated", "changed", "missing"],
+)
+def test_damage_is_found_and_named(tmp_path, name, damage):
+    imitate(tmp_path / "imitate")
+    imitate(tmp_path / "imitate-2")
+    damage(tmp_path / "imitate" / name)
+    if not (tmp_path / "imitate/manifest.json").exists():
+        return  # an unfinished stage, as any that was interrupted
+    with pytest.raises(UserError, match=rf"imitate/{name}: damaged"):
+        run(Settings(tmp_path))
     assert not (tmp_path / "report.html").exists()
 
 

@@ -1,4 +1,8 @@
+import shutil
+import subprocess
+import sys
 import threading
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -7,8 +11,10 @@ import numpy as np
 import pytest
 
 import imitate.video
+from imitate.demonstration import demonstration_from_video
 from imitate.errors import UserError
 from imitate.video import FOR_PEOPLE, Compression, read_video, write_video
+from pipelines.demo import parse_demo
 
 LOSSLESS = Compression(0, "yuv444p")
 
@@ -122,6 +128,20 @@ def test_a_url_is_no_file(tmp_path, monkeypatch, name):
         read_video(Path(name))
 
 
+@pytest.mark.parametrize(
+    "name", ["file:a.mp4", "concat:a.mp4|a.mp4", "pipe:0.mp4", "subfile,,start,0,end,0,,:a.mp4", "-i.mp4", "--demo.mp4"]
+)
+def test_a_file_with_a_protocols_or_options_name_is_no_demonstration(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "a.mp4", noise(2, 32, 32), 20, LOSSLESS)
+    shutil.copyfile("a.mp4", tmp_path / name)
+    with pytest.raises(UserError, match=r"no such video file: (a URL or protocol|reads as an option)"):
+        demonstration_from_video(Path(name), 20)
+    with pytest.raises(UserError, match=r"no such video file: (a URL or protocol|reads as an option)"):
+        parse_demo(name)
+    assert len(demonstration_from_video(tmp_path / name, 20)) == 2  # the whole path says that it is a file
+
+
 @pytest.fixture
 def server():
     """A web server, and the paths that it was asked for."""
@@ -168,14 +188,98 @@ def test_a_playlist_opens_no_other_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "size"), [("MAX_FRAMES", 9, None), ("MAX_BYTES", 9 * 3 * 32 * 32, None), ("MAX_BYTES", 999, 6)]
+    ("limit", "value", "size"),
+    [
+        ("FRAMES", 9, None),
+        ("BYTES", 9 * 3 * 32 * 32, None),
+        ("BYTES", 999, 6),
+        ("SIDE", 31, None),
+        ("FILE_BYTES", 100, None),
+    ],
 )
-def test_too_long_a_video_is_refused_before_it_is_decoded(tmp_path, monkeypatch, limit, value, size):
+def test_too_large_a_video_is_refused_before_it_is_decoded(tmp_path, monkeypatch, limit, value, size):
     write_video(tmp_path / "a.mp4", noise(10, 32, 32), 20, LOSSLESS)
-    monkeypatch.setattr(imitate.video, limit, value)
-    monkeypatch.setattr(imitate.video, "VideoReformatter", None)  # no frame comes so far
-    with pytest.raises(UserError, match=r"a\.mp4: too long to hold in memory"):
-        read_video(tmp_path / "a.mp4", size)
+    monkeypatch.setenv(f"IMITATE_VIDEO_MAX_{limit}", str(value))
+    with monkeypatch.context() as patched:
+        patched.setattr(imitate.video, "VideoReformatter", None)  # no frame comes so far
+        with pytest.raises(UserError, match=rf"a\.mp4: too large a video: .* or set IMITATE_VIDEO_MAX_{limit}$"):
+            read_video(tmp_path / "a.mp4", size)
+    monkeypatch.setenv(f"IMITATE_VIDEO_MAX_{limit}", str(10**6))
+    assert len(read_video(tmp_path / "a.mp4", size)[0]) == 10
+
+
+@pytest.mark.parametrize("value", ["", "0", "-1", "1e6", "many", "1" * 30])
+def test_a_limit_that_is_no_number_is_named(tmp_path, monkeypatch, value):
+    write_video(tmp_path / "a.mp4", noise(2, 32, 32), 20, LOSSLESS)
+    monkeypatch.setenv("IMITATE_VIDEO_MAX_SIDE", value)
+    with pytest.raises(UserError, match=r"IMITATE_VIDEO_MAX_SIDE is .*, expected a whole number of 1 or more"):
+        read_video(tmp_path / "a.mp4")
+
+
+def raw(path, *sizes, length=3):
+    """A bare H.264 stream whose pictures change their size on the way."""
+    parts = []
+    for size in sizes:
+        made = path.with_suffix(f".{size}.h264")
+        with av.open(str(made), "w", format="h264") as container:
+            stream = container.add_stream("libx264", rate=20)
+            stream.width = stream.height = size
+            stream.pix_fmt = "yuv420p"
+            for frame in noise(length, size, size):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+        parts.append(made.read_bytes())
+        made.unlink()
+    path.write_bytes(b"".join(parts))
+
+
+def test_pictures_that_grow_on_the_way_are_refused(tmp_path, monkeypatch):
+    raw(tmp_path / "a.h264", 32, 128)
+    with pytest.raises(
+        UserError, match=r"a\.h264: not a readable video \(frames of \(32, 32, 3\) and of \(128, 128, 3\)"
+    ):
+        read_video(tmp_path / "a.h264")
+    monkeypatch.setenv("IMITATE_VIDEO_MAX_SIDE", "64")
+    with pytest.raises(UserError, match=r"a\.h264: "):
+        read_video(tmp_path / "a.h264", size=16)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
+def test_a_picture_beyond_the_limit_takes_no_memory(tmp_path):
+    script = (
+        "import resource, sys; from pathlib import Path; from imitate.video import read_video\n"
+        "from imitate.errors import UserError\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try:\n    read_video(Path(sys.argv[1]))\nexcept UserError as error:\n    print(error)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
+    )
+    path = tmp_path / "large.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=20)
+        stream.width = stream.height = 6000
+        stream.pix_fmt = "gray"
+        for _ in range(2):
+            frame = av.VideoFrame.from_ndarray(np.zeros((6000, 6000), np.uint8), format="gray")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    line, megabytes = done.stdout.splitlines()
+    assert "large.mkv" in line
+    assert int(megabytes) < 30  # a picture would be 108
+
+
+def test_two_frames_far_apart_are_no_endless_demonstration(tmp_path):
+    path = tmp_path / "slow.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(1, 100_000))  # a frame a day, or so
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        for frame in noise(2, 32, 32):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    assert len(read_video(path)[0]) == 2
+    with pytest.raises(UserError, match=r"slow\.mp4: too large a video: frames [0-9]{7,}"):
+        demonstration_from_video(path, 20)
 
 
 def test_a_video_that_does_not_say_how_long_it_is_is_refused_where_it_gets_too_long(tmp_path, monkeypatch):
@@ -188,8 +292,8 @@ def test_a_video_that_does_not_say_how_long_it_is_is_refused_where_it_gets_too_l
                 packet.stream = stream
                 target.mux(packet)
     assert len(read_video(path)[0]) == 10
-    monkeypatch.setattr(imitate.video, "MAX_BYTES", 9 * 3 * 32 * 32)
-    with pytest.raises(UserError, match=r"a\.mkv: too long to hold in memory"):
+    monkeypatch.setenv("IMITATE_VIDEO_MAX_BYTES", str(9 * 3 * 32 * 32))
+    with pytest.raises(UserError, match=r"a\.mkv: too large a video"):
         read_video(path)
 
 

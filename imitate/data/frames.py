@@ -1,9 +1,14 @@
-"""The decoded frames of a dataset, on disk as one memory-mapped array, built once."""
+"""The decoded frames of a dataset, on disk as one memory-mapped array, built once.
+
+Beside the array stands its digest: if it was damaged since, or is another array than the videos hold, these are decoded
+again. They are checked themselves.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.lerobot import LeRobotDataset
-from imitate.errors import UserError
-from imitate.runs import written_aside
+from imitate.errors import UserError, first_line
+from imitate.manifest import damage, facts_of, verified
+from imitate.runs import read_json, write_json, written_aside
 from imitate.video import read_video
 
 
@@ -37,13 +43,14 @@ def decoded_frames(
     Raises:
         UserError: A video is damaged, or not square where it is to be left as it is.
     """
+    verified(dataset.folder)
     files = dataset.video_files(camera)
     size = image_size or dataset.image_size(camera)
     shape = (int(dataset.lengths.sum()), size, size, 3)
     name = f"{camera}-{image_size}" if image_size else camera
     path = dataset.folder / "cache" / f"{name}-{_fingerprint([p for p, _ in files])}.npy"
-    if not path.is_file():
-        for stale in path.parent.glob(f"{name}-{16 * '[0-9a-f]'}.npy"):
+    if not _is_whole(path, shape):
+        for stale in path.parent.glob(f"{name}-{16 * '[0-9a-f]'}.*"):
             stale.unlink()
         with written_aside(path) as aside:
             frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
@@ -52,7 +59,25 @@ def decoded_frames(
                     progress(count)
             frames.flush()
             del frames
-    return np.load(path, mmap_mode="r")
+            facts = facts_of(aside)
+        write_json(path.with_suffix(".json"), facts)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether the array is there, and is what was decoded."""
+    if not path.is_file() or not path.with_suffix(".json").is_file():
+        return False
+    try:
+        wrong = damage(path, read_json(path.with_suffix(".json")))
+        if not wrong:
+            kept = np.load(path, mmap_mode="r", allow_pickle=False)
+            wrong = None if (kept.shape, kept.dtype) == (shape, np.uint8) else "another array"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
+        wrong = first_line(error)
+    if wrong:
+        print(f"imitate: {path} is damaged ({wrong}): decoding the videos again", file=sys.stderr)
+    return not wrong
 
 
 def _decode(

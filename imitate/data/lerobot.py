@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from imitate.camera import Camera
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError, first_line
+from imitate.finite import check_finite
+from imitate.manifest import verified
 from imitate.runs import read_json, write_json, written_aside
 from imitate.video import Compression, read_video, write_video
 
@@ -28,6 +30,7 @@ VERSION = "v3.0"
 FILES_A_CHUNK = 1000
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+TEMPLATE = re.compile(r"([^{}]|\{(video_key|((chunk|file)_index(:0?[0-9]d)?))\})+")  # a wider number fills the memory
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
 PLACE = ("chunk_index", "file_index")
 TASK = "babble"
@@ -123,12 +126,20 @@ def file_is_written(folder: Path, file: int) -> bool:
 
 
 def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episode]) -> None:
-    """Write the episodes of one file: the videos first, the table last, so that a table means all is there."""
+    """Write the episodes of one file: the videos first, the table last, so that a table means all is there.
+
+    Raises:
+        UserError: There is NaN or infinity in them; nothing is written.
+    """
+    numbers = layout.episodes_of(file)
+    for number, episode in zip(numbers, episodes, strict=True):
+        for name in ("joints", "velocities", "flange", "actions"):
+            advice = "the simulation has become unstable: record with another seed"
+            check_finite(f"{name} of episode {number}", getattr(episode, name), advice)
     for camera in layout.cameras:
         path = folder / VIDEO_PATH.format(video_key=_video_key(camera.name), **_place(file))
         frames = (frame for episode in episodes for frame in episode.frames[camera.name])
         write_video(path, frames, layout.fps, layout.compression)
-    numbers = layout.episodes_of(file)
     lengths = np.array([len(episode) for episode in episodes])
     frame_index = np.concatenate([np.arange(n) for n in lengths])
     columns = {
@@ -337,6 +348,7 @@ class LeRobotDataset:
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such dataset folder")
+        verified(self.folder / "meta")
         self.info = read_json(self.folder / "meta/info.json")
         version = self.info.get("codebase_version") if isinstance(self.info, dict) else None
         if version != VERSION:
@@ -354,7 +366,7 @@ class LeRobotDataset:
         except (OSError, pa.ArrowException, KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             if isinstance(error, UserError):
                 raise
-            raise UserError(f"{self.folder}: damaged dataset ({error})") from None
+            raise UserError(f"{self.folder}: damaged dataset ({first_line(error)})") from None
         if not len(self):
             raise UserError(f"{self.folder}: an empty dataset, expected at least one episode: record some")
         if not self.video_keys:
@@ -367,6 +379,11 @@ class LeRobotDataset:
         for key in self.video_keys:
             if not re.fullmatch(r"[A-Za-z0-9._-]+", key):
                 raise UserError(f"{self.folder}: camera {key!r}, expected letters, digits, '.', '_' and '-'")
+        for name in ("data_path", "video_path"):
+            if not TEMPLATE.fullmatch(self.info[name]):
+                raise UserError(f"{self.folder}: {name} is {self.info[name]!r}, expected one such as {VIDEO_PATH!r}")
+        if len(self) and self.lengths.min() < 1:
+            raise UserError(f"{self.folder}: an episode of {self.lengths.min()} frames, expected at least 1")
         for part in ("data", *(f"videos/{key}" for key in self.video_keys)):
             indices = [self._places[f"{part}/{index}"] for index in PLACE]
             for episode in np.unique(np.stack(indices), axis=1, return_index=True)[1]:  # the first in each file
@@ -465,9 +482,11 @@ class LeRobotDataset:
             path = self._file("data", episode)
             if path != read:  # only the last one is kept: all of them are the dataset
                 try:
-                    table = pq.read_table(path, columns=[name, "episode_index"])
+                    table = pq.read_table(verified(path), columns=[name, "episode_index"])
                     matrix, numbers = _matrix(table, name), table["episode_index"].to_numpy()
                 except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+                    if isinstance(error, UserError):
+                        raise
                     raise UserError(f"{path}: damaged, or without {name!r} ({first_line(error)})") from None
                 read = path
             rows = matrix[numbers == episode]
@@ -479,6 +498,7 @@ class LeRobotDataset:
                 raise UserError(f"{path}: {name!r} of {rows.shape[1]} numbers, expected {column.shape[1]}")
             column[filled : filled + len(rows)] = rows
             filled += len(rows)
+            check_finite(f"{path}: {name!r} of episode {episode}", rows, "expected numbers: record it anew")
         assert column is not None, "no episodes"
         return column
 

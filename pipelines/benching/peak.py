@@ -44,7 +44,7 @@ def peak(work: Callable[..., object], *args: object) -> float:
     process.start()
     highest = 0
     while process.is_alive():
-        highest = max(highest, sum(map(_held, _family(process.pid or 0))))
+        highest = max(highest, sum(map(held, family(process.pid or 0))))
         process.join(INTERVAL)
     if process.exitcode:
         raise RuntimeError(f"the process whose memory was measured ended with exit code {process.exitcode}")
@@ -63,7 +63,7 @@ def import_command(name: str) -> None:
     sleep(2 * INTERVAL)  # to be seen
 
 
-def _held(pid: int) -> int:
+def held(pid: int) -> int:
     """RssAnon and RssShmem of a process, KiB."""
     try:
         lines = (PROC / str(pid) / "status").read_text().splitlines()
@@ -72,7 +72,7 @@ def _held(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
     """A process, those that it started, those that they started, and so on."""
     parents = {}
     for path in PROC.glob("[0-9]*/stat"):
@@ -80,7 +80,7 @@ def _family(pid: int) -> list[int]:
             parents[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             continue  # it has ended
-    family = [pid]
-    for member in family:  # grows on the way
-        family += [child for child, parent in parents.items() if parent == member]
-    return family
+    found = [pid]
+    for member in found:  # grows on the way
+        found += [child for child, parent in parents.items() if parent == member]
+    return found

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from imitate.manifest import verified
+
 from ..checking.verdict import weakness
 from .policies import flat
 
@@ -47,6 +49,6 @@ def plain(value: Any) -> str:
 
 def data_uri(path: Path) -> str:
     """The file itself, to stand in the page where its address would; empty if there is no such file."""
-    if not path.is_file():
+    if not verified(path).is_file():
         return ""
     return f"data:{TYPES[path.suffix]};base64,{b64encode(path.read_bytes()).decode()}"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.errors import UserError, first_line
+from imitate.manifest import verified
 from imitate.metrics import success
 from imitate.runs import Stage, read_json
 
@@ -97,7 +98,7 @@ def _read(stage: Stage, first: Mapping[str, Any], evaluations: Sequence[Stage]) 
 
 
 def _rollout(stage: Stage, demo: str, evaluations: Sequence[Stage]) -> dict[str, Any]:
-    path = stage.path("rollout.json")
+    path = verified(stage.path("rollout.json"))
     for one in evaluations if not path.is_file() else ():
         asked = one.settings
         if asked["policy"] == stage.folder.name and demo in asked["demos"] and not asked["start_noise"]:

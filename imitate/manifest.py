@@ -1,0 +1,145 @@
+"""The manifest of a finished stage, and the check of files against it before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from imitate.errors import UserError
+
+MANIFEST = "manifest.json"
+LEFT_OUT = frozenset({"cache", "tensorboard"})  # folders of what may be deleted, or grows
+DEPTH = 6  # folders from a file up to its stage, at most
+
+Stamp = tuple[int, int, int]
+
+_checked: dict[Path, tuple[Stamp, Stamp]] = {}  # files that were found whole, and by which manifest
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """By what a file is known again: its size and digest."""
+    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """All files below a folder, by their names there, and a digest over that list."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    artefacts = {name: facts_of(path) for name, path in names.items() if not LEFT_OUT & set(Path(name).parts)}
+    return {"artefacts": artefacts, "sha256": _digest(artefacts)}
+
+
+def as_text(data: Any) -> str:
+    """The one way in which JSON is written."""
+    return json.dumps(data, indent=2, sort_keys=True) + "\n"
+
+
+def damage(path: Path, facts: dict[str, Any]) -> str | None:
+    """In what a file is not what its facts say; None if it is whole."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return "missing"
+    if size != facts["bytes"]:
+        return f"{size} bytes, expected {facts['bytes']}"
+    return None if sha256(path) == facts["sha256"] else "changed: another sha256 than it was written with"
+
+
+def verified(path: Path) -> Path:
+    """Check a file, or all files below a folder, against the manifest of the finished stage that it stands in.
+
+    A file is hashed once a process, and again only when it was written since. What stands in no finished stage, such
+    as an encoder that was copied elsewhere, has no manifest: whatever reads it finds out whether it can be read.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        UserError: It is missing, or not what the stage made; or the manifest is damaged.
+    """
+    if "\0" in str(path):  # no file's name: its reader says so
+        return path
+    for place in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):
+        stage = next((folder for folder in list(place.parents)[:DEPTH] if _is_finished(folder)), None)
+        if stage is not None:
+            _verify(stage, place)
+            break
+    return path
+
+
+def _is_finished(folder: Path) -> bool:
+    """Whether it is a stage with a manifest. Other programs' files may be called so too, but not both of them."""
+    try:
+        return (folder / MANIFEST).is_file() and (
+            (folder / "config.json").is_file() or "artefacts" in (folder / MANIFEST).read_text(errors="replace")
+        )
+    except OSError:  # a name that can't be, or a folder that may not be looked into: its reader says so
+        return False
+
+
+def _verify(stage: Path, place: Path) -> None:
+    """Check what stands at a place in a stage. The manifest itself is checked wherever another file is."""
+    name = place.relative_to(stage).as_posix()
+    if LEFT_OUT & set(Path(name).parts) or name == MANIFEST:
+        return
+    manifest = stage / MANIFEST
+    stamp = _stamp(manifest)
+    artefacts = _read(manifest, stamp)
+    below = {file.relative_to(stage) for file in place.rglob("*") if file.is_file()}
+    found = {file.as_posix() for file in below if not LEFT_OUT & set(file.parts)}
+    wanted = [listed for listed in artefacts if listed == name or listed.startswith(f"{name}/")]
+    for one in sorted({*wanted, *found} or ({name} if place.is_file() else ())):
+        file = stage / one
+        if one not in artefacts:
+            raise UserError(f"{file}: not made by this stage, whose {MANIFEST} does not name it: move it away")
+        if file.exists() and _checked.get(file) == (_stamp(file), stamp):
+            continue
+        wrong = damage(file, artefacts[one])
+        if wrong:
+            raise UserError(
+                f"{file}: damaged ({wrong}): put the file back, or delete {stage} and make it again with its command"
+            )
+        _checked[file] = _stamp(file), stamp
+
+
+def _stamp(path: Path) -> Stamp:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+@lru_cache(maxsize=64)
+def _read(manifest: Path, stamp: Stamp) -> dict[str, dict[str, Any]]:
+    """The artefacts that a manifest names. The stamp is the manifest's: one that was written anew is read anew."""
+    try:
+        text = manifest.read_text()
+        data = json.loads(text)
+        artefacts = data["artefacts"]
+        # Any other character than those that were written is damage; manifests of older versions have no digest.
+        whole = text == as_text(data) and data.get("sha256", _digest(artefacts)) == _digest(artefacts)
+        known = data.keys() <= {"artefacts", "sha256"}
+        typed = all(type(f["bytes"]) is int and type(f["sha256"]) is str for f in artefacts.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        whole = known = typed = False
+    if not (whole and known and typed):
+        raise UserError(
+            f"{manifest}: damaged: nothing in {manifest.parent} can be trusted; delete it and make it again with its "
+            "command"
+        )
+    return dict(artefacts)
+
+
+def _digest(artefacts: Any) -> str:
+    return hashlib.sha256(as_text(artefacts).encode()).hexdigest()

@@ -1,0 +1,148 @@
+"""``torture``: kill each stage, damage its files, hand it code and nonsense, and let it run for long.
+
+Nothing may be lost, let in, or silently wrong: every count that should be 0 is counted and told.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from imitate.errors import UserError, choose
+from imitate.runs import write_json
+
+from .benching import peak
+from .benching.machine import machine
+from .cli import command
+from .torturing.subject import Subject
+
+PARTS = {  # by the name of its module and function, what it shows
+    "kills": "the same result after SIGKILL",
+    "corruptions": "damage is found before it is used",
+    "strangers": "no code in a stranger's file runs",
+    "mistakes": "bad input ends in exit code 2 and one line",
+    "fuzz": "readers refuse mutated bytes",
+    "soak": "nothing grows, nothing slows down",
+}
+NONE = (  # figures that must be 0
+    "differences",
+    "corruptions_accepted",
+    "codes_executed",
+    "tracebacks",
+    "fuzz_crashes",
+    "soak_files_growth",
+)
+GROWTH = 0.05  # of memory, at most
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much of each part."""
+
+    run: Path = Path("runs/default")
+    """The run directory. Nothing in it but the folder torture is read or written."""
+    only: tuple[str, ...] = ()
+    """Parts, of kills, corruptions, strangers, mistakes, fuzz and soak; none: all."""
+    kills: int = 20
+    """SIGKILLs of each stage, at random times."""
+    corruptions: int = 252
+    """Files that are damaged, one after the other, of each kind as many."""
+    mistakes: int = 500
+    """Bad inputs, at least."""
+    executions: int = 100_000
+    """Of the readers of datasets and checkpoints, on mutated bytes."""
+    steps: int = 1_000_000
+    """Of the environments; a hundredth of them are resets."""
+    workers: int = 0
+    """Processes that step them; 0: one a core."""
+    seed: int = 0
+    """Seed of everything random but the machine's speed, which decides what a stage was at when it was killed."""
+    out: Path | None = None
+    """Another file for the figures, such as results/torture.json; None: the run's own."""
+
+
+PRESETS = {
+    "default": ("An hour or two.", Settings()),
+    "quick": (
+        "A little of each part, in a minute or two.",
+        Settings(kills=1, corruptions=36, mistakes=60, executions=400, steps=800, workers=1),
+    ),
+}
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Torture, count, print, write."""
+    _check(settings)
+    folder = settings.run / "torture"
+    out = settings.out or folder / "torture.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
+        subject = _subject(settings, Path(work))
+        for name in settings.only or PARTS:
+            print(f"{name}: {PARTS[name]}", flush=True)
+            found = getattr(import_module(f".torturing.{name}", __package__), name)(subject)
+            figures |= found
+            print("  " + ", ".join(_told(found)), flush=True)
+    kept = {key: value for key, value in asdict(settings).items() if key not in ("run", "out")}
+    write_json(out, figures | {"machine": machine(), "settings": kept})
+    print(f"figures in {out}")
+    failed = [f"{name} {figures[name]}" for name in NONE if figures.get(name)]
+    failed += [f"memory grew by {g:.1%}" for g in [figures.get("soak_memory_growth", 0)] if g > GROWTH]
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+        raise SystemExit(1)
+    return figures
+
+
+def _check(settings: Settings) -> None:
+    for name in settings.only:
+        choose(PARTS, name, "part")
+    for name, least in (("kills", 1), ("corruptions", 1), ("mistakes", 1), ("executions", 1), ("steps", 100)):
+        if getattr(settings, name) < least:
+            raise UserError(f"{name} is {getattr(settings, name)}, expected at least {least}")
+    if settings.workers < 0 or not 0 <= settings.seed < 2**32:
+        raise UserError(f"workers {settings.workers} and seed {settings.seed}: expected 0 or more, seed below 2**32")
+    if "soak" in (settings.only or PARTS):
+        peak.check()
+    if "mistakes" in (settings.only or PARTS) and find_spec("hypothesis") is None:
+        raise UserError(
+            "mistakes are made by hypothesis, which is not installed: make install, or leave it out of --only"
+        )
+
+
+def _subject(settings: Settings, work: Path) -> Subject:
+    return Subject(
+        folder=work.resolve(),
+        seed=settings.seed,
+        kills=settings.kills,
+        corruptions=settings.corruptions,
+        mistakes=settings.mistakes,
+        executions=settings.executions,
+        steps=settings.steps,
+        workers=settings.workers or os.cpu_count() or 1,
+    )
+
+
+def _told(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The counts, and what there is to be said of those that should be 0."""
+    for name, value in figures.items():
+        if isinstance(value, int | float):
+            yield f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        elif isinstance(value, list) and value:
+            yield f"{name}: {'; '.join(value[:10])}"
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("torture", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

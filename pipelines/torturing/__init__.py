@@ -1,0 +1,1 @@
+"""What ``torture`` is made of."""

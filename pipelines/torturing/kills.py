@@ -1,0 +1,138 @@
+"""SIGKILL at any moment: a stage that is started again must end as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import numpy as np
+
+from .outcome import outcome
+from .subject import Subject
+
+ROOT = Path(__file__).resolve().parents[2]
+IN_A_ROW = 4  # kills, at most, before the stage may end
+LEARNER = {"n-envs": 4, "n-steps": 32, "batch-size": 32, "n-epochs": 2, "width": 32}
+RECORD = {"train": 120, "validation": 2, "test": 1, "frames": 8, "held-out-frames": 12, "held-out-travel": 0}
+RECORD |= {"image-size": 32, "workers": 2}
+EMBED = {"epochs": 300, "videos": 4, "batch": 4, "positive": 2, "device": "cpu"}
+IMITATE = {"steps": 1024, "workers": 1, "device": "cpu", **{f"learner.{k}": v for k, v in LEARNER.items()}}
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A stage that is killed.
+
+    Attributes:
+        module: That Python runs.
+        settings: Of its command line, besides ``--run``.
+        made: The folders of the run that the stage makes.
+    """
+
+    module: tuple[str, ...]
+    settings: Mapping[str, object]
+    made: str
+
+
+VICTIMS = {  # in the order in which they need each other
+    "record": Victim(("pipelines", "record"), RECORD, "record"),
+    "embed": Victim(("pipelines", "embed"), EMBED, "embed"),
+    "imitate": Victim(("pipelines", "imitate"), IMITATE, "imitate"),
+    "benchmark_imitation": Victim(("pipelines.torturing.small_benchmark",), {"jobs": 2}, "*"),
+}
+
+
+def kills(subject: Subject) -> dict[str, Any]:
+    """Kill each stage at random times of its run, and compare what it ends with to what it makes undisturbed."""
+    rng = subject.random("kills")
+    whole = subject.folder / "undisturbed"
+    stages: dict[str, dict[str, Any]] = {}
+    for name, victim in VICTIMS.items():
+        before = subject.folder / f"before-{name}"
+        if whole.exists():
+            shutil.copytree(whole, before)
+        else:
+            before.mkdir()
+        seconds = _undisturbed(victim, whole)
+        expected = outcome(whole, victim.made)
+        figures: dict[str, Any] = {"kills": 0, "runs": 0, "differences": 0, "different": [], "seconds": seconds}
+        while figures["kills"] < subject.kills:
+            run = subject.folder / f"killed-{name}"
+            shutil.copytree(before, run)
+            wanted = min(int(rng.integers(1, IN_A_ROW + 1)), subject.kills - figures["kills"])
+            figures["kills"] += _killed(victim, run, wanted, seconds, rng)
+            found = outcome(run, victim.made)
+            different = sorted(file for file in {*expected, *found} if expected.get(file) != found.get(file))
+            figures["runs"] += 1
+            figures["differences"] += bool(different)
+            figures["different"] += [file for file in different if file not in figures["different"]]
+            shutil.rmtree(run)
+        shutil.rmtree(before)
+        stages[name] = figures
+        print(
+            f"  {name}: {figures['kills']} kills, {figures['differences']} of {figures['runs']} runs differ", flush=True
+        )
+    totals = {key: sum(figures[key] for figures in stages.values()) for key in ("kills", "differences")}
+    return {**totals, "stages": stages}
+
+
+def _undisturbed(victim: Victim, run: Path) -> float:
+    """Run a stage to its end, and say how long that takes, s."""
+    start = monotonic()
+    with _started(victim, run) as process:
+        _end(victim, process, run)
+    return monotonic() - start
+
+
+def _killed(victim: Victim, run: Path, times: int, seconds: float, rng: np.random.Generator) -> int:
+    """Kill a stage so many times, then let it end. How many kills it took."""
+    for kills in range(times):
+        with _started(victim, run) as process:
+            sleep(rng.uniform(0, seconds))
+            if process.poll() is not None:  # it was faster this time: nothing was killed
+                _end(victim, process, run)
+                return kills
+            if rng.random() < 0.5:
+                os.killpg(process.pid, signal.SIGKILL)  # with all its processes, as at the end of a machine
+            else:
+                process.kill()  # alone, as the system does where memory runs out
+            process.wait()
+    with _started(victim, run) as process:
+        _end(victim, process, run)
+    return times
+
+
+@contextmanager
+def _started(victim: Victim, run: Path) -> Iterator[subprocess.Popen]:
+    """A stage in processes of its own, none of which is left behind."""
+    words = [word for name, value in victim.settings.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", *victim.module, "--run", str(run), *words]
+    said = run.parent / "said"
+    with said.open("wb") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
+        try:
+            yield process
+        finally:
+            _sweep(process)
+
+
+def _sweep(process: subprocess.Popen) -> None:
+    """End what is left of a stage's processes."""
+    with suppress(ProcessLookupError):  # none is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _end(victim: Victim, process: subprocess.Popen, run: Path) -> None:
+    if process.wait():
+        said = (run.parent / "said").read_text(errors="replace").strip()
+        raise RuntimeError(f"{' '.join(victim.module)} ended with exit code {process.returncode}: {said[-2000:]}")

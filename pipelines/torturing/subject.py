@@ -1,0 +1,76 @@
+"""What is tortured: a run of the real stages, so small that it is made in seconds."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from imitate.data.lerobot import LeRobotDataset
+from imitate.ppo import Learner
+from imitate.video import Compression, write_video
+
+from .. import embed, evaluate, imitate, record
+from ..benching.subject import quiet
+
+RECORD = record.Settings(
+    train=3, validation=2, test=1, frames=14, held_out_frames=12, held_out_travel=0.0, image_size=32, workers=1
+)
+EMBED = embed.Settings(epochs=4, videos=3, batch=4, positive=2, device="cpu")
+LEARNER = Learner(n_envs=2, n_steps=16, batch_size=16, n_epochs=1, width=16)
+IMITATE = imitate.Settings(steps=64, learner=LEARNER, workers=1, device="cpu")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What all parts need.
+
+    Attributes:
+        folder: To work in.
+        seed: Of everything random.
+        kills: Of each stage.
+        corruptions: Files that are damaged, one at a time.
+        mistakes: Bad inputs.
+        executions: Of the readers on mutated files.
+        steps: Of the environments that are soaked.
+        workers: Processes that soak.
+    """
+
+    folder: Path
+    seed: int
+    kills: int
+    corruptions: int
+    mistakes: int
+    executions: int
+    steps: int
+    workers: int
+
+    @cached_property
+    def run(self) -> Path:
+        """A run in which each stage has finished, as a user has it."""
+        run = self.folder / "whole"
+        with quiet():
+            record.run(replace(RECORD, run=run))
+            embed.run(replace(EMBED, run=run))
+            imitate.run(replace(IMITATE, run=run))
+            evaluate.run(evaluate.Settings(run=run, device="cpu"))
+        return run
+
+    @cached_property
+    def given(self) -> Path:
+        """Files as a stranger gives them, of no finished stage: a dataset, an encoder, a policy, a video."""
+        folder = self.folder / "given"
+        shutil.copytree(self.run / "record/dataset", folder / "dataset", ignore=shutil.ignore_patterns("cache"))
+        shutil.copytree(self.run / "embed/encoder", folder / "encoder")
+        shutil.copyfile(self.run / "imitate/policy.zip", folder / "policy.zip")
+        dataset = LeRobotDataset(folder / "dataset")
+        frames = dataset.demonstration(dataset.split("test")[0]).frames
+        write_video(folder / "demonstration.mp4", frames, dataset.fps, Compression(0, "yuv444p"))
+        return folder
+
+    def random(self, part: str) -> np.random.Generator:
+        """A generator for a part, the same whatever other parts there are."""
+        return np.random.default_rng([self.seed, *part.encode()])

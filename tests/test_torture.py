@@ -1,0 +1,218 @@
+"""``torture`` in short, and that each part of it would see what it looks for."""
+
+import json
+import pickle
+import shutil
+import sys
+import zipfile
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+
+import imitate.checkpoint
+import imitate.ppo
+import imitate.runs
+from imitate.errors import UserError
+from imitate.runs import read_json, write_json
+from pipelines import torture
+from pipelines.torture import NONE, PARTS, PRESETS, Settings
+from pipelines.torturing import damage, fuzz, kills, strangers
+from pipelines.torturing.corruptions import corruptions
+from pipelines.torturing.outcome import outcome
+from pipelines.torturing.subject import Subject
+
+QUICK = PRESETS["quick"][1]
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory):
+    return Subject(tmp_path_factory.mktemp("torture").resolve(), 0, 1, 18, 1, 16, 100, 1)
+
+
+@LINUX
+def test_a_little_of_each_part(tmp_path, capsys):
+    wanted = replace(QUICK, run=tmp_path, only=tuple(part for part in PARTS if part != "kills"))
+    figures = torture.run(wanted)
+    assert read_json(tmp_path / "torture/torture.json").items() >= figures.items()
+    assert [figures[name] for name in NONE if name in figures] == [0] * 5
+    assert figures["corruptions_tried"] == QUICK.corruptions
+    assert all(kind["tried"] == 2 for kind in figures["corruption_kinds"].values())
+    assert figures["codes_planted"] >= 60
+    assert figures["bad_inputs"] >= QUICK.mistakes
+    assert figures["fuzz_executions"] == QUICK.executions
+    assert all(counts["refused"] > 0 for counts in figures["fuzz_files"].values())
+    assert figures["soak_steps"] == QUICK.steps
+    assert figures["soak_resets"] >= QUICK.steps // 100
+    assert figures["soak_memory_growth"] < torture.GROWTH
+    assert [path.name for path in (tmp_path / "torture").iterdir()] == ["torture.json"]
+    told = capsys.readouterr().out
+    for name in ("corruptions_tried", "codes_planted", "bad_inputs", "fuzz_executions", "soak_memory_growth"):
+        assert f"{name} " in told
+
+
+def test_killed_stages_end_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    """``make torture`` kills the benchmark too, which takes longer."""
+    monkeypatch.delitem(kills.VICTIMS, "benchmark_imitation")
+    figures = kills.kills(Subject(tmp_path.resolve(), 0, 1, 1, 1, 1, 1, 1))
+    assert (figures["kills"], figures["differences"]) == (3, 0)
+    assert list(figures["stages"]) == ["record", "embed", "imitate"]
+    assert all(stage["runs"] == 1 for stage in figures["stages"].values())
+
+
+def another_byte(path, place):
+    content = bytearray(path.read_bytes())
+    content[place(content)] ^= 1
+    path.write_bytes(content)
+
+
+def another_weight(path):
+    """In one of a policy's tensors."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    state = torch.load(BytesIO(members["policy.pth"]), weights_only=True)
+    state["log_std"][0] += 1e-6
+    buffer = BytesIO()
+    torch.save(state, buffer)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (members | {"policy.pth": buffer.getvalue()}).items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("imitate/policy.zip", another_weight),
+        ("imitate/rollout.json", lambda path: another_byte(path, lambda content: content.index(b"0"))),
+        ("embed/encoder/encoder.safetensors", lambda path: another_byte(path, lambda content: len(content) // 2)),
+        ("record/config.json", lambda path: another_byte(path, lambda content: content.index(b"0"))),
+    ],
+)
+def test_a_difference_would_be_seen(tmp_path, subject, name, change):
+    run = shutil.copytree(subject.run, tmp_path / "run")
+    expected = outcome(subject.run, "*")
+    assert outcome(run, "*") == expected
+    change(run / name)
+    assert [file for file, digest in outcome(run, "*").items() if digest != expected[file]] == [name]
+
+
+def test_a_policy_that_is_written_later_is_no_difference(tmp_path, subject):
+    path = tmp_path / "imitate/policy.zip"
+    path.parent.mkdir()
+    with zipfile.ZipFile(subject.run / "imitate/policy.zip") as source, zipfile.ZipFile(path, "w") as target:
+        for name in reversed(source.namelist()):
+            target.writestr(zipfile.ZipInfo(name, (2001, 1, 1, 0, 0, 0)), source.read(name))
+    assert path.read_bytes() != (subject.run / "imitate/policy.zip").read_bytes()
+    assert outcome(tmp_path, "*")["imitate/policy.zip"] == outcome(subject.run, "*")["imitate/policy.zip"]
+
+
+def test_times_and_places_are_no_difference(tmp_path):
+    for name, seconds in (("a", 1.0), ("b", 2.0)):
+        folder = tmp_path / name
+        figures = {"env_steps_per_second": seconds, "curve": [{"seconds": seconds, "steps": 3}], "command": str(folder)}
+        write_json(folder / "stage/metrics.json", figures)
+        (folder / "stage/learning.png").write_text(name)
+    assert outcome(tmp_path / "a", "*") == outcome(tmp_path / "b", "*") != {}
+
+
+def test_accepted_corruption_would_be_seen(subject, monkeypatch):
+    for module in (imitate.runs, imitate.checkpoint, imitate.ppo):
+        monkeypatch.setattr(module, "verified", lambda path: path)
+    monkeypatch.setattr("imitate.data.lerobot.verified", lambda path: path)
+    monkeypatch.setattr("imitate.data.frames.verified", lambda path: path)
+    monkeypatch.setattr("imitate.video.verified", lambda path: path)
+    found = corruptions(subject)
+    assert found["corruptions_tried"] == 18
+    assert found["corruptions_accepted"] >= 5
+    assert len(found["accepted"]) == found["corruptions_accepted"]
+
+
+def test_code_that_runs_would_be_seen(subject, monkeypatch):
+    loaded = []
+
+    def careless(path):
+        loaded.append(pickle.loads(path.read_bytes()))
+
+    monkeypatch.setattr(
+        strangers,
+        "_files",
+        lambda subject, planted: [
+            ("policy", "policy.zip", strangers._only, lambda: careless(subject.given / "policy.zip"))
+        ],
+    )
+    found = strangers.strangers(subject)
+    assert (found["codes_planted"], found["codes_executed"]) == (1, 1)
+    assert found["executed"] == ["policy: policy.zip, _only"]
+    assert loaded
+
+
+@pytest.mark.parametrize("kind", damage.BYTES)
+def test_damage_changes_something(kind):
+    content = np.random.default_rng(0).bytes(700) + bytes(700)
+    for seed in range(200):
+        assert kind(content, np.random.default_rng(seed)) != content
+
+
+def test_a_file_is_put_back(tmp_path):
+    path = tmp_path / "a" / "file"
+    path.parent.mkdir()
+    path.write_bytes(b"whole")
+    for content in (b"half", None):
+        with damage.written(path, content):
+            assert (path.read_bytes() if path.exists() else None) == content
+        assert path.read_bytes() == b"whole"
+
+
+class Wires:
+    """What a process of the fuzzer is told to do, without one."""
+
+    def __init__(self):
+        self.sent = []
+
+    def send(self, told):
+        self.sent.append(told)
+
+
+def test_what_is_no_mistake_of_the_users_would_be_seen(subject, monkeypatch):
+    def broken(path):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(fuzz.resource, "setrlimit", lambda *args: None)  # of this process
+    monkeypatch.setattr(fuzz, "read_video", broken)
+    wires = Wires()
+    folder = shutil.copytree(subject.given, subject.folder / "fuzzed-here")
+    fuzz._work(wires, folder, 0, 0, 16)
+    crashes = [told for told in wires.sent if told[0] == "crash"]
+    assert len(crashes) == 4  # two videos of eight files, twice
+    assert all("ZeroDivisionError: a bug" in told[2] for told in crashes)
+    kind, counts = wires.sent[-1]
+    assert kind == "counts"
+    assert sum(sum(count.values()) for count in counts.values()) == 12
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"only": ("kill",)}, "unknown part 'kill': choose one of corruptions, fuzz, kills"),
+        ({"kills": 0}, "kills is 0, expected at least 1"),
+        ({"steps": 10}, "steps is 10, expected at least 100"),
+        ({"workers": -1}, "workers -1"),
+    ],
+)
+def test_what_can_not_be_is_refused(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        torture.run(replace(QUICK, run=tmp_path / "new", **changes))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_figure_that_should_be_0_is_a_failure(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("pipelines.torturing.corruptions.corruptions", lambda subject: {"corruptions_accepted": 2})
+    with pytest.raises(SystemExit) as stop:
+        torture.run(Settings(run=tmp_path, only=("corruptions",)))
+    assert stop.value.code == 1
+    assert "failed: corruptions_accepted 2" in capsys.readouterr().out
+    assert json.loads((tmp_path / "torture/torture.json").read_text())["corruptions_accepted"] == 2
