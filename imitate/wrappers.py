@@ -220,6 +220,15 @@ class EmbeddingRewardVector(VectorWrapper):
             policy, infos = self._give_up(lost, policy, infos)
         return policy, self.reward(moment), terminated | (distance > self.give_up), truncated, infos
 
+    def state(self) -> dict[str, Any]:
+        """For ``restore``, of environments that have both."""
+        return {"own": self._own, "env": self.env.state()}  # type: ignore[attr-defined]
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. The next call is to be ``step``."""
+        self._own = state["own"]
+        self.env.restore(state["env"])  # type: ignore[attr-defined]
+
     def _give_up(self, lost: NDArray[np.bool_], policy: Floats, infos: dict[str, Any]) -> tuple[Floats, dict[str, Any]]:
         """Reset the environments that have lost their demonstration; their last facts become the final ones."""
         columns = {k: v for k, v in infos.items() if isinstance(v, np.ndarray) and k[0] != "_" and k != "final_obs"}
@@ -283,3 +292,11 @@ class TrueReward(VectorWrapper):
         """Step the environments below."""
         observation, _, terminated, truncated, infos = self.env.step(actions)
         return observation, infos["env_reward"], terminated, truncated, infos
+
+    def state(self) -> dict[str, Any]:
+        """For ``restore``."""
+        return self.env.state()  # type: ignore[attr-defined]
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. The next call is to be ``step``."""
+        self.env.restore(state)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from imitate.errors import UserError
 from imitate.metrics import triplet_accuracy
 from imitate.objectives import OBJECTIVES
 from imitate.objectives.triplet import TripletLoss
-from imitate.training import PATIENCE, Collapsed, Grain, fit, reader
+from imitate.training import PATIENCE, Collapsed, Course, Grain, fit, reader
 
 SIZE, VIDEOS, LENGTH, STEPS = 32, 12, 40, 60
 TRAIN = Videos(np.arange(9) * LENGTH, np.full(9, LENGTH))
@@ -51,7 +51,7 @@ def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e
         head if with_head else None,
         STATE,
         self_regression,
-        noise,
+        Course(noise),
     )
     return module, list(fit(*arguments))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
+from imitate.lock import waited_for
 from imitate.runs import written_aside
 from imitate.video import read_video
 
@@ -43,16 +44,32 @@ def decoded_frames(
     name = f"{camera}-{image_size}" if image_size else camera
     path = dataset.folder / "cache" / f"{name}-{_fingerprint([p for p, _ in files])}.npy"
     if not path.is_file():
-        for stale in path.parent.glob(f"{name}-{16 * '[0-9a-f]'}.npy"):
-            stale.unlink()
-        with written_aside(path) as aside:
-            frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                for count in pool.map(lambda item: _decode(dataset, frames, image_size, *item), files):
-                    progress(count)
-            frames.flush()
-            del frames
+        path.parent.mkdir(exist_ok=True)
+        with waited_for(path.parent):  # two networks may be trained on one dataset at a time
+            if not path.is_file():
+                _decode_all(dataset, path, shape, files, image_size, progress)
     return np.load(path, mmap_mode="r")
+
+
+def _decode_all(
+    dataset: LeRobotDataset,
+    path: Path,
+    shape: tuple[int, ...],
+    files: list[tuple[Path, list[int]]],
+    image_size: int | None,
+    progress: Callable[[int], object],
+) -> None:
+    for stale in path.parent.glob(f"{path.stem[:-16]}{16 * '[0-9a-f]'}.npy"):
+        stale.unlink()
+    with written_aside(path) as aside:
+        frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
+        if hasattr(os, "posix_fallocate"):  # a full disk shows now: once the file is mapped, it kills the process
+            with aside.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, aside.stat().st_size)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for count in pool.map(lambda item: _decode(dataset, frames, image_size, *item), files):
+                progress(count)
+        frames.flush()
 
 
 def _decode(
