@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,8 @@ def _packed(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
 def _unpacked(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, list):
         return [_unpacked(item, tensors) for item in value]
+    if isinstance(value, str):
+        return sys.intern(value)  # as names in a program are: pickle writes one object once, and two equal ones twice
     if not isinstance(value, dict):
         return value
     if "dict" in value:
