@@ -148,7 +148,7 @@ class KukaVectorEnv(VectorEnv):
                 self._pipes[worker].send(task(self._slices[worker]))
             for worker in range(len(self._pipes)):
                 answers.append(self._pipes[worker].recv())
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # the latter in the midst of an answer
             which = f"worker process {worker + 1} of {len(self._pipes)} of the environments"
             raise WorkerDied(which, self._processes[worker]) from None
         for answer in answers:

@@ -58,8 +58,9 @@ class Harm:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: the exit code, or minus the signal that killed it, and what it said."""
+    """How a command ended: its number, the exit code, or minus the signal that killed it, and what it said."""
 
+    pid: int
     code: int
     out: str
     err: str
@@ -71,7 +72,20 @@ def command(words, harm=None, file_bytes=None):
         process = FORKED.Process(target=_command, args=([str(word) for word in words], harm, file_bytes, folder))
         process.start()
         process.join()
-        return Ended(process.exitcode, *((Path(folder) / name).read_text() for name in ("out", "err")))
+        return Ended(process.pid, process.exitcode, *((Path(folder) / name).read_text() for name in ("out", "err")))
+
+
+def left_of(ended):
+    """The processes that a command started and that still run: all are of the session that it began."""
+    running = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = path.read_text().rsplit(")", 1)[1].split()[:4]
+        except OSError:
+            continue  # it has ended
+        if int(session) == ended.pid and state != "Z":
+            running.append(int(path.parent.name))
+    return running
 
 
 def _command(words, harm, file_bytes, folder):

@@ -2,10 +2,12 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
-from dying import Harm, command
+from dying import Harm, command, left_of
 
 from envs.cameras import CAMERAS
 from imitate.data.lerobot import Episode, Layout, write_file, write_meta
@@ -22,12 +24,17 @@ RECORD = "--train 120 --validation 2 --test 1 --frames 2 --held-out-frames 4 --h
 EMBED = "--epochs 8 --videos 4 --per-video 2 --batch 8"
 IMITATE = "--steps 128 --learner.n-envs 2 --learner.n-steps 16 --learner.batch-size 16 --learner.n-epochs 2 --workers 2"
 FRAMES, JOINTS = 12, 7
+LINUX = sys.platform == "linux"
 
 
 def harmed(kind, function, call, *words):
-    """Run a command that comes to harm on its way."""
+    """Run a command that comes to harm on its way. Whatever it started ends with it."""
     done = command(words, Harm(kind, function, call))
     assert done.code, f"{function} was not called {call} times"
+    ends = time.monotonic() + 10
+    while LINUX and left_of(done):
+        assert time.monotonic() < ends, "its processes outlive it"
+        time.sleep(0.02)
     return done
 
 
