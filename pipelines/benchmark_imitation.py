@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import torch
@@ -241,6 +242,7 @@ def _on_one_core() -> None:
     """Prepare a process of the pool: one thread, no progress bar of its own, and its end with that of the benchmark."""
     torch.set_num_threads(1)
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115, as long as the process
+    tqdm.set_lock(RLock())  # not one between processes, which would be left over where this one is ended
     end_with_parent()
 
 
