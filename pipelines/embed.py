@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -207,6 +208,12 @@ def _pixels(data: Data) -> dict[str, float]:
     return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / np.float32(255))
 
 
+def _digest(dataset: LeRobotDataset, camera: str) -> str:
+    """Of the videos' names and sizes, which another recording has not: reading them takes longer than is worth it."""
+    facts = [(path.name, path.stat().st_size) for path, _ in dataset.video_files(camera)]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
 def _baselines(data: Data, untrained: TrainedEncoder) -> dict[str, dict[str, float]]:
     return {"pixels": _pixels(data), "untrained": _validate(data, untrained.embed)}
 
@@ -299,9 +306,10 @@ def run(settings: Settings) -> Stage:
     joints = data.poses.joints
     pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
-    kept = Snapshots(stage.path(CHECKPOINT)).read()
+    snapshots = Snapshots(stage.path(CHECKPOINT), _digest(dataset, camera.name))
+    kept = snapshots.read()
     baselines = kept["baselines"] if kept else _baselines(data, trained.to(device))
-    figures = fit_encoder(settings, stage, data, trained, epoch, baselines, kept)
+    figures = fit_encoder(settings, stage, data, trained, epoch, snapshots, baselines, kept)
     figures |= _validate(data, trained.to(device).embed)
     figures |= {f"{name}_{key}": value for name, part in baselines.items() for key, value in part.items()}
 
@@ -321,6 +329,7 @@ def fit_encoder(
     data: Data,
     trained: TrainedEncoder,
     epoch: Epoch,
+    snapshots: Snapshots | None = None,
     baselines: dict[str, dict[str, float]] | None = None,
     kept: dict[str, Any] | None = None,
 ) -> dict[str, float]:
@@ -328,10 +337,11 @@ def fit_encoder(
 
     Args:
         settings: Of the command.
-        stage: Keeps a checkpoint, which does not change what is learned.
+        stage: That keeps the figures of each step.
         data: To train on.
         trained: The encoder that is trained.
         epoch: What is drawn anew each epoch.
+        snapshots: Where checkpoints go, which do not change what is learned; None: there are none.
         baselines: What was measured before; it is kept in the checkpoint.
         kept: A checkpoint, to go on with.
     """
@@ -372,7 +382,6 @@ def fit_encoder(
             }
         )
 
-    snapshots = Snapshots(stage.path(CHECKPOINT))
     training = fit(
         trained.module, objective, data.frames, counted(), optimizer, scheduler,
         trained.pose_head, data.poses.joints, settings.self_regression, course,
@@ -387,7 +396,7 @@ def fit_encoder(
                 bar.set_postfix(loss=f"{progress.loss:.3f}", active=f"{progress.active:.2f}")
                 for key, value in progress._asdict().items():
                     writer.add_scalar(f"embed/{key}", value, done)
-            if snapshots.due or done == steps or told_to_stop():
+            if snapshots is not None and (snapshots.due or done == steps or told_to_stop()):
                 snapshots.write(snapshot)
             if told_to_stop():
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -26,7 +27,7 @@ from imitate.errors import UserError, choose
 from imitate.figures import learning_curve_figure, save_figure
 from imitate.ppo import Curve, Learner, build_ppo, learner_state, restore_learner, save_policy
 from imitate.rewards import FORMS, HuberReward, reward_of
-from imitate.runs import CHECKPOINT, Stage, kept_settings, write_json
+from imitate.runs import CHECKPOINT, Stage, kept_settings, sha256, write_json
 from imitate.snapshot import Snapshot, Snapshots, random_states, restore_random_states
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
@@ -192,7 +193,8 @@ def run(settings: Settings) -> Stage:
         _warn(folder)
     with learning_env(settings, encoder, demonstration) as envs:
         model = build_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
-        curve, seconds = _learn(model, envs, settings, stage)
+        of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
+        curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(CHECKPOINT), of))
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
 
@@ -255,10 +257,11 @@ class Boundaries(BaseCallback):
             self._snapshots.write(lambda: last)
 
 
-def _learn(model: PPO, env: SB3VecEnv, settings: Settings, stage: Stage) -> tuple[list[dict[str, float]], float]:
+def _learn(
+    model: PPO, env: SB3VecEnv, settings: Settings, snapshots: Snapshots
+) -> tuple[list[dict[str, float]], float]:
     rollout = settings.learner.n_envs * settings.learner.n_steps
     steps = max(settings.steps // rollout, 1) * rollout  # PPO would fill the last one up, and so go beyond
-    snapshots = Snapshots(stage.path(CHECKPOINT))
     kept = snapshots.read()
     with held_back() as told_to_stop, tqdm(total=steps, unit="step", desc="imitate") as bar:
 

@@ -10,11 +10,12 @@ import pytest
 from dying import Harm, command, left_of
 
 from envs.cameras import CAMERAS
+from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import Episode, Layout, write_file, write_meta
 from imitate.lock import hold
 from imitate.ppo import Learner
 from imitate.runs import CHECKPOINT, Stage
-from imitate.video import Compression
+from imitate.video import Compression, read_video, write_video
 from pipelines import embed, imitate, record
 from pipelines.killing import differences, killed_and_gone_on_with
 
@@ -196,6 +197,25 @@ def test_a_recording_that_is_told_to_stop_keeps_what_it_has(tmp_path, name, code
     assert list(tmp_path.rglob("*.parquet"))
 
 
+def test_half_a_training_does_not_go_on_with_something_else(recorded, seen, tmp_path):
+    dataset, run = shutil.copytree(recorded, tmp_path / "dataset"), shutil.copytree(seen, tmp_path / "run")
+    embedding = ["embed", "--run", tmp_path, "--dataset", dataset, "--device", "cpu", *EMBED.split()]
+    imitating = ["imitate", "--run", run, "--device", "cpu", *IMITATE.split()]
+    killed("torch.optim:AdamW.step", 4, *embedding)
+    killed("imitate.wrappers:EmbeddingRewardVector.step", 21, *imitating)
+    video = next(dataset.rglob("*.mp4"))
+    frames, fps = read_video(video)
+    write_video(video, frames // 2, round(fps), Compression(18, "yuv444p"))
+    other = load_encoder(run / "embed" / "encoder")
+    other.module.load_state_dict({name: value * 2 for name, value in other.module.state_dict().items()})
+    other.save(run / "embed" / "encoder")
+    for words, folder in ((embedding, tmp_path / "embed"), (imitating, run / "imitate")):
+        path = folder / CHECKPOINT
+        before = path.read_bytes()
+        one_line(command(words), 2, f"{path}: what it was begun with was made anew since")
+        assert path.read_bytes() == before
+
+
 def test_a_worker_of_a_learner_that_dies_is_named(seen, imitated, tmp_path):
     run = shutil.copytree(seen, tmp_path / "run")
     words = ["imitate", "--run", run, "--device", "cpu", *IMITATE.split()]
@@ -247,7 +267,11 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_leaves_what_was_there(recorded, embedded, small_disk):
     run = small_disk("size=100M")
-    words = ["embed", "--run", run, "--dataset", recorded, "--device", "cpu", *EMBED.split()]
+    dataset = shutil.copytree(recorded, run / "dataset", ignore=shutil.ignore_patterns("cache"))
+    words = ["embed", "--run", run, "--dataset", dataset, "--device", "cpu", *EMBED.split()]
+    small_disk(f"remount,size={shutil.disk_usage(run).used + 64 * 1024}")
+    one_line(command(words), 2, f"{dataset}/cache/front-", "No space left on device")
+    small_disk("remount,size=100M")
     killed("torch.optim:AdamW.step", 4, *words)
     checkpoint = run / "embed" / CHECKPOINT
     before = checkpoint.read_bytes()

@@ -62,6 +62,16 @@ def test_damage_is_found_wherever_it_is(tmp_path):
             snapshots.read()
 
 
+def test_what_is_of_another_computation_is_refused(tmp_path):
+    path = tmp_path / "a.safetensors"
+    Snapshots(path, "one encoder").write(lambda: Snapshot.of([1]))
+    assert Snapshots(path, "one encoder").read() == [1]
+    with pytest.raises(
+        UserError, match="what it was begun with was made anew since: delete it to start this stage over"
+    ):
+        Snapshots(path, "another").read()
+
+
 def test_the_generators_go_on_where_they_were():
     def drawn():
         return random.random(), np.random.rand(), torch.rand(()).item()  # noqa: NPY002, as stable-baselines3 does
@@ -88,5 +98,5 @@ def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
         now += 0.05
         if snapshots.due:
             snapshots.write(make)
-    assert spent / now == pytest.approx(snapshot.SHARE, rel=0.1)
-    assert snapshot.SHARE < 0.01
+    assert spent / now == pytest.approx(snapshot.SHARE, rel=0.2)
+    assert snapshot.SHARE < 0.005
