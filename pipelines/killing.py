@@ -32,11 +32,12 @@ def killed_and_gone_on_with(words: Sequence[str], moments: Iterable[float]) -> i
     Raises:
         RuntimeError: It ended with an error; the message holds what it printed.
     """
-    for kills, moment in enumerate(moments):
+    kills = 0
+    for moment in [*moments, None]:
         if not _killed(words, moment):
-            return kills
-    _killed(words, None)
-    return kills + 1
+            break
+        kills += 1
+    return kills
 
 
 def _killed(words: Sequence[str], moment: float | None) -> bool:

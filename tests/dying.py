@@ -66,10 +66,19 @@ class Ended:
     err: str
 
 
-def command(words, harm=None, file_bytes=None):
-    """Run a command, with checkpoints as often as can be, and perhaps a limit of the size of files."""
+def command(words, harm=None, file_bytes=None, prepare=None):
+    """Run a command, with checkpoints as often as can be.
+
+    Args:
+        words: The command and its arguments.
+        harm: That befalls it.
+        file_bytes: A limit of the size of files.
+        prepare: Called before, in the same process.
+    """
     with TemporaryDirectory() as folder:
-        process = FORKED.Process(target=_command, args=([str(word) for word in words], harm, file_bytes, folder))
+        process = FORKED.Process(
+            target=_command, args=([str(word) for word in words], harm, file_bytes, prepare, folder)
+        )
         process.start()
         process.join()
         return Ended(process.pid, process.exitcode, *((Path(folder) / name).read_text() for name in ("out", "err")))
@@ -88,13 +97,15 @@ def left_of(ended):
     return running
 
 
-def _command(words, harm, file_bytes, folder):
+def _command(words, harm, file_bytes, prepare, folder):
     os.setsid()
     for descriptor, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT), descriptor)
     importlib.import_module("imitate.snapshot").SHARE = float("inf")
     if file_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    if prepare:
+        prepare()
     if harm:
         harm.befalls()
     sys.argv = ["imitate", *words]
