@@ -121,7 +121,14 @@ class KukaEnv(gym.Env):
         self.observation_space = observation_space(n, image_size)
         self.action_space = spaces.Box(-1.0, 1.0, (n,), np.float32)
         self._index = 0
-        self._step = 0
+        self._first = 0
+        self._pose = np.zeros(n)
+        self._actions: list[NDArray[np.floating]] = []
+
+    @property
+    def _step(self) -> int:
+        """The frame that the episode is at."""
+        return self._first + len(self._actions)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -132,9 +139,10 @@ class KukaEnv(gym.Env):
         self._index = int((options or {}).get("demonstration", drawn))
         if not 0 <= self._index < len(self.references):
             raise UserError(f"no demonstration {self._index}, expected 0 to {len(self.references) - 1}")
-        self._step, start = self._start(self.references[self._index])
-        noise = self.np_random.uniform(-self.start_noise, self.start_noise, len(start))
-        self.kuka.reset(start + noise)
+        self._first, start = self._start(self.references[self._index])
+        self._pose = start + self.np_random.uniform(-self.start_noise, self.start_noise, len(start))
+        self._actions = []
+        self.kuka.reset(self._pose)
         return self._observe(), self._info()
 
     def step(self, action: NDArray[np.floating]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
@@ -147,10 +155,29 @@ class KukaEnv(gym.Env):
             raise UserError(f"action of shape {np.shape(action)}, expected {self.action_space.shape}")
         check_finite("an action", np.asarray(action), f"{action} is not finite, expected numbers in [-1, 1]")
         self.kuka.step(action)
-        self._step += 1
+        self._actions.append(np.array(action))
         info = self._info()
         truncated = self._step >= self.references[self._index].length - 1
         return self._observe(), -info.get("joint_error_rad", 0.0), False, truncated, info
+
+    def state(self) -> dict[str, Any]:
+        """For ``restore``: the episode's start, what was done since, and the generator that draws the next one's."""
+        return {
+            "demonstration": self._index,
+            "step": self._first,
+            "pose": self._pose,
+            "actions": np.array(self._actions),
+            "generator": self.np_random.bit_generator.state,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state, to the bit, by doing again what was done: Bullet hides some of its own state."""
+        self._index, self._first, self._pose = state["demonstration"], state["step"], state["pose"]
+        self._actions = list(state["actions"])
+        self.kuka.reset(self._pose)
+        for action in self._actions:
+            self.kuka.step(action)
+        self.np_random.bit_generator.state = state["generator"]
 
     def render(self) -> NDArray[np.uint8]:
         """Take a picture for people (render_size, render_size, 3) uint8."""

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from imitate.errors import UserError
+from imitate.workers import WorkerDied, starting
 
 from .kuka_env import KukaEnv
 
@@ -34,6 +35,7 @@ class KukaVectorEnv(VectorEnv):
 
     Raises:
         UserError: As ``KukaEnv`` does.
+        WorkerDied: A process did, whatever was asked of it.
     """
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"]}  # noqa: RUF012
@@ -61,14 +63,15 @@ class KukaVectorEnv(VectorEnv):
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
         context = multiprocessing.get_context("spawn")
+        self.closed = False
         for part in slices if workers else []:
             pipe, far = context.Pipe()
             process = context.Process(target=_work, args=(far, raw, part, kwargs), daemon=True)
-            process.start()
+            with starting():
+                process.start()
             far.close()
             self._pipes.append(pipe)
             self._processes.append(process)
-        self.closed = False
 
     def _plan(self) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
         plan = {key: (space.dtype, space.shape) for key, space in self.observation_space.spaces.items()}  # type: ignore[attr-defined]
@@ -108,6 +111,14 @@ class KukaVectorEnv(VectorEnv):
         reward = self._arrays["reward"].copy()
         return self._observed(""), reward, np.zeros(self.num_envs, np.bool_), truncated, infos
 
+    def state(self) -> list[dict[str, Any]]:
+        """For ``restore``: the state of each environment."""
+        return [state for states in self._run(lambda part: ("state",)) for state in states]
+
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        """Go on from a state, in any number of processes. The next call is to be ``step``."""
+        self._run(lambda part: ("restore", states[part]))
+
     def render(self) -> tuple[NDArray[np.uint8], ...]:
         """A picture for people of each environment."""
         return tuple(picture for pictures in self._run(lambda part: ("render",)) for picture in pictures)
@@ -131,14 +142,15 @@ class KukaVectorEnv(VectorEnv):
         """Let every worker do its part of a task at the same time."""
         if self._local is not None:
             return [self._local.do(*task(self._slices[0]))]
-        for pipe, part in zip(self._pipes, self._slices, strict=True):
-            pipe.send(task(part))
-        answers = []
-        for pipe in self._pipes:
-            try:
-                answers.append(pipe.recv())
-            except (EOFError, ConnectionError):
-                raise RuntimeError("a worker process of the environment died") from None
+        answers, worker = [], 0
+        try:
+            for worker in range(len(self._pipes)):
+                self._pipes[worker].send(task(self._slices[worker]))
+            for worker in range(len(self._pipes)):
+                answers.append(self._pipes[worker].recv())
+        except (EOFError, OSError):  # the latter in the midst of an answer
+            which = f"worker process {worker + 1} of {len(self._pipes)} of the environments"
+            raise WorkerDied(which, self._processes[worker]) from None
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
@@ -176,6 +188,13 @@ class _Slice:
                 self._write(row, "final_", observation, info)
                 observation, info = env.reset()
             self._write(row, "", observation, info)
+
+    def state(self) -> list[dict[str, Any]]:
+        return [env.state() for env in self._envs]
+
+    def restore(self, states: list[dict[str, Any]]) -> None:
+        for env, state in zip(self._envs, states, strict=True):
+            env.restore(state)
 
     def render(self) -> list[NDArray[np.uint8]]:
         return [env.render() for env in self._envs]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from imitate.camera import Camera
@@ -156,7 +156,7 @@ class TrainedEncoder:
             joints = self.pose_head.joints
         check_weights("the encoder", tensors, "lower the learning rate")
         with written_aside(folder / "encoder.safetensors") as aside:
-            save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, aside)
+            aside.write_bytes(save({key: value.contiguous().cpu() for key, value in tensors.items()}))
         facts = {
             "format": FORMAT,
             "encoder": self.name,

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from imitate.errors import UserError
+from imitate.lock import LOCK
 
 MANIFEST = "manifest.json"
-LEFT_OUT = frozenset({"cache", "tensorboard"})  # folders of what may be deleted, or grows
+CHECKPOINT = "checkpoint.safetensors"  # what an unfinished stage goes on with
+# Folders of what may be deleted, or grows; and files that are removed after the manifest is written.
+LEFT_OUT = frozenset({"cache", "tensorboard", LOCK, CHECKPOINT})
 DEPTH = 6  # folders from a file up to its stage, at most
 
 Stamp = tuple[int, int, int]

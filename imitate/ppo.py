@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import re
 import zipfile
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +27,15 @@ from imitate.manifest import verified
 from imitate.runs import written_aside
 
 MEMBERS = ("policy", "policy.optimizer", "pytorch_variables")  # the tensors in a zip of stable-baselines3
+COUNTED = (
+    "num_timesteps",
+    "_n_updates",
+    "_episode_num",
+    "_current_progress_remaining",
+)  # what PPO keeps between updates
+SEEN = ("_last_obs", "_last_episode_starts")
+TOLD = ("ep_info_buffer", "ep_success_buffer")
+OF_A_PROCESS = ("start_time", "_num_timesteps_at_start", "tensorboard_log")  # not of the policy
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,7 @@ class ImitationFeatures(BaseFeaturesExtractor):
 def build_ppo(learner: Learner, env: VecEnv, seed: int, device: torch.device, tensorboard: Path | None = None) -> PPO:
     """Make a PPO model that has learned nothing yet."""
     rate = learner.learning_rate
+    env.observation_space.seed(seed)  # nobody samples it, but its generator is saved with the policy
     return PPO(
         "MlpPolicy",
         env,
@@ -114,15 +127,40 @@ def build_ppo(learner: Learner, env: VecEnv, seed: int, device: torch.device, te
     )
 
 
+def learner_state(model: PPO) -> dict[str, Any]:
+    """What PPO goes on learning with after an update, for ``restore_learner``; besides environments and generators."""
+    plain = {name: getattr(model, name) for name in COUNTED + SEEN}
+    return plain | {name: list(getattr(model, name)) for name in TOLD} | {"parameters": model.get_parameters()}
+
+
+def restore_learner(model: PPO, state: dict[str, Any]) -> None:
+    """Bring a freshly built model to a state. It goes on with ``learn(missing, reset_num_timesteps=False)``."""
+    for name in COUNTED + SEEN:
+        setattr(model, name, state[name])
+    for name in TOLD:
+        setattr(model, name, deque(state[name], model._stats_window_size))
+    model.set_parameters(state["parameters"], device=model.device)
+
+
 def save_policy(model: PPO, path: Path) -> None:
-    """Write SB3's own zip, so that users can load it with SB3.
+    """Write SB3's own zip, so that users can load it with SB3: the same bytes for the same policy.
 
     Raises:
         UserError: There is NaN or infinity in the weights.
     """
     check_policy(model)
-    with written_aside(path) as aside:
-        model.save(aside)
+    saved = io.BytesIO()
+    model.save(saved, exclude=OF_A_PROCESS)
+    with (
+        written_aside(path) as aside,
+        zipfile.ZipFile(saved) as source,
+        zipfile.ZipFile(aside, "w") as target,
+    ):
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "data":  # as text, besides the pickled values: where they lay in memory
+                content = re.sub(rb" at 0x[0-9a-f]+", b"", content)
+            target.writestr(zipfile.ZipInfo(name), content)  # without the time
 
 
 def load_policy(model: PPO, path: Path) -> PPO:
@@ -193,8 +231,23 @@ class Curve(BaseCallback):
         self._sums: dict[str, list[float]] = {}
         self._start = perf_counter()
 
+    @property
+    def seconds(self) -> float:
+        """Since the start of the training, without interruptions."""
+        return perf_counter() - self._start
+
     def _on_training_start(self) -> None:
-        self._start = perf_counter()
+        if not self.rows:
+            self._start = perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """For ``restore``, between two rollouts."""
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.rows = state["rows"]
+        self._start = perf_counter() - state["seconds"]
 
     def _on_rollout_start(self) -> None:
         check_policy(self.model)  # type: ignore[arg-type]
@@ -209,7 +262,7 @@ class Curve(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        row = {"steps": float(self.num_timesteps), "seconds": perf_counter() - self._start}
+        row = {"steps": float(self.num_timesteps), "seconds": self.seconds}
         row |= {k: float(np.mean(v)) for k, v in self._sums.items()}
         self._sums.clear()
         for key, value in row.items():

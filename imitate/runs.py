@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imitate.errors import UserError, first_line
-from imitate.manifest import MANIFEST, as_text, manifest_of, verified
+from imitate.lock import LOCK, hold, let_go
+from imitate.manifest import CHECKPOINT, MANIFEST, as_text, manifest_of, verified
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -26,7 +27,11 @@ _PACKAGES = ("numpy", "torch", "gymnasium", "stable-baselines3", "pybullet", "av
 
 @contextmanager
 def written_aside(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write to; it takes ``path``'s place only when all went well."""
+    """Yield a path beside ``path`` to write to; it takes ``path``'s place only when all went well.
+
+    Raises:
+        OSError: It can't be written. Whatever raised it, it names ``path``, and comes out of another process whole.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
@@ -34,6 +39,10 @@ def written_aside(path: Path) -> Iterator[Path]:
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
+    except OSError as error:
+        if error.filename not in (None, "", str(aside)):
+            raise  # of another file
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         aside.unlink(missing_ok=True)
 
@@ -156,16 +165,21 @@ class Stage:
     def begin(self, settings: dict[str, Any], resumable: bool = False) -> bool:
         """Start the stage, or go on with it.
 
-        An unfinished stage that can't go on where it stopped starts over, with whatever settings it is now given.
+        An unfinished stage that can't go on where it stopped, without a checkpoint or ``resumable``, starts over, with
+        whatever settings it is now given. No other process may work on it, until it is finished or this one ends.
 
         Returns:
             False if it is finished already, with the same settings: there is nothing to do.
 
         Raises:
-            UserError: It was begun with other settings, or can't be written.
+            UserError: It was begun with other settings, another process works on it, or it can't be written.
         """
-        if not resumable and not self.finished and self.path("config.json").exists():
-            shutil.rmtree(self.folder)
+        if not self.finished:
+            self._hold()  # another process may have finished it by now
+        if self.finished:
+            self._tidy()
+        else:
+            self._clear(keep=resumable or self._has(CHECKPOINT))
         settings = json.loads(json.dumps(_finite(settings)))
         if self.finished or self._has("config.json"):
             before = self.settings
@@ -175,13 +189,37 @@ class Stage:
                 raise UserError(f"{self.folder} was made with other settings ({was}): choose another run, or delete it")
             return not self.finished
         config = {"settings": settings, "versions": _versions(), "git_commit": _git_commit()}
+        write_json(self.path("config.json"), config)
+        return True
+
+    def _hold(self) -> None:
         try:
-            write_json(self.path("config.json"), config)
+            hold(self.folder)
         except OSError as error:
             raise UserError(f"{self.folder} can't be written ({error.strerror}): choose another run") from None
+        except UserError:
+            raise
         except ValueError as error:  # a path with a null byte
             raise UserError(f"{str(self.folder)!r} can't be written ({error}): choose another run") from None
-        return True
+
+    def _clear(self, keep: bool) -> None:
+        """Remove what an interrupted process left: half-written files, or, if it was begun, everything."""
+        if keep:
+            for left in self.folder.rglob(".*.part*"):
+                left.unlink()
+        elif self._has("config.json"):
+            for path in self.folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != LOCK:
+                    path.unlink()
+
+    def _tidy(self) -> None:
+        """Remove what only an unfinished stage needs, if it is there."""
+        if self._has(CHECKPOINT):
+            self.path(CHECKPOINT).unlink()
+        if self._has(LOCK):
+            let_go(self.folder)
 
     def _has(self, name: str) -> bool:
         try:
@@ -193,3 +231,4 @@ class Stage:
         """Write the figures, then the manifest of everything in the folder."""
         write_json(self.path("metrics.json"), metrics)
         write_json(self.path(MANIFEST), manifest_of(self.folder))
+        self._tidy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,14 +57,59 @@ class Grain:
     def __init__(self, deviation: float) -> None:
         self.deviation = deviation
         self._drawn = torch.empty(0)
+        self._before = torch.empty(0)
 
     def add_to(self, frames: torch.Tensor) -> None:
         """Add it to a batch, in place. It should be contiguous in memory."""
         count = frames.numel()
         if len(self._drawn) < 2 * count:
-            self._drawn = torch.randn(2 * count, device=frames.device)
+            self._draw(2 * count, frames.device)
         first = int(torch.randint(len(self._drawn) - count, ()))
         frames.add_(self._drawn[first : first + count].view(frames.shape), alpha=self.deviation)
+
+    def _draw(self, count: int, device: torch.device) -> None:
+        cuda = device.type == "cuda"
+        self._before = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
+        self._drawn = torch.randn(count, device=device)
+
+    def state(self) -> dict[str, Any]:
+        """What the same noise is drawn from again: it may be hundreds of times larger itself."""
+        return {"before": self._before, "count": len(self._drawn)}
+
+    def restore(self, state: dict[str, Any], device: torch.device) -> None:
+        """Draw the noise that the state is of. The generators are as they were, afterwards."""
+        if not state["count"]:
+            return
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            if device.type == "cuda":
+                torch.cuda.set_rng_state(state["before"], device)
+            else:
+                torch.set_rng_state(state["before"])
+            self._draw(state["count"], device)
+
+
+class Course:
+    """A training, while it lasts: what is no part of encoder, optimiser or schedule, but goes on from step to step.
+
+    Args:
+        noise: Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1].
+
+    Attributes:
+        alike: For how many steps all embeddings have been alike.
+    """
+
+    def __init__(self, noise: float = 0.0) -> None:
+        self.grain = Grain(noise)
+        self.alike = 0
+
+    def state(self) -> dict[str, Any]:
+        """For ``restore``."""
+        return {"alike": self.alike, "grain": self.grain.state()}
+
+    def restore(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from a state, on the device of the encoder."""
+        self.alike = state["alike"]
+        self.grain.restore(state["grain"], device)
 
 
 def reader(frames: NDArray[np.uint8], device: torch.device, room: int) -> Callable[[NDArray[np.int64]], torch.Tensor]:
@@ -98,9 +143,12 @@ def fit(
     pose_head: PoseHead | None = None,
     joints: NDArray[np.floating] | None = None,
     self_regression: float = 0.0,
-    noise: float = 0.0,
+    course: Course | None = None,
 ) -> Iterator[Progress]:
     """Train, yielding after each step.
+
+    What is trained may be saved there. To go on, restore it, with the course and PyTorch's generator, and leave out the
+    batches that were.
 
     Args:
         encoder: From frames to embeddings.
@@ -113,21 +161,20 @@ def fit(
         joints: (frames, joints) rad.
         self_regression: Weight of the pose head's error. At 0 the head learns to read an embedding that learns
             nothing of joints from it.
-        noise: Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1].
+        course: Of the training; None: a new one, without noise.
 
     Raises:
         Collapsed: All embeddings are alike, or the loss is no number.
     """
     device = next(encoder.parameters()).device
     read = reader(frames, device, _room(device))
-    grain = Grain(noise)
-    alike = 0
+    course = course or Course()
     encoder.train()
     for indices in batches:
         flat = indices.ravel()
         images = preprocess(read(flat))
-        if noise:
-            grain.add_to(images.permute(0, 2, 3, 1))  # as it lies in memory
+        if course.grain.deviation:
+            course.grain.add_to(images.permute(0, 2, 3, 1))  # as it lies in memory
         with mixed_precision(device):
             embeddings = encoder(images)  # (groups * batch, dim), float32
         groups = embeddings.chunk(len(indices))
@@ -151,10 +198,10 @@ def fit(
         progress = Progress(*figures)
         if not np.isfinite(progress.loss):
             raise Collapsed(f"the loss became {progress.loss}: lower the learning rate")
-        alike = alike + 1 if progress.spread < ALIKE * norm else 0
-        if alike >= PATIENCE:
+        course.alike = course.alike + 1 if progress.spread < ALIKE * norm else 0
+        if course.alike >= PATIENCE:
             raise Collapsed(
-                f"collapsed: for {alike} steps all embeddings were alike (mean distance {progress.spread:.4f}, "
+                f"collapsed: for {course.alike} steps all embeddings were alike (mean distance {progress.spread:.4f}, "
                 f"share of active samples {progress.active:.2f}): lower the learning rate, or use infonce"
             )
         yield progress

@@ -61,6 +61,14 @@ class SB3VecEnv(VecEnv):
             each[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
         return observation, rewards.astype(np.float32), dones, each
 
+    def state(self) -> Any:
+        """For ``restore``, of a vector environment that has both."""
+        return self.env.state()  # type: ignore[attr-defined]
+
+    def restore(self, state: Any) -> None:
+        """Go on from a state. The next call is to be a step."""
+        self.env.restore(state)  # type: ignore[attr-defined]
+
     def _split(self, infos: dict[str, Any], dones: Any) -> list[dict[str, Any]]:
         """One info an environment: of the step that was taken, also where an episode ended."""
         columns = {k: v for k, v in infos.items() if isinstance(v, np.ndarray) and k[0] != "_" and k != "final_obs"}

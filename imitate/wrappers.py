@@ -227,6 +227,15 @@ class EmbeddingRewardVector(VectorWrapper):
             infos,
         )
 
+    def state(self) -> dict[str, Any]:
+        """For ``restore``, of environments that have both."""
+        return {"own": self._own, "env": self.env.state()}  # type: ignore[attr-defined]
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. The next call is to be ``step``."""
+        self._own = state["own"]
+        self.env.restore(state["env"])  # type: ignore[attr-defined]
+
     def _give_up(self, lost: NDArray[np.bool_], policy: Floats, infos: dict[str, Any]) -> tuple[Floats, dict[str, Any]]:
         """Reset the environments that have lost their demonstration; their last facts become the final ones."""
         columns = {k: v for k, v in infos.items() if isinstance(v, np.ndarray) and k[0] != "_" and k != "final_obs"}
@@ -303,3 +312,11 @@ class TrueReward(VectorWrapper):
         observation, _, terminated, truncated, infos = self.env.step(actions)
         check_finite("a true reward", infos["env_reward"], "the simulation became unstable: choose another control")
         return observation, infos["env_reward"], terminated, truncated, infos
+
+    def state(self) -> dict[str, Any]:
+        """For ``restore``."""
+        return self.env.state()  # type: ignore[attr-defined]
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. The next call is to be ``step``."""
+        self.env.restore(state)  # type: ignore[attr-defined]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from .signals import Interrupted, raised
+
 COMMANDS = (
     "record",
     "embed",
@@ -31,7 +33,13 @@ def main() -> None:
         print(f"imitate: unknown command {name!r}: choose one of {', '.join(COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
     del sys.argv[1]
-    import_module(f"pipelines.{name}").main()
+    try:
+        with raised():  # importing takes seconds
+            module = import_module(f"pipelines.{name}")
+    except Interrupted as stop:
+        print(f"imitate {name}: stopped by {stop.name} before it began", file=sys.stderr)
+        raise SystemExit(stop.exit_code) from None
+    module.main()
 
 
 if __name__ == "__main__":

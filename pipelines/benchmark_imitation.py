@@ -6,15 +6,15 @@ the run that is missing. Several are learned side by side, each on one core: non
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shlex
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from threading import Thread
+from threading import RLock
 from typing import Any
 
 import torch
@@ -26,10 +26,12 @@ from imitate.metrics import spread, success
 from imitate.ppo import Learner
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, read_json, write_json
+from imitate.workers import end_with_parent, worked_off
 
 from . import embed, imitate, record
 from .cli import command
 from .demo import check_demo, has_poses, recording_of, stage_name
+from .signals import Interrupted
 
 RECORD, EMBED, IMITATE = (module.PRESETS["default"][1] for module in (record, embed, imitate))
 PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (record, embed, imitate))
@@ -224,30 +226,26 @@ def _learn(asked: Sequence[imitate.Settings], jobs: int) -> None:
             imitate.run(wanted)
     if jobs == 1 or not missing:
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _on_one_core) as pool, tqdm(total=len(missing), desc="runs") as bar:
-        futures = [pool.submit(imitate.run, replace(wanted, workers=1)) for wanted in missing]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                bar.update()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    work = [partial(_learn_one, replace(wanted, workers=1)) for wanted in missing]
+    with closing(worked_off(work, jobs, _on_one_core)) as done, tqdm(total=len(missing), desc="runs") as bar:
+        for _ in done:
+            bar.update()
+
+
+def _learn_one(wanted: imitate.Settings) -> None:
+    """Runs in a process of the pool, which knows nothing of signals: told to stop, it ends when all is kept."""
+    try:
+        imitate.run(wanted)
+    except Interrupted as stop:
+        os._exit(stop.exit_code)
 
 
 def _on_one_core() -> None:
     """Prepare a process of the pool: one thread, no progress bar of its own, and its end with that of the benchmark."""
     torch.set_num_threads(1)
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115, as long as the process
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end() -> None:
-        parent.join()
-        os._exit(1)
-
-    Thread(target=end, daemon=True).start()
+    tqdm.set_lock(RLock())  # not one between processes, which would be left over where this one is ended
+    end_with_parent()
 
 
 def _close_gaps(runs: list[dict[str, Any]]) -> None:

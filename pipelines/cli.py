@@ -7,13 +7,20 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from typing import TypeVar
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import tyro
 
 from imitate.errors import UserError, choose
+from imitate.runs import read_json
+
+from .signals import Interrupted, raised
 
 Settings = TypeVar("Settings")
+CONFIG = "--config"
+FACTS = ("filmed_by",)  # that stand beside the settings in a config.json, to be compared with
 
 
 def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callable[[Settings], object]) -> None:
@@ -22,25 +29,81 @@ def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callabl
     Args:
         name: Of the command.
         presets: By name, a description and the settings to start from. The first argument may name one;
-            ``default`` if it does not.
+            ``default`` if it does not. Or it is ``--config``, and the second a config.json to take the settings from.
         run: The command.
     """
-    args = sys.argv[1:]
-    if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
-        args = ["default", *args]
     try:
-        if not args[0].startswith("-"):
-            choose(presets, args[0], "preset")
-        run(_parse(name, presets, args))
+        with raised():
+            run(_settings(name, presets, sys.argv[1:]))
     except UserError as error:
         print(one_line(f"imitate {name}: {error}"), file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # a full disk, a folder that can't be written
-        print(one_line(f"imitate {name}: {error.filename or 'a file'}: {error.strerror or error}"), file=sys.stderr)
+        what = f"{error.filename or 'a file'}: {error.strerror or error}"
+        advice = "nothing else is lost; when that is mended, the same command goes on"
+        print(one_line(f"imitate {name}: {what}: {advice}"), file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print(f"imitate {name}: interrupted; the same command goes on or starts this stage again", file=sys.stderr)
-        raise SystemExit(130) from None
+    except Interrupted as stop:
+        print(
+            f"imitate {name}: stopped by {stop.name}: what is done is kept; the same command goes on", file=sys.stderr
+        )
+        raise SystemExit(stop.exit_code) from None
+
+
+def _settings(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:
+    if CONFIG in args:
+        return _from_config(name, presets, args)
+    if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
+        args = ["default", *args]
+    if not args[0].startswith("-"):
+        choose(presets, args[0], "preset")
+    return _parse(name, presets, args)
+
+
+def _from_config(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:
+    """The settings that a config.json was written with, but for what the rest of the command line says."""
+    at = args.index(CONFIG)
+    before, path, rest = args[:at], Path(*args[at + 1 : at + 2]), args[at + 2 :]
+    if before[:1] == ["default"]:
+        before = before[1:]
+    if at + 1 == len(args) or (before and before[0] in presets):
+        raise UserError(f"{CONFIG}: expected a config.json after it, and no preset, whose settings it has already")
+    made = _kept(name, presets, path)
+    asked = _parse(name, {"default": ("As the file says.", made)}, ["default", *before, *rest])
+    of_the_file = [f.name for f in fields(made) if f.name != "run" and isinstance(getattr(made, f.name), Path)]
+    into_run = {key: asked.run / getattr(made, key) for key in of_the_file if getattr(asked, key) == getattr(made, key)}
+    return replace(asked, **into_run)
+
+
+def _kept(name: str, presets: Mapping[str, tuple[str, Settings]], path: Path) -> Any:
+    config = read_json(path)
+    kept = config.get("settings") if isinstance(config, dict) else None
+    if not isinstance(kept, dict):
+        raise UserError(f"{path}: no settings in it, expected the config.json of a stage that {name} made")
+    known: Any = presets["default"][1]
+    unknown = sorted({*kept} - {*FACTS, *(field.name for field in fields(known))})
+    if unknown:
+        raise UserError(f"{path}: not the settings of {name}, which has none called {unknown[0]!r}")
+    words = _words({key: value for key, value in kept.items() if key not in FACTS})
+    try:
+        return _parse(name, presets, ["default", *words])
+    except UserError as error:
+        raise UserError(f"{path}: not the settings of {name} ({error})") from None
+
+
+def _words(settings: Mapping[str, Any], prefix: str = "--") -> list[str]:
+    """Settings as a command line says them: the parser judges both alike."""
+    words = []
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            words += _words(value, f"{prefix}{key}.")
+        elif isinstance(value, bool):
+            words.append(f"{prefix}{key}" if value else f"{prefix}no-{key}")
+        elif isinstance(value, list):
+            words += [f"{prefix}{key}", *map(str, value)]
+        else:
+            words.append(f"{prefix}{key}={value}")
+    return words
 
 
 def one_line(text: str) -> str:

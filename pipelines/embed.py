@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -25,10 +27,12 @@ from imitate.encoders import ENCODERS, build_encoder
 from imitate.encoders.inception import InceptionEncoder
 from imitate.errors import UserError, choose
 from imitate.figures import distance_matrix_figure, save_figure, tsne_figure
+from imitate.manifest import CHECKPOINT
 from imitate.metrics import Poses, embedding_metrics, triplet_accuracy
 from imitate.objectives import OBJECTIVES
 from imitate.runs import Stage, kept_settings
-from imitate.training import fit
+from imitate.snapshot import Snapshot, Snapshots, random_states, restore_random_states
+from imitate.training import Course, fit
 
 from . import record
 from .checking.faithfulness import draw, measure
@@ -36,6 +40,7 @@ from .checking.probes import Probe
 from .checking.verdict import report, weakness
 from .checking.views import arm_of, held_out
 from .cli import command
+from .signals import held_back
 
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
 PROTOCOL_MARGIN = 2.0
@@ -204,6 +209,16 @@ def _pixels(data: Data) -> dict[str, float]:
     return _validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / np.float32(255))
 
 
+def _digest(dataset: LeRobotDataset, camera: str) -> str:
+    """Of the videos' names and sizes, which another recording has not: reading them takes longer than is worth it."""
+    facts = [(path.name, path.stat().st_size) for path, _ in dataset.video_files(camera)]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _baselines(data: Data, untrained: TrainedEncoder) -> dict[str, dict[str, float]]:
+    return {"pixels": _pixels(data), "untrained": _validate(data, untrained.embed)}
+
+
 def _optimizer(
     settings: Settings, modules: list[torch.nn.Module], steps: int
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
@@ -291,8 +306,10 @@ def run(settings: Settings) -> Stage:
     joints = data.poses.joints
     pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
-    baselines = {"pixels": _pixels(data), "untrained": _validate(data, trained.to(device).embed)}
-    figures = fit_encoder(settings, stage, data, trained, epoch)
+    snapshots = Snapshots(stage.path(CHECKPOINT), _digest(dataset, camera.name))
+    kept = snapshots.read()
+    baselines = kept["baselines"] if kept else _baselines(data, trained.to(device))
+    figures = fit_encoder(settings, stage, data, trained, epoch, snapshots, baselines, kept)
     figures |= _validate(data, trained.to(device).embed)
     figures |= {f"{name}_{key}": value for name, part in baselines.items() for key, value in part.items()}
 
@@ -307,38 +324,83 @@ def run(settings: Settings) -> Stage:
 
 
 def fit_encoder(
-    settings: Settings, stage: Stage, data: Data, trained: TrainedEncoder, epoch: Epoch
+    settings: Settings,
+    stage: Stage,
+    data: Data,
+    trained: TrainedEncoder,
+    epoch: Epoch,
+    snapshots: Snapshots | None = None,
+    baselines: dict[str, dict[str, float]] | None = None,
+    kept: dict[str, Any] | None = None,
 ) -> dict[str, float]:
-    """Train, and say how fast: the loss and the rest of it stand in the stage's ``tensorboard`` folder."""
+    """Train, and say how fast: the loss and the rest of it stand in the stage's ``tensorboard`` folder.
+
+    Args:
+        settings: Of the command.
+        stage: That keeps the figures of each step.
+        data: To train on.
+        trained: The encoder that is trained.
+        epoch: What is drawn anew each epoch.
+        snapshots: Where checkpoints go, which do not change what is learned; None: there are none.
+        baselines: What was measured before; it is kept in the checkpoint.
+        kept: A checkpoint, to go on with.
+    """
     chosen = OBJECTIVES[settings.objective]
     objective = chosen.loss(getattr(settings, chosen.setting))
     steps = settings.epochs * epoch.steps
     modules = [trained.module] + ([trained.pose_head] if trained.pose_head is not None else [])
-    for part in modules:
-        part.train()
+    for module in modules:
+        module.train()
     optimizer, scheduler = _optimizer(settings, modules, steps)
-    writer = SummaryWriter(str(stage.path("tensorboard")))
-    start, done, frames, progress = perf_counter(), 0, 0, None
+    parts: list[Any] = [*modules, optimizer, scheduler]
+    course, done, frames, seconds, loss = Course(settings.noise), 0, 0, 0.0, 0.0
+    if kept is not None:
+        done, frames, seconds, loss = (kept[name] for name in ("step", "frames", "seconds", "loss"))
+        for part, state in zip(parts, kept["parts"], strict=True):
+            part.load_state_dict(state)
+        course.restore(kept["course"], trained.device)
+        restore_random_states(kept["random"])
+    start = perf_counter() - seconds
 
     def counted() -> Iterator[NDArray[np.int64]]:
         nonlocal frames
-        for indices in _batches(settings, epoch, data.train):
+        for indices in islice(_batches(settings, epoch, data.train), done, None):  # those before are drawn once more
             frames += indices.size
             yield indices
 
+    def snapshot() -> Snapshot:
+        return Snapshot.of(
+            {
+                "step": done,
+                "frames": frames,
+                "seconds": perf_counter() - start,
+                "loss": loss,
+                "baselines": baselines,
+                "parts": [part.state_dict() for part in parts],
+                "course": course.state(),
+                "random": random_states(),
+            }
+        )
+
     training = fit(
         trained.module, objective, data.frames, counted(), optimizer, scheduler,
-        trained.pose_head, data.poses.joints, settings.self_regression, settings.noise,
+        trained.pose_head, data.poses.joints, settings.self_regression, course,
     )  # fmt: skip
-    with writer, tqdm(total=steps, unit="step", desc="embed") as bar:
+    writer = SummaryWriter(str(stage.path("tensorboard")), purge_step=done + 1 if done else None)
+    with writer, held_back() as told_to_stop, tqdm(total=steps, initial=done, unit="step", desc="embed") as bar:
         for progress in training:
             done += 1
+            loss = progress.loss
             bar.update()
             if done % 20 == 0:
                 bar.set_postfix(loss=f"{progress.loss:.3f}", active=f"{progress.active:.2f}")
                 for key, value in progress._asdict().items():
                     writer.add_scalar(f"embed/{key}", value, done)
-    return {"frames_per_second": frames / (perf_counter() - start), "final_loss": progress.loss if progress else 0.0}
+            if snapshots is not None and (snapshots.due or done == steps or told_to_stop()):
+                snapshots.write(snapshot)
+            if told_to_stop():
+                break
+    return {"frames_per_second": frames / (perf_counter() - start), "final_loss": loss}
 
 
 def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder) -> dict[str, Any]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from envs.control import CONTROLS
@@ -24,9 +25,11 @@ from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
 from imitate.figures import learning_curve_figure, save_figure
-from imitate.ppo import Curve, Learner, build_ppo, save_policy
+from imitate.manifest import CHECKPOINT, sha256
+from imitate.ppo import Curve, Learner, build_ppo, learner_state, restore_learner, save_policy
 from imitate.rewards import FORMS, HuberReward, reward_of
 from imitate.runs import Stage, kept_settings, write_json
+from imitate.snapshot import Snapshot, Snapshots, random_states, restore_random_states
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
 
@@ -36,6 +39,7 @@ from .cli import command
 from .demo import check_demo, has_poses, load_demo, recording_of, stage_name
 from .policy import acting, find_encoder, report, single_env
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
+from .signals import held_back
 
 DEFAULT_DEMO = "test:0"
 
@@ -190,7 +194,8 @@ def run(settings: Settings) -> Stage:
         _warn(folder)
     with learning_env(settings, encoder, demonstration) as envs:
         model = build_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
-        curve, seconds = _learn(model, settings)
+        of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
+        curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(CHECKPOINT), of))
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
 
@@ -207,11 +212,59 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
-def _learn(model: PPO, settings: Settings) -> tuple[list[dict[str, float]], float]:
+class Boundaries(BaseCallback):
+    """Keeps a checkpoint of each moment between an update and the next rollout, when there is least to keep.
+
+    The last one is in memory. It goes to disk now and then, and when learning ends, however it does: as long as this
+    process lives, no more is lost than the rollout and the update that it is in.
+
+    Args:
+        snapshots: Where it goes.
+        env: That is learned in.
+        curve: Of the same training.
+        told_to_stop: Whether the process was.
+    """
+
+    def __init__(self, snapshots: Snapshots, env: SB3VecEnv, curve: Curve, told_to_stop: Callable[[], bool]) -> None:
+        super().__init__()
+        self._snapshots, self._env, self._curve, self._told_to_stop = snapshots, env, curve, told_to_stop
+        self._unwritten: Snapshot | None = None
+        self._stopped = False
+
+    def _on_rollout_start(self) -> None:
+        self._unwritten = Snapshot.of(
+            {
+                "learner": learner_state(self.model),  # type: ignore[arg-type]
+                "env": self._env.state(),
+                "curve": self._curve.state(),
+                "random": random_states(),
+            }
+        )
+        if self._snapshots.due:
+            self.write()
+
+    def _on_step(self) -> bool:
+        self._stopped = self._told_to_stop()
+        return not self._stopped
+
+    def _on_training_end(self) -> None:
+        if not self._stopped:
+            self._on_rollout_start()
+
+    def write(self) -> None:
+        """Write the last one, if it is not on disk yet."""
+        if self._unwritten is not None:
+            last, self._unwritten = self._unwritten, None
+            self._snapshots.write(lambda: last)
+
+
+def _learn(
+    model: PPO, env: SB3VecEnv, settings: Settings, snapshots: Snapshots
+) -> tuple[list[dict[str, float]], float]:
     rollout = settings.learner.n_envs * settings.learner.n_steps
     steps = max(settings.steps // rollout, 1) * rollout  # PPO would fill the last one up, and so go beyond
-    start = perf_counter()
-    with tqdm(total=steps, unit="step", desc="imitate") as bar:
+    kept = snapshots.read()
+    with held_back() as told_to_stop, tqdm(total=steps, unit="step", desc="imitate") as bar:
 
         def tell(row: dict[str, float]) -> None:
             bar.update(int(row["steps"]) - bar.n)
@@ -219,8 +272,18 @@ def _learn(model: PPO, settings: Settings) -> tuple[list[dict[str, float]], floa
             bar.set_postfix(reward=f"{row['reward']:.3f}", true_error=error)
 
         curve = Curve(tell)
-        model.learn(steps, callback=curve)
-    return curve.rows, perf_counter() - start
+        boundaries = Boundaries(snapshots, env, curve, told_to_stop)
+        if kept is not None:
+            env.restore(kept["env"])
+            curve.restore(kept["curve"])
+            restore_learner(model, kept["learner"])
+            restore_random_states(kept["random"])
+            bar.update(model.num_timesteps)
+        try:
+            model.learn(steps - model.num_timesteps, [curve, boundaries], reset_num_timesteps=kept is None)
+        finally:
+            boundaries.write()
+        return curve.rows, curve.seconds
 
 
 def main() -> None:

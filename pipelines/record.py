@@ -8,9 +8,9 @@ interrupted recording goes on at the first file that is missing.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -27,6 +27,7 @@ from imitate.errors import UserError, choose
 from imitate.figures import contact_sheet
 from imitate.runs import Stage, kept_settings
 from imitate.video import Compression
+from imitate.workers import worked_off
 
 from .cli import command
 
@@ -193,18 +194,14 @@ def run(settings: Settings) -> Stage:
     start, recorded = perf_counter(), 0
     workers = min(settings.workers or os.cpu_count() or 1, len(missing) or 1)
     done = sum(layout.lengths[e] for f in set(range(layout.files)) - set(missing) for e in layout.episodes_of(f))
+    jobs = [partial(record_file, settings, layout, folder, file) for file in missing]
     with (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        closing(worked_off(jobs, workers)) as frames,
         tqdm(total=sum(layout.lengths), initial=done, unit="frame", desc="record") as bar,
     ):
-        jobs = [pool.submit(record_file, settings, layout, folder, file) for file in missing]
-        try:
-            for job in as_completed(jobs):
-                recorded += job.result()
-                bar.update(job.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        for count in frames:
+            recorded += count
+            bar.update(count)
     seconds = perf_counter() - start
     write_meta(folder, layout)
     dataset = LeRobotDataset(folder)

@@ -1,9 +1,11 @@
 import json
 import shlex
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import dying
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from imitate.metrics import spread
 from imitate.ppo import Learner
 from pipelines import benchmark_imitation
 from pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
+from pipelines.killing import differences
 
 FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
 
@@ -176,3 +179,37 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
     again = benchmark_imitation.run(replace(settings, run=moved))
     assert capsys.readouterr().out.count("has learned already") == 12
     assert again == first | {"command": again["command"]}
+
+
+SMALL_FIT = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)
+
+
+def make_the_oracle_small():
+    """Methods of which a run takes seconds, wherever they are learned."""
+    learn = replace(benchmark_imitation.IMITATE, steps=256, learner=Learner(n_envs=2, n_steps=32, batch_size=16))
+    benchmark_imitation.IMITATE = learn
+    METHODS["oracle"] = replace(METHODS["oracle"], embed=SMALL_FIT, imitate=replace(learn, oracle=True))
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_was_killed_goes_on(tmp_path):
+    recording = replace(
+        benchmark_imitation.RECORD, train=40, validation=2, test=2, frames=40, held_out_frames=40, image_size=32
+    )
+    benchmark_imitation.record.run(replace(recording, run=tmp_path / "whole"))
+    benchmark_imitation.embed.run(replace(SMALL_FIT, run=tmp_path / "whole"))
+    shutil.copytree(tmp_path / "whole", tmp_path / "run")
+    words = ["benchmark_imitation", "--methods", "oracle", "--demos", "test:0", "test:1", "--seeds", "0", "1"]
+    collected = "concurrent.futures._base:Future.result"  # one run is learned, and another is about to be
+    for kind, code in (("SIGKILL", -9), ("SIGTERM", 143)):
+        harm = dying.Harm(kind, collected, 1)
+        done = dying.command([*words, "--jobs", 2, "--run", tmp_path / "run"], harm, prepare=make_the_oracle_small)
+        assert done.code == code, done.err[-3000:]
+        assert "Traceback" not in done.err
+    begun = [path.parent for path in (tmp_path / "run").glob("imitate*/config.json")]
+    assert 2 <= sum((folder / "manifest.json").exists() for folder in begun) < 4
+    for run, jobs in (("run", 2), ("whole", 1)):
+        done = dying.command([*words, "--jobs", jobs, "--run", tmp_path / run], prepare=make_the_oracle_small)
+        assert done.code == 0, done.err[-3000:]
+    for folder in begun:
+        assert not differences(folder, tmp_path / "whole" / folder.name)

@@ -1,4 +1,6 @@
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,13 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pipelines.__main__
 import pipelines.embed
 import pipelines.record
 from envs.cameras import CAMERAS
 from imitate.data.lerobot import Episode, Layout, write_file, write_meta
-from imitate.runs import Stage, read_json, write_json
+from imitate.ppo import Learner
+from imitate.rewards import HuberReward
+from imitate.runs import Stage, kept_settings, read_json, write_json
 from imitate.video import Compression, write_video
+from pipelines import embed, imitate, record
 from pipelines.__main__ import main
+from pipelines.signals import Interrupted, held_back
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -390,3 +397,116 @@ def test_embed_needs_another_episode_to_retrieve_from(here, monkeypatch, capsys)
 @pytest.mark.parametrize("name", ["record", "embed", "imitate"])
 def test_an_unknown_preset_lists_the_choices(here, monkeypatch, capsys, name):
     assert "unknown preset 'papr': choose one of default" in refused([name, "papr"], monkeypatch, capsys)
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """Writes what a stage of these settings says of itself."""
+
+    def write(settings, **more):
+        Stage(tmp_path / "made").begin(kept_settings(settings) | more)
+        return str(tmp_path / "made" / "config.json")
+
+    return write
+
+
+SOME = [
+    *(settings for module in (record, embed, imitate) for _, settings in module.PRESETS.values()),
+    record.Settings(cameras=("front", "top"), seed=3, held_out_travel=0.125),
+    embed.Settings(dataset=Path("/data/mine"), camera="top", image_size=96, learning_rate=1e-7),
+    imitate.Settings(demo="my films/-a b.mp4", resize=True, oracle=True, reward=HuberReward(0, 1, 0, 0.1, 2)),
+    imitate.Settings(
+        demo="-x.mp4", encoder=Path("runs/new/embed-plain/encoder"), learner=Learner(anneal=False, log_std=-2)
+    ),
+]
+
+
+@pytest.mark.parametrize("settings", SOME)
+@pytest.mark.parametrize("preset", [[], ["default"]])
+def test_a_config_alone_makes_the_same_settings(configured, monkeypatch, settings, preset):
+    module = sys.modules[type(settings).__module__]
+    name, asked = module.__name__.split(".")[-1], []
+    path = configured(settings, filmed_by=[{"name": "front"}])
+    monkeypatch.setattr(module, "run", asked.append)
+    monkeypatch.setattr(sys, "argv", ["imitate", name, *preset, "--run", "runs/new", "--config", path, "--seed", "9"])
+    main()
+    (made,) = asked
+    assert made.run == Path("runs/new")
+    assert kept_settings(made) == kept_settings(replace(settings, run=made.run, seed=9))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--config"], "--config: expected a config.json after it"),
+        (["paper", "--config", "CONFIG"], "no preset"),
+        (["--config", "none.json"], "none.json: no such file"),
+        (["--config", "enc/encoder.json"], "enc/encoder.json: no settings in it"),
+        (["--config", "CONFIG", "--steps", "many"], "many"),
+        (["--config", "OTHER"], "OTHER: not the settings of imitate, which has none called 'cameras'"),
+        (["--config", "WRONG"], "WRONG: not the settings of imitate (Value error Error parsing --steps"),
+        (["--config", "HELP"], "HELP: not the settings of imitate, which has none called 'help'"),
+        (["--config", "NESTED"], "NESTED: not the settings of imitate"),
+        (["--config", "LIST"], "LIST: no settings in it"),
+    ],
+)
+def test_a_config_that_will_not_do(here, monkeypatch, capsys, args, message):
+    kept = kept_settings(imitate.Settings())
+    for name, content in {
+        "CONFIG": {"settings": kept}, "OTHER": {"settings": kept_settings(record.Settings())},
+        "WRONG": {"settings": kept | {"steps": "many"}}, "HELP": {"settings": kept | {"help": True}},
+        "NESTED": {"settings": kept | {"learner": {"help": True}}}, "LIST": {"settings": []},
+    }.items():  # fmt: skip
+        write_json(Path(name), content)
+    assert message in refused(["imitate", *args], monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("when", ["importing", "running"])
+def test_a_command_that_is_told_to_stop_says_how_to_go_on(here, monkeypatch, capsys, number, when):
+    def stopped(*args):
+        os.kill(os.getpid(), number)
+        raise AssertionError("went on")
+
+    before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
+    if when == "importing":
+        monkeypatch.setattr(pipelines.__main__, "import_module", stopped)
+    else:
+        monkeypatch.setattr(pipelines.record, "run", stopped)
+    monkeypatch.setattr(sys, "argv", ["imitate", "record"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 128 + number
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"imitate record: stopped by {signal.Signals(number).name}")
+    assert when == "importing" or line.endswith("the same command goes on")
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_what_must_not_be_torn_apart_comes_to_its_end_first():
+    done = []
+
+    def work(error):
+        with held_back() as told_to_stop:
+            assert not told_to_stop()
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert told_to_stop()
+            done.append(error)
+            if error:
+                raise error
+
+    for error in (None, RuntimeError("a process that was stopped too")):
+        with pytest.raises(Interrupted) as stop:
+            work(error)
+        assert (stop.value.name, stop.value.exit_code) == ("SIGTERM", 143)
+    assert len(done) == 2
+
+
+def test_a_full_disk_is_one_line(here, monkeypatch, capsys):
+    def starved(settings):
+        raise OSError(28, "No space left on device", "runs/a/policy.zip")
+
+    monkeypatch.setattr(pipelines.record, "run", starved)
+    line = refused(["record"], monkeypatch, capsys)
+    assert line.startswith("imitate record: runs/a/policy.zip: No space left on device")
+    assert line.endswith("the same command goes on")

@@ -1,5 +1,6 @@
 import warnings
 from dataclasses import replace
+from time import perf_counter
 from types import SimpleNamespace
 
 import gymnasium as gym
@@ -21,7 +22,9 @@ from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError
 from imitate.rewards import FORMS, HuberReward, reward_of
+from imitate.snapshot import Snapshot
 from imitate.vec_env import SB3VecEnv
+from imitate.workers import WorkerDied
 from imitate.wrappers import TrueReward
 
 
@@ -495,3 +498,76 @@ def test_a_camera_of_a_file_that_says_nothing_of_samples_has_one():
 
 def test_the_encoder_in_the_package_sees_through_a_camera_that_there_is():
     assert load_encoder(ASSETS / "encoder").camera == CAMERAS["front"]
+
+
+def acted(env, rng, steps):
+    """What an environment tells in that many random steps, with resets."""
+    told = []
+    for _ in range(steps):
+        observation, reward, _, truncated, info = env.step(rng.uniform(-1.2, 1.2, env.action_space.shape))
+        told.append((observation, reward, truncated, info))
+        if truncated:
+            told.append(env.reset())
+    return told
+
+
+def same(a, b):
+    """Whether two nested results are equal to the bit."""
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, tuple | list):
+        return len(a) == len(b) and all(map(same, a, b))
+    return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize("arm", ARMS)
+def test_an_environment_goes_on_from_its_state_to_the_bit(arm, control):
+    joints = np.random.default_rng(0).uniform(ARMS[arm].lower, ARMS[arm].upper, (14, ARMS[arm].joints))
+    references = [replace(Reference.from_joints(joints[:n]), believed=joints[:n]) for n in (9, 14)]
+    made = {"arm": arm, "control": control, "image_size": 32, "start_noise": 0.1, "midway": 0.5}
+    env, other = KukaEnv(references, **made), KukaEnv(references, **made)
+    env.reset(seed=1)
+    acted(env, np.random.default_rng(2), 40)  # a past of several episodes, which only one of them has
+    for steps in range(0, 20, 3):
+        acted(env, np.random.default_rng(3), steps)
+        other.restore(Snapshot.of(env.state()).unpacked())
+        assert same(env.state(), other.state())
+        went_on, goes_on = (acted(one, np.random.default_rng(4), 30) for one in (env, other))
+        assert same(went_on, goes_on)
+    env.close()
+    other.close()
+
+
+@pytest.mark.parametrize("oracle", [False, True])
+def test_many_environments_go_on_in_any_number_of_processes(encoder, demonstrations, oracle):
+    def made(workers):
+        env = tcn_imitate_vector(3, encoder, demonstrations, workers=workers, start_noise=0.1, midway=0.5, give_up=12.0)
+        return SB3VecEnv(TrueReward(env) if oracle else env)
+
+    env, other = made(0), made(2)
+    env.seed(5)
+    env.reset()
+    rng = np.random.default_rng(0)
+    for steps in (3, 20):
+        for _ in range(steps):
+            env.step(rng.uniform(-1, 1, (3, 7)).astype(np.float32))
+        other.restore(Snapshot.of(env.state()).unpacked())
+        for _ in range(20):
+            actions = rng.uniform(-1, 1, (3, 7)).astype(np.float32)
+            assert same(env.step(actions), other.step(actions))
+    env.close()
+    other.close()
+
+
+def test_a_process_that_dies_is_named_at_once():
+    env = KukaVectorEnv(4, workers=2, image_size=16)
+    env.reset(seed=0)
+    env._processes[1].kill()
+    env._processes[1].join()
+    before = perf_counter()
+    with pytest.raises(WorkerDied, match="worker process 2 of 2 of the environments was killed by SIGKILL"):
+        env.step(np.zeros((4, 7)))
+    assert perf_counter() - before < 5
+    env.close()
+    assert not any(process.is_alive() for process in env._processes)

@@ -1,12 +1,24 @@
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from stable_baselines3 import PPO
 
 from envs.tcn_imitate import tcn_imitate_vector
 from imitate.errors import UserError
-from imitate.ppo import Curve, ImitationFeatures, Learner, build_ppo, load_policy, save_policy
+from imitate.ppo import (
+    Curve,
+    ImitationFeatures,
+    Learner,
+    build_ppo,
+    learner_state,
+    load_policy,
+    restore_learner,
+    save_policy,
+)
+from imitate.snapshot import Snapshot, random_states, restore_random_states
 from imitate.vec_env import SB3VecEnv
 
 CPU = torch.device("cpu")
@@ -49,6 +61,45 @@ def test_equal_seeds_learn_alike(env):
         assert [row["steps"] for row in curve.rows] == [16, 32]
         assert all(row["ee_error_m"] > 0 for row in curve.rows)
     assert torch.equal(*weights)
+
+
+def test_a_learner_goes_on_from_its_state(env, tmp_path):
+    whole = build_ppo(SMALL, env, 0, CPU).learn(64, callback=Curve())
+    save_policy(whole, tmp_path / "whole.zip")
+    kept = []
+
+    class Keep(Curve):
+        def _on_rollout_start(self):
+            if self.num_timesteps == 32:
+                tree = [learner_state(self.model), env.state(), self.state(), random_states()]
+                kept.append(Snapshot.of(tree).unpacked())
+
+    build_ppo(SMALL, env, 0, CPU).learn(64, callback=Keep())
+    model, curve = build_ppo(SMALL, env, 0, CPU), Curve()
+    learner, at, rows, generators = kept[0]
+    for restore, state in (
+        (partial(restore_learner, model), learner), (env.restore, at), (curve.restore, rows),
+        (restore_random_states, generators),
+    ):  # fmt: skip
+        restore(state)
+    model.learn(64 - model.num_timesteps, callback=curve, reset_num_timesteps=False)
+    save_policy(model, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()
+    assert [row["steps"] for row in curve.rows] == [16, 32, 48, 64]
+
+
+def test_the_saved_policy_is_one_that_sb3_loads(env, tmp_path):
+    model = build_ppo(SMALL, env, 0, CPU).learn(32)
+    save_policy(model, tmp_path / "policy.zip")
+    with zipfile.ZipFile(tmp_path / "policy.zip") as file:
+        assert all(info.date_time == (1980, 1, 1, 0, 0, 0) for info in file.infolist())
+        assert b" at 0x" not in file.read("data")
+    loaded = PPO.load(tmp_path / "policy.zip")
+    observation = env.reset()
+    np.testing.assert_array_equal(
+        model.predict(observation, deterministic=True)[0], loaded.predict(observation, deterministic=True)[0]
+    )
+    assert (loaded.num_timesteps, loaded.gamma) == (32, SMALL.gamma)
 
 
 class Planted:

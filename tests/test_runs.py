@@ -1,11 +1,15 @@
+import errno
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from imitate.errors import UserError
+from imitate.lock import LOCK
+from imitate.manifest import CHECKPOINT
 from imitate.runs import Stage, kept_settings, read_json, write_json, written_aside
 
 
@@ -101,6 +105,34 @@ def test_an_unfinished_stage_that_can_resume_keeps_what_it_has(tmp_path):
     assert stage.path("half").exists()
 
 
+def test_an_unfinished_stage_with_a_checkpoint_keeps_what_it_has_and_no_halves(tmp_path):
+    stage = Stage(tmp_path / "stage")
+    stage.begin({"rate": 1.0})
+    for name in (CHECKPOINT, "encoder/.encoder.part.safetensors", ".metrics.part.json", "tensorboard/events"):
+        stage.path(name).parent.mkdir(exist_ok=True)
+        stage.path(name).write_text("")
+    with pytest.raises(UserError, match=r"rate was 1\.0, is now 0\.1"):
+        stage.begin({"rate": 0.1})
+    assert stage.begin({"rate": 1.0})
+    left = {path.relative_to(stage.folder).as_posix() for path in stage.folder.rglob("*") if path.is_file()}
+    assert left == {CHECKPOINT, LOCK, "config.json", "tensorboard/events"}
+
+
+def test_a_finished_stage_needs_no_checkpoint_and_no_lock(tmp_path):
+    stage = Stage(tmp_path / "stage")
+    stage.begin({})
+    stage.path(CHECKPOINT).write_text("")
+    assert stage.path(LOCK).exists()
+    stage.finish({})
+    names = {"config.json", "metrics.json", "manifest.json"}
+    assert {path.name for path in stage.folder.iterdir()} == names
+    assert {*read_json(stage.path("manifest.json"))["artefacts"]} == names - {"manifest.json"}
+    for name in (CHECKPOINT, LOCK):  # it was killed after the manifest was written
+        stage.path(name).write_text("")
+    assert not stage.begin({})
+    assert {path.name for path in stage.folder.iterdir()} == names
+
+
 def test_a_stage_says_what_it_was_made_with(tmp_path):
     Stage(tmp_path).begin({})
     config = read_json(tmp_path / "config.json")
@@ -175,6 +207,25 @@ def test_a_file_is_replaced_whole(tmp_path):
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(path.parent.iterdir()) == [path]
+
+
+def starved(path, error):
+    with written_aside(path) as aside:
+        aside.write_text("half")
+        raise error
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_can_not_be_written_is_named_by_its_place(tmp_path, named):
+    (tmp_path / "a.png").write_text("old")
+    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), *[str(tmp_path / ".a.part.png")] * named)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        starved(tmp_path / "a.png", error)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path / "a.png"))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    with pytest.raises(FileNotFoundError) as caught:
+        starved(tmp_path / "a.png", FileNotFoundError(errno.ENOENT, "no such file", "other"))
+    assert caught.value.filename == "other"
 
 
 def test_json_that_can_not_be_written_leaves_the_old_file(tmp_path):

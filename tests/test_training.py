@@ -11,7 +11,8 @@ from imitate.errors import UserError
 from imitate.metrics import triplet_accuracy
 from imitate.objectives import OBJECTIVES
 from imitate.objectives.triplet import TripletLoss
-from imitate.training import PATIENCE, Collapsed, Grain, fit, reader
+from imitate.snapshot import Snapshot
+from imitate.training import PATIENCE, Collapsed, Course, Grain, fit, reader
 
 SIZE, VIDEOS, LENGTH, STEPS = 32, 12, 40, 60
 TRAIN = Videos(np.arange(9) * LENGTH, np.full(9, LENGTH))
@@ -51,7 +52,7 @@ def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e
         head if with_head else None,
         STATE,
         self_regression,
-        noise,
+        Course(noise),
     )
     return module, list(fit(*arguments))
 
@@ -95,6 +96,27 @@ def test_the_noise_of_batches_is_gaussian_and_differs():
     larger = torch.zeros(60, 16, 16, 3)  # than those before
     grain.add_to(larger)
     assert larger.std() == pytest.approx(0.5, rel=0.02)
+
+
+def test_noise_goes_on_where_it_was():
+    torch.manual_seed(0)
+    course, other = Course(0.5), Course(0.5)
+    other.restore(Snapshot.of(course.state()).unpacked(), torch.device("cpu"))  # before there is any
+    course.grain.add_to(torch.zeros(4, 8, 8, 3))
+    course.alike = 3
+    kept, generators = Snapshot.of(course.state()), torch.get_rng_state()
+    assert sum(tensor.nbytes for tensor in kept.tensors.values()) < 10_000
+    other.restore(kept.unpacked(), torch.device("cpu"))
+    assert torch.equal(torch.get_rng_state(), generators)
+    drawn = []
+    for one in (course, other):
+        torch.set_rng_state(generators)
+        batches = [torch.zeros(shape) for shape in ((4, 8, 8, 3), (2, 8, 8, 3), (9, 8, 8, 3))]
+        for batch in batches:
+            one.grain.add_to(batch)
+        drawn.append(torch.cat(batches))
+    assert torch.equal(*drawn)
+    assert other.alike == 3
 
 
 def test_noise_in_training_makes_the_embedding_move_less_with_noise():

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError, first_line
+from imitate.lock import waited_for
 from imitate.manifest import damage, facts_of, verified
 from imitate.runs import read_json, write_json, written_aside
 from imitate.video import read_video
@@ -49,25 +50,21 @@ def decoded_frames(
     shape = (int(dataset.lengths.sum()), size, size, 3)
     name = f"{camera}-{image_size}" if image_size else camera
     path = dataset.folder / "cache" / f"{name}-{_fingerprint([p for p, _ in files])}.npy"
-    if not _is_whole(path, shape):
-        for stale in path.parent.glob(f"{name}-{16 * '[0-9a-f]'}.*"):
-            stale.unlink()
-        with written_aside(path) as aside:
-            frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                for count in pool.map(lambda item: _decode(dataset, frames, image_size, *item), files):
-                    progress(count)
-            frames.flush()
-            del frames
-            facts = facts_of(aside)
-        write_json(path.with_suffix(".json"), facts)
+    if _wrong(path, shape):
+        path.parent.mkdir(exist_ok=True)
+        with waited_for(path.parent):  # two networks may be trained on one dataset at a time
+            wrong = _wrong(path, shape)
+            if wrong and path.is_file():
+                print(f"imitate: {path} is damaged ({wrong}): decoding the videos again", file=sys.stderr)
+            if wrong:
+                _decode_all(dataset, path, shape, files, image_size, progress)
     return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether the array is there, and is what was decoded."""
+def _wrong(path: Path, shape: tuple[int, ...]) -> str | None:
+    """In what the array is not what was decoded; None if it is."""
     if not path.is_file() or not path.with_suffix(".json").is_file():
-        return False
+        return "missing, or without its digest"
     try:
         wrong = damage(path, read_json(path.with_suffix(".json")))
         if not wrong:
@@ -75,9 +72,30 @@ def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
             wrong = None if (kept.shape, kept.dtype) == (shape, np.uint8) else "another array"
     except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError) as error:
         wrong = first_line(error)
-    if wrong:
-        print(f"imitate: {path} is damaged ({wrong}): decoding the videos again", file=sys.stderr)
-    return not wrong
+    return wrong
+
+
+def _decode_all(
+    dataset: LeRobotDataset,
+    path: Path,
+    shape: tuple[int, ...],
+    files: list[tuple[Path, list[int]]],
+    image_size: int | None,
+    progress: Callable[[int], object],
+) -> None:
+    for stale in path.parent.glob(f"{path.stem[:-16]}{16 * '[0-9a-f]'}.*"):
+        stale.unlink()
+    with written_aside(path) as aside:
+        frames = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
+        if hasattr(os, "posix_fallocate"):  # a full disk shows now: once the file is mapped, it kills the process
+            with aside.open("rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, aside.stat().st_size)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for count in pool.map(lambda item: _decode(dataset, frames, image_size, *item), files):
+                progress(count)
+        frames.flush()
+        facts = facts_of(aside)
+    write_json(path.with_suffix(".json"), facts)
 
 
 def _decode(

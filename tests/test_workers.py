@@ -1,0 +1,71 @@
+import os
+import signal
+from contextlib import closing
+from functools import partial
+from time import perf_counter, sleep
+
+import pytest
+
+from imitate.errors import UserError
+from imitate.workers import WorkerDied, end_with_parent, worked_off
+
+
+def square(number):
+    return number**2
+
+
+def fail():
+    raise UserError("no such thing")
+
+
+def die(how):
+    if how:
+        os.kill(os.getpid(), how)
+    os._exit(3)
+
+
+def mask():
+    return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_jobs_are_done_by_processes():
+    with closing(worked_off([partial(square, n) for n in range(7)], 2)) as done:
+        assert sorted(done) == [n**2 for n in range(7)]
+    with closing(worked_off([], 1)) as done:
+        assert not list(done)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        (signal.SIGKILL, "was killed by SIGKILL"),
+        (signal.SIGSEGV, "was killed by SIGSEGV"),
+        (0, "ended with exit code 3"),
+    ],
+)
+def test_one_that_dies_is_named(how, words):
+    start = perf_counter()
+    with (
+        pytest.raises(WorkerDied, match=rf"worker process [12] of 2 {words}.*the same command goes on"),
+        closing(worked_off([partial(sleep, 60), partial(die, how)], 2)) as done,
+    ):
+        list(done)
+    assert perf_counter() - start < 30
+
+
+def test_what_fails_or_is_closed_ends_the_rest():
+    start = perf_counter()
+    with (
+        pytest.raises(UserError, match="no such thing"),
+        closing(worked_off([partial(sleep, 60), fail], 2)) as done,
+    ):
+        list(done)
+    with closing(worked_off([partial(sleep, 60), partial(square, 3)], 2)) as done:
+        assert next(done) == 9
+    assert perf_counter() - start < 30
+
+
+def test_ctrl_c_is_not_for_workers():
+    with closing(worked_off([mask] * 3, 3, end_with_parent)) as done:
+        assert all(signal.SIGINT in blocked for blocked in done)
+    assert signal.SIGINT not in mask()
