@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -17,6 +17,7 @@ from typing import TypeVar
 from imitate.errors import UserError
 
 T = TypeVar("T")
+LOOKED_AFTER = 0.5  # s, between two looks at the processes
 TOLD_TO_END = (0, -signal.SIGTERM, 128 + signal.SIGTERM)  # exit codes
 
 
@@ -77,10 +78,17 @@ def worked_off(
         with starting():
             futures = [executor.submit(job) for job in jobs]
         workers = [one for one in multiprocessing.active_children() if one not in others]
-        for future in as_completed(futures):
-            yield future.result()
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, LOOKED_AFTER, FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+            if pending and not all(one.is_alive() for one in workers):  # the pool may not notice
+                raise BrokenProcessPool
     except BrokenProcessPool:
-        executor.shutdown()
+        for one in workers:
+            one.terminate()
+        executor.shutdown(cancel_futures=True)
         died = [one for one in workers if one.exitcode not in TOLD_TO_END] or workers
         raise WorkerDied(f"worker process {workers.index(died[0]) + 1} of {processes}", died[0]) from None
     except BaseException:

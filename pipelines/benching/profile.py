@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
@@ -38,7 +37,7 @@ SIMULATION = (
     Call(Bullet, "render", "render"),
 )
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-WAITING = "waiting"
+WAITING = "waiting for the workers"
 
 
 @dataclass(frozen=True)
@@ -78,40 +77,30 @@ def profile_embed(subject: Subject) -> list[Part]:
     calls = [
         Call(Epoch, "batches", "gather batch"),
         Call(imitate.training, "preprocess", "gather batch"),
-        Call(torch, "randn", "noise"),
+        Call(imitate.training.Grain, "add_to", "noise"),
         Call(ENCODERS[settings.encoder], "forward", "forward"),
         Call(OBJECTIVES[settings.objective].loss, "forward", "forward"),
         Call(torch.Tensor, "backward", "backward"),
         Call(OPTIMIZERS[settings.optimizer], "step", "optimizer"),
     ]
-    watched = replace(data, frames=_Watched(watch.around(data.frames.__getitem__, "gather batch")))  # type: ignore[arg-type]
+    reader = imitate.training.reader
+
+    def watched_reader(*args: Any) -> Any:
+        return watch.around(reader(*args), "gather batch")
+
     fit = partial(embed.fit_encoder, settings, Stage(subject.folder / "profile-embed"))
     with quiet():
         fit(data, subject.untrained(settings.encoder, dataset), epoch_of(settings))
-        with watch.watching(calls), watch.part(REST):
-            fit(watched, subject.untrained(settings.encoder, dataset), epoch_of(settings))
+        with patch.object(imitate.training, "reader", watched_reader), watch.watching(calls), watch.part(REST):
+            fit(data, subject.untrained(settings.encoder, dataset), epoch_of(settings))
     return _parts("embed", watch.seconds)
 
 
-@dataclass(frozen=True)
-class _Watched:
-    """Frames, where a batch of them is a call."""
-
-    take: Callable[..., NDArray[np.uint8]]
-
-    def __getitem__(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return self.take(indices)
-
-
 def profile_imitate(subject: Subject) -> list[Part]:
-    """The steps between two updates, and the update.
-
-    The main process waits while the workers step; what they were busy with meanwhile is their mean. The time that the
-    main process waited beyond that is for passing actions and frames, and for the slowest worker.
-    """
+    """The main process from one update to the next, and beside it the mean of the workers, which work meanwhile."""
     watch = Stopwatch(partial(synchronize, subject.device))
     calls = [
-        Call(vector.KukaVectorEnv, "_run", WAITING),
+        Call(vector.KukaVectorEnv, "_end", WAITING),
         Call(TrainedEncoder, "embed", "encoder"),
         Call(ActorCriticPolicy, "forward", "policy"),
         Call(ActorCriticPolicy, "predict_values", "policy"),
@@ -125,13 +114,12 @@ def profile_imitate(subject: Subject) -> list[Part]:
         watch.part(REST),
     ):
         rate()
-    steps = subject.sizes.learner().n_steps
+    steps, total = subject.sizes.learner().n_steps, sum(watch.seconds.values())
     workers = [read_json(path) for path in told.iterdir()]
     each = {part: [w["seconds"].get(part, 0.0) / w["steps"] for w in workers] for part in ("physics", "render", REST)}
     busy = {part: steps * mean(values) for part, values in each.items()}
-    passing = max(0.0, watch.seconds.pop(WAITING) - sum(busy.values()))
-    busy["rest of the workers"] = busy.pop(REST)
-    return _parts("imitate", watch.seconds | busy | {"passing between processes": passing})
+    idle = {"waiting for actions": max(0.0, total - sum(busy.values()))}
+    return _parts("imitate", watch.seconds) + _parts("imitate, a worker", busy | idle)
 
 
 def watched_work(folder: Path, pipe: Any, raw: Any, rows: slice, kwargs: dict[str, Any]) -> None:
@@ -139,7 +127,7 @@ def watched_work(folder: Path, pipe: Any, raw: Any, rows: slice, kwargs: dict[st
     watch = Stopwatch()
     with watch.watching([Call(vector._Slice, "step", REST), *SIMULATION]):
         vector._work(pipe, raw, rows, kwargs)
-    write_json(folder / f"{rows.start}.json", {"seconds": watch.seconds, "steps": watch.calls[REST]})
+    write_json(folder / f"{os.getpid()}.json", {"seconds": watch.seconds, "steps": watch.calls[REST]})
 
 
 def _parts(stage: str, seconds: Mapping[str, float]) -> list[Part]:
