@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -60,7 +59,6 @@ class KukaVectorEnv(VectorEnv):
         parts = np.array_split(np.arange(num_envs), max(workers, 1))
         slices = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
         self._slices = slices
-        self._done: Any = None
         self._local = None if workers else _Slice(self._arrays, slices[0], kwargs)
         self._pipes: list[Connection] = []
         self._processes: list[Any] = []
@@ -103,17 +101,8 @@ class KukaVectorEnv(VectorEnv):
 
     def step(self, actions: NDArray[np.floating]) -> tuple[Arrays, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step all, and reset those whose reference ends."""
-        self.step_async(actions)
-        return self.step_wait()
-
-    def step_async(self, actions: NDArray[np.floating]) -> None:
-        """Let the workers begin a step. The next call is to be ``step_wait``."""
         self._arrays["action"][:] = actions
-        self._begin(lambda part: ("step",))
-
-    def step_wait(self) -> tuple[Arrays, NDArray, NDArray, NDArray, dict[str, Any]]:
-        """End the step that was begun."""
-        self._end()
+        self._run(lambda part: ("step",))
         truncated = self._arrays["truncated"].copy()
         infos: dict[str, Any] = self._told("")
         if truncated.any():
@@ -151,37 +140,21 @@ class KukaVectorEnv(VectorEnv):
 
     def _run(self, task: Callable[[slice], tuple]) -> list[Any]:
         """Let every worker do its part of a task at the same time."""
-        self._begin(task)
-        return self._end()
-
-    def _begin(self, task: Callable[[slice], tuple]) -> None:
         if self._local is not None:
-            self._done = self._local.do(*task(self._slices[0]))
-            return
-        for worker, (pipe, part) in enumerate(zip(self._pipes, self._slices, strict=True)):
-            with self._named(worker):
-                pipe.send(task(part))
-
-    def _end(self) -> list[Any]:
-        if self._local is not None:
-            return [self._done]
-        answers = []
-        for worker, pipe in enumerate(self._pipes):
-            with self._named(worker):
-                answers.append(pipe.recv())
+            return [self._local.do(*task(self._slices[0]))]
+        answers, worker = [], 0
+        try:
+            for worker in range(len(self._pipes)):
+                self._pipes[worker].send(task(self._slices[worker]))
+            for worker in range(len(self._pipes)):
+                answers.append(self._pipes[worker].recv())
+        except (EOFError, OSError):  # the latter in the midst of an answer
+            which = f"worker process {worker + 1} of {len(self._pipes)} of the environments"
+            raise WorkerDied(which, self._processes[worker]) from None
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
         return answers
-
-    @contextmanager
-    def _named(self, worker: int) -> Iterator[None]:
-        """If a worker's pipe breaks, say whose."""
-        try:
-            yield
-        except (EOFError, OSError):  # the latter in the midst of an answer
-            which = f"worker process {worker + 1} of {len(self._pipes)} of the environments"
-            raise WorkerDied(which, self._processes[worker]) from None
 
     def _observed(self, prefix: str) -> Arrays:
         return {key: self._arrays[prefix + key].copy() for key in OBSERVED}

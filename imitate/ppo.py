@@ -21,7 +21,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 
-from imitate.alternation import AlternatingPPO
 from imitate.errors import UserError, first_line
 from imitate.finite import check_weights
 from imitate.manifest import verified
@@ -106,7 +105,7 @@ def build_ppo(learner: Learner, env: VecEnv, seed: int, device: torch.device, te
     """Make a PPO model that has learned nothing yet."""
     rate = learner.learning_rate
     env.observation_space.seed(seed)  # nobody samples it, but its generator is saved with the policy
-    return AlternatingPPO(
+    return PPO(
         "MlpPolicy",
         env,
         learning_rate=(lambda remaining: rate * remaining) if learner.anneal else rate,

@@ -194,25 +194,7 @@ class EmbeddingRewardVector(VectorWrapper):
 
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step all environments, and reset those whose episode ends."""
-        return self._stepped(*self.env.step(actions))
-
-    def step_async(self, actions: Any) -> None:
-        """Let the environments below begin a step, if they can do that: it ends with ``step_wait``."""
-        self.env.step_async(actions)  # type: ignore[attr-defined]
-
-    def step_wait(self) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
-        """End the step that was begun."""
-        return self._stepped(*self.env.step_wait())  # type: ignore[attr-defined]
-
-    def _stepped(
-        self,
-        observation: dict[str, Any],
-        env_rewards: NDArray,
-        terminated: NDArray,
-        truncated: NDArray,
-        infos: dict[str, Any],
-    ) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
-        """Embed what the robots see after a step, and reward it."""
+        observation, env_rewards, terminated, truncated, infos = self.env.step(actions)
         ended = terminated | truncated
         images = observation["image"]
         if ended.any():  # the last frames of their episodes are embedded in the same call
@@ -327,19 +309,7 @@ class TrueReward(VectorWrapper):
 
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step the environments below."""
-        return self._rewarded(*self.env.step(actions))
-
-    def step_async(self, actions: Any) -> None:
-        """Let the environments below begin a step."""
-        self.env.step_async(actions)  # type: ignore[attr-defined]
-
-    def step_wait(self) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
-        """End the step that was begun."""
-        return self._rewarded(*self.env.step_wait())  # type: ignore[attr-defined]
-
-    def _rewarded(
-        self, observation: Floats, _: NDArray, terminated: NDArray, truncated: NDArray, infos: dict[str, Any]
-    ) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
+        observation, _, terminated, truncated, infos = self.env.step(actions)
         check_finite("a true reward", infos["env_reward"], "the simulation became unstable: choose another control")
         return observation, infos["env_reward"], terminated, truncated, infos
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from imitate.ppo import Curve, Learner, build_ppo, learner_state, restore_learne
 from imitate.rewards import FORMS, HuberReward, reward_of
 from imitate.runs import Stage, kept_settings, write_json
 from imitate.snapshot import Snapshot, Snapshots, random_states, restore_random_states
-from imitate.vec_env import Halves, SB3VecEnv
+from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import NEVER, TrueReward
 
 from . import embed, record
@@ -128,21 +128,10 @@ def check(settings: Settings) -> None:
 
 
 @contextmanager
-def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> Iterator[Halves]:
-    """The environments that the policy learns in; each half has processes of its own."""
-    count = settings.learner.n_envs
-    with ExitStack() as opened:
-        halves = [
-            opened.enter_context(closing(_half(settings, encoder, demonstration, envs)))
-            for envs in (count - count // 2, count // 2)
-            if envs
-        ]
-        yield Halves(halves)
-
-
-def _half(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration, envs: int) -> SB3VecEnv:
+def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> Iterator[SB3VecEnv]:
+    """The environments that the policy learns in."""
     vector = tcn_imitate_vector(
-        envs,
+        settings.learner.n_envs,
         encoder,
         [demonstration],
         reward_of(settings.reward_form, settings.reward),
@@ -153,7 +142,11 @@ def _half(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstrat
         midway=settings.midway,
         give_up=settings.give_up or NEVER,
     )
-    return SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
+    env = SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
+    try:
+        yield env
+    finally:
+        env.close()
 
 
 def _check_demo(settings: Settings) -> None:
@@ -232,7 +225,7 @@ class Boundaries(BaseCallback):
         told_to_stop: Whether the process was.
     """
 
-    def __init__(self, snapshots: Snapshots, env: Halves, curve: Curve, told_to_stop: Callable[[], bool]) -> None:
+    def __init__(self, snapshots: Snapshots, env: SB3VecEnv, curve: Curve, told_to_stop: Callable[[], bool]) -> None:
         super().__init__()
         self._snapshots, self._env, self._curve, self._told_to_stop = snapshots, env, curve, told_to_stop
         self._unwritten: Snapshot | None = None
@@ -265,7 +258,9 @@ class Boundaries(BaseCallback):
             self._snapshots.write(lambda: last)
 
 
-def _learn(model: PPO, env: Halves, settings: Settings, snapshots: Snapshots) -> tuple[list[dict[str, float]], float]:
+def _learn(
+    model: PPO, env: SB3VecEnv, settings: Settings, snapshots: Snapshots
+) -> tuple[list[dict[str, float]], float]:
     rollout = settings.learner.n_envs * settings.learner.n_steps
     steps = max(settings.steps // rollout, 1) * rollout  # PPO would fill the last one up, and so go beyond
     kept = snapshots.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +36,7 @@ SIMULATION = (
     Call(Bullet, "render", "render"),
 )
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-WAITING = "waiting for the workers"
+WAITING = "waiting"
 
 
 @dataclass(frozen=True)
@@ -97,10 +96,14 @@ def profile_embed(subject: Subject) -> list[Part]:
 
 
 def profile_imitate(subject: Subject) -> list[Part]:
-    """The main process from one update to the next, and beside it the mean of the workers, which work meanwhile."""
+    """The steps between two updates, and the update.
+
+    The main process waits while the workers step; what they were busy with meanwhile is their mean. The time that the
+    main process waited beyond that is for passing actions and frames, and for the slowest worker.
+    """
     watch = Stopwatch(partial(synchronize, subject.device))
     calls = [
-        Call(vector.KukaVectorEnv, "_end", WAITING),
+        Call(vector.KukaVectorEnv, "_run", WAITING),
         Call(TrainedEncoder, "embed", "encoder"),
         Call(ActorCriticPolicy, "forward", "policy"),
         Call(ActorCriticPolicy, "predict_values", "policy"),
@@ -114,12 +117,13 @@ def profile_imitate(subject: Subject) -> list[Part]:
         watch.part(REST),
     ):
         rate()
-    steps, total = subject.sizes.learner().n_steps, sum(watch.seconds.values())
+    steps = subject.sizes.learner().n_steps
     workers = [read_json(path) for path in told.iterdir()]
     each = {part: [w["seconds"].get(part, 0.0) / w["steps"] for w in workers] for part in ("physics", "render", REST)}
     busy = {part: steps * mean(values) for part, values in each.items()}
-    idle = {"waiting for actions": max(0.0, total - sum(busy.values()))}
-    return _parts("imitate", watch.seconds) + _parts("imitate, a worker", busy | idle)
+    passing = max(0.0, watch.seconds.pop(WAITING) - sum(busy.values()))
+    busy["rest of the workers"] = busy.pop(REST)
+    return _parts("imitate", watch.seconds | busy | {"passing between processes": passing})
 
 
 def watched_work(folder: Path, pipe: Any, raw: Any, rows: slice, kwargs: dict[str, Any]) -> None:
@@ -127,7 +131,7 @@ def watched_work(folder: Path, pipe: Any, raw: Any, rows: slice, kwargs: dict[st
     watch = Stopwatch()
     with watch.watching([Call(vector._Slice, "step", REST), *SIMULATION]):
         vector._work(pipe, raw, rows, kwargs)
-    write_json(folder / f"{os.getpid()}.json", {"seconds": watch.seconds, "steps": watch.calls[REST]})
+    write_json(folder / f"{rows.start}.json", {"seconds": watch.seconds, "steps": watch.calls[REST]})
 
 
 def _parts(stage: str, seconds: Mapping[str, float]) -> list[Part]:
