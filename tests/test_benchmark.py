@@ -15,7 +15,7 @@ from imitate.metrics import spread
 from imitate.ppo import Learner
 from pipelines import benchmark_imitation
 from pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
-from pipelines.killing import differences
+from pipelines.torturing.outcome import differences
 
 FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
 

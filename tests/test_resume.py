@@ -18,7 +18,7 @@ from imitate.ppo import Learner
 from imitate.runs import Stage
 from imitate.video import Compression, read_video, write_video
 from pipelines import embed, imitate, record
-from pipelines.killing import differences, killed_and_gone_on_with
+from pipelines.torturing.outcome import differences
 
 pytestmark = pytest.mark.slow
 
@@ -285,16 +285,3 @@ def test_a_full_disk_leaves_what_was_there(recorded, embedded, small_disk):
     small_disk("remount,rw,size=100M")
     goes_on(*words)
     assert not differences(run / "embed", embedded)
-
-
-def test_a_command_is_killed_at_moments_and_gone_on_with(recorded, embedded, tmp_path):
-    words = ["embed", "--run", str(tmp_path), "--dataset", str(recorded), "--device", "cpu", *EMBED.split()]
-    assert killed_and_gone_on_with(words, [-0.5, 0.0, 600.0]) == 2
-    assert not differences(tmp_path / "embed", embedded)
-    (tmp_path / "embed" / "encoder" / "encoder.json").unlink()
-    content = bytearray((tmp_path / "embed" / "tsne.png").read_bytes())
-    content[-1] ^= 1
-    (tmp_path / "embed" / "tsne.png").write_bytes(content)
-    assert differences(tmp_path / "embed", embedded) == ["encoder/encoder.json", "tsne.png"]
-    with pytest.raises(RuntimeError, match="epochs is 0"):
-        killed_and_gone_on_with(["embed", "--epochs", "0"], [600.0])
