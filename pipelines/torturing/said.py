@@ -13,7 +13,7 @@ from unittest.mock import patch
 from ..__main__ import main
 
 WORK = (  # where each command's work begins, behind all that it checks
-    "pipelines.record.ProcessPoolExecutor",
+    "pipelines.record.worked_off",
     "pipelines.embed._pixels",
     "pipelines.imitate.learning_env",
     "pipelines.evaluate.roll_out",
