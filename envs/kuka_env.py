@@ -153,7 +153,7 @@ class KukaEnv(gym.Env):
         """
         if np.shape(action) != self.action_space.shape:
             raise UserError(f"action of shape {np.shape(action)}, expected {self.action_space.shape}")
-        check_finite("an action", np.asarray(action), f"{action} is not finite, expected numbers in [-1, 1]")
+        check_finite("an action", np.asarray(action), "expected numbers in [-1, 1]")
         self.kuka.step(action)
         self._actions.append(np.array(action))
         info = self._info()

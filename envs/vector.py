@@ -150,7 +150,7 @@ class KukaVectorEnv(VectorEnv):
                 answers.append(self._pipes[worker].recv())
         except (EOFError, OSError):  # the latter in the midst of an answer
             which = f"worker process {worker + 1} of {len(self._pipes)} of the environments"
-            raise WorkerDied(which, self._processes[worker]) from None
+            raise WorkerDied.of(which, self._processes[worker]) from None
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer

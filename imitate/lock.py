@@ -23,7 +23,7 @@ def hold(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = os.path.realpath(folder / LOCK)
     lock = _held.get(name) or FileLock(name, thread_local=False)
-    if lock.is_locked and os.path.exists(name):
+    if lock.is_locked and os.path.exists(name) and os.path.samestat(os.stat(name), os.fstat(_descriptor(lock))):
         return
     lock.release(force=True)  # the folder was deleted, and the lock with it
     try:
@@ -33,6 +33,12 @@ def hold(folder: Path) -> None:
             f"{folder}: another process is working on it: wait until it has ended, or choose another run"
         ) from None
     _held[name] = lock
+
+
+def _descriptor(lock: FileLock) -> int:
+    descriptor = lock._context.lock_file_fd
+    assert descriptor is not None
+    return descriptor
 
 
 def let_go(folder: Path) -> None:

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from imitate.errors import UserError
-from imitate.lock import LOCK
 
 MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint.safetensors"  # what an unfinished stage goes on with
-# Folders of what may be deleted, or grows; and files that are removed after the manifest is written.
-LEFT_OUT = frozenset({"cache", "tensorboard", LOCK, CHECKPOINT})
+LEFT_OUT = frozenset({"cache", "tensorboard", CHECKPOINT})  # what may be deleted, grows, or is gone when all is done
 DEPTH = 6  # folders from a file up to its stage, at most
 
 Stamp = tuple[int, int, int]
@@ -41,8 +39,13 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     """All files below a folder, by their names there, and a digest over that list."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
     names = {path.relative_to(folder).as_posix(): path for path in files}
-    artefacts = {name: facts_of(path) for name, path in names.items() if not LEFT_OUT & set(Path(name).parts)}
+    artefacts = {name: facts_of(path) for name, path in names.items() if not _left_out(Path(name))}
     return {"artefacts": artefacts, "sha256": _digest(artefacts)}
+
+
+def _left_out(name: Path) -> bool:
+    """Whether the manifest says nothing of it: nor of hidden files, such as a lock, or what file managers leave."""
+    return any(part in LEFT_OUT or part.startswith(".") for part in name.parts)
 
 
 def as_text(data: Any) -> str:
@@ -84,10 +87,11 @@ def verified(path: Path) -> Path:
 
 
 def _is_finished(folder: Path) -> bool:
-    """Whether it is a stage with a manifest. Other programs' files may be called so too, but not both of them."""
+    """Whether it is a stage with a manifest. Other programs' files may be called so too, but not all of them."""
     try:
         return (folder / MANIFEST).is_file() and (
-            (folder / "config.json").is_file() or "artefacts" in (folder / MANIFEST).read_text(errors="replace")
+            all((folder / name).is_file() for name in ("config.json", "metrics.json"))
+            or "artefacts" in (folder / MANIFEST).read_text(errors="replace")
         )
     except OSError:  # a name that can't be, or a folder that may not be looked into: its reader says so
         return False
@@ -96,13 +100,13 @@ def _is_finished(folder: Path) -> bool:
 def _verify(stage: Path, place: Path) -> None:
     """Check what stands at a place in a stage. The manifest itself is checked wherever another file is."""
     name = place.relative_to(stage).as_posix()
-    if LEFT_OUT & set(Path(name).parts) or name == MANIFEST:
+    if _left_out(Path(name)) or name == MANIFEST:
         return
     manifest = stage / MANIFEST
     stamp = _stamp(manifest)
     artefacts = _read(manifest, stamp)
     below = {file.relative_to(stage) for file in place.rglob("*") if file.is_file()}
-    found = {file.as_posix() for file in below if not LEFT_OUT & set(file.parts)}
+    found = {file.as_posix() for file in below if not _left_out(file)}
     wanted = [listed for listed in artefacts if listed == name or listed.startswith(f"{name}/")]
     for one in sorted({*wanted, *found} or ({name} if place.is_file() else ())):
         file = stage / one

@@ -216,8 +216,7 @@ class Stage:
 
     def _tidy(self) -> None:
         """Remove what only an unfinished stage needs, if it is there."""
-        if self._has(CHECKPOINT):
-            self.path(CHECKPOINT).unlink()
+        self.path(CHECKPOINT).unlink(missing_ok=True)  # another process may tidy too
         if self._has(LOCK):
             let_go(self.folder)
 

@@ -24,13 +24,15 @@ TOLD_TO_END = (0, -signal.SIGTERM, 128 + signal.SIGTERM)  # exit codes
 class WorkerDied(UserError):
     """A process ended that should not have: somebody killed it, or the system did, for its memory."""
 
-    def __init__(self, which: str, process: BaseProcess) -> None:
+    @classmethod
+    def of(cls, which: str, process: BaseProcess) -> WorkerDied:
+        """Say which process it was, and what it died of."""
         process.join(timeout=5)  # its pipe may be closed a moment before
         code = process.exitcode
         of = "no longer answers" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             of = f"was killed by {signal.Signals(-code).name}"
-        super().__init__(f"{which} {of}: if memory was short, take fewer workers; the same command goes on")
+        return cls(f"{which} {of}: if memory was short, take fewer workers; the same command goes on")
 
 
 @contextmanager
@@ -88,9 +90,9 @@ def worked_off(
     except BrokenProcessPool:
         for one in workers:
             one.terminate()
-        executor.shutdown(cancel_futures=True)
+        executor.shutdown(cancel_futures=True)  # now: what they died of is known once all have ended
         died = [one for one in workers if one.exitcode not in TOLD_TO_END] or workers
-        raise WorkerDied(f"worker process {workers.index(died[0]) + 1} of {processes}", died[0]) from None
+        raise WorkerDied.of(f"worker process {workers.index(died[0]) + 1} of {processes}", died[0]) from None
     except BaseException:
         for one in workers:
             one.terminate()

@@ -20,7 +20,11 @@ from .signals import Interrupted, raised
 
 Settings = TypeVar("Settings")
 CONFIG = "--config"
-FACTS = ("filmed_by",)  # that stand beside the settings in a config.json, to be compared with
+FACTS = (
+    "filmed_by",
+    "encoder_sha256",
+    "policy_sha256",
+)  # that stand beside the settings in a config.json, to be compared with
 
 
 def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callable[[Settings], object]) -> None:

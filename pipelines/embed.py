@@ -27,6 +27,7 @@ from imitate.encoders import ENCODERS, build_encoder
 from imitate.encoders.inception import InceptionEncoder
 from imitate.errors import UserError, choose
 from imitate.figures import distance_matrix_figure, save_figure, tsne_figure
+from imitate.finite import check_weights
 from imitate.manifest import CHECKPOINT
 from imitate.metrics import Poses, embedding_metrics, triplet_accuracy
 from imitate.objectives import OBJECTIVES
@@ -302,7 +303,8 @@ def run(settings: Settings) -> Stage:
     # Videos that are too short show here, before anything is decoded or written.
     OBJECTIVES[settings.objective].sample(train, 1, margins, np.random.default_rng(0))
     data = open_data(dataset, camera.name, settings.image_size, train, validation)
-    stage.begin(wanted)
+    if not stage.begin(wanted):  # another process has finished it while this one decoded
+        return stage
     joints = data.poses.joints
     pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
@@ -369,6 +371,8 @@ def fit_encoder(
             yield indices
 
     def snapshot() -> Snapshot:
+        for module in modules:  # a finite loss may leave weights that are not: the last good checkpoint stays
+            check_weights("the encoder in training", module.state_dict(), "lower learning-rate")
         return Snapshot.of(
             {
                 "step": done,

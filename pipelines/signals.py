@@ -57,9 +57,9 @@ def held_back() -> Iterator[Callable[[], bool]]:
         a signal to a group of processes also ends those that this one waits for.
     """
     came: list[int] = []
-    with _handled(lambda number, frame: came.append(number)):
-        try:
+    try:
+        with _handled(lambda number, frame: came.append(number)):
             yield lambda: bool(came)
-        finally:
-            if came:
-                raise Interrupted(came[0]) from None
+    finally:
+        if came:
+            raise Interrupted(came[0]) from None

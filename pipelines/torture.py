@@ -39,6 +39,7 @@ NONE = (  # figures that must be 0
     "soak_files_growth",
 )
 GROWTH = 0.05  # of memory, at most
+SLOWER = 0.2  # at most, at the end: machines themselves vary by half of that
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def run(settings: Settings) -> dict[str, Any]:
     print(f"figures in {out}")
     failed = [f"{name} {figures[name]}" for name in NONE if figures.get(name)]
     failed += [f"memory grew by {g:.1%}" for g in [figures.get("soak_memory_growth", 0)] if g > GROWTH]
+    failed += [f"steps/s changed by {c:.1%}" for c in [figures.get("soak_speed_change", 0)] if c < -SLOWER]
     if failed:
         print(f"failed: {', '.join(failed)}")
         raise SystemExit(1)

@@ -106,6 +106,11 @@ def test_a_file_that_no_stage_made(stage):
     verified(stage.path("encoder/weights.bin"))
 
 
+def test_what_a_file_manager_leaves_is_no_damage(stage):
+    stage.path("encoder/.DS_Store").write_bytes(b"Mac")
+    assert verified(stage.path("encoder")) == stage.path("encoder")
+
+
 def test_an_older_manifest_without_a_digest_of_itself_will_do(stage):
     write_json(stage.path("manifest.json"), {"artefacts": manifest_of(stage.folder)["artefacts"]})
     verified(stage.path("policy.zip"))

@@ -126,7 +126,7 @@ def imitated(seen, tmp_path_factory):
 def test_a_recording_that_was_killed_goes_on(tmp_path):
     words = ["record", "--workers", "2", *RECORD.split(), "--run"]
     goes_on(*words, tmp_path / "whole")
-    for where, count in (("tqdm.std:tqdm.update", 1), ("os:replace", 3), ("imitate.runs:sha256", 2)):
+    for where, count in (("tqdm.std:tqdm.update", 1), ("os:replace", 3), ("imitate.manifest:sha256", 2)):
         killed(where, count, *words, tmp_path / "run")
     goes_on(*words, tmp_path / "run")
     assert not differences(tmp_path / "run", tmp_path / "whole")
@@ -137,7 +137,7 @@ EMBED_POINTS = (
     ("os:fsync", 4),  # a checkpoint is written, but not in its place
     ("torch.optim:AdamW.step", 3),
     ("pipelines.embed:tsne_figure", 1),  # all is learned
-    ("imitate.runs:sha256", 3),
+    ("imitate.manifest:sha256", 3),
 )
 
 

@@ -1,4 +1,6 @@
+import multiprocessing
 import os
+import pickle
 import signal
 from contextlib import closing
 from functools import partial
@@ -69,3 +71,13 @@ def test_ctrl_c_is_not_for_workers():
     with closing(worked_off([mask] * 3, 3, end_with_parent)) as done:
         assert all(signal.SIGINT in blocked for blocked in done)
     assert signal.SIGINT not in mask()
+
+
+def test_what_a_process_died_of_comes_out_of_another_process_whole():
+    process = multiprocessing.get_context("spawn").Process(target=sleep, args=(60,))
+    process.start()
+    process.kill()
+    died = WorkerDied.of("worker process 1 of 2", process)
+    assert "worker process 1 of 2 was killed by SIGKILL" in str(died)
+    again = pickle.loads(pickle.dumps(died))
+    assert (type(again), str(again)) == (WorkerDied, str(died))

@@ -7,8 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -84,41 +84,43 @@ def kills(subject: Subject) -> dict[str, Any]:
 def _undisturbed(victim: Victim, run: Path) -> float:
     """Run a stage to its end, and say how long that takes, s."""
     start = monotonic()
-    with _started(victim, run) as process:
+    process = _started(victim, run)
+    try:
         _end(victim, process, run)
+    finally:
+        _sweep(process)
     return monotonic() - start
 
 
 def _killed(victim: Victim, run: Path, times: int, seconds: float, rng: np.random.Generator) -> int:
     """Kill a stage so many times, then let it end. How many kills it took."""
-    for kills in range(times):
-        with _started(victim, run) as process:
-            sleep(rng.uniform(0, seconds))
-            if process.poll() is not None:  # it was faster this time: nothing was killed
-                _end(victim, process, run)
-                return kills
+    started: list[subprocess.Popen] = []
+    try:
+        for kills in range(times + 1):
+            process = _started(victim, run)
+            started.append(process)
+            if kills < times:
+                sleep(rng.uniform(0, seconds))
+            if kills == times or process.poll() is not None:  # the latter was faster this time: nothing was killed
+                break
             if rng.random() < 0.5:
                 os.killpg(process.pid, signal.SIGKILL)  # with all its processes, as at the end of a machine
             else:
-                process.kill()  # alone, as the system does where memory runs out
+                process.kill()  # alone, as where memory runs out: what it leaves behind is to end by itself
             process.wait()
-    with _started(victim, run) as process:
         _end(victim, process, run)
-    return times
+        return kills
+    finally:
+        for process in started:
+            _sweep(process)
 
 
-@contextmanager
-def _started(victim: Victim, run: Path) -> Iterator[subprocess.Popen]:
-    """A stage in processes of its own, none of which is left behind."""
+def _started(victim: Victim, run: Path) -> subprocess.Popen:
+    """A stage, in a group of processes of its own. To be swept."""
     words = [word for name, value in victim.settings.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-m", *victim.module, "--run", str(run), *words]
-    said = run.parent / "said"
-    with said.open("wb") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
-        try:
-            yield process
-        finally:
-            _sweep(process)
+    with (run.parent / "said").open("wb") as said:
+        return subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
 
 
 def _sweep(process: subprocess.Popen) -> None:
