@@ -27,8 +27,10 @@ def run(encoder, tmp_path_factory):
         image_size=32, workers=1,
     )  # fmt: skip
     record.run(tiny)
-    encoder.save(folder / "embed" / "encoder")
-    Stage(folder / "embed").finish({})
+    embedded = Stage(folder / "embed")
+    embedded.begin({})
+    encoder.save(embedded.path("encoder"))
+    embedded.finish({})
     return folder
 
 
