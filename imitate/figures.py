@@ -106,17 +106,14 @@ def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
     """Flange error against steps and against seconds: for each method the median run, and between the quartiles.
 
     Args:
-        runs: Each with its ``method`` and ``curve``, the rows of ``learning_curve_figure`` with ``seconds``.
+        runs: Each with its ``method`` and ``curve``: ``steps``, ``seconds`` and ``ee_error_m``, a list of each.
     """
     figure, panels = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
     for axes, (key, label) in zip(panels, {"steps": "env steps", "seconds": "seconds"}.items(), strict=True):
         for method in dict.fromkeys(run["method"] for run in runs):
             curves = [run["curve"] for run in runs if run["method"] == method]
-            grid = np.linspace(0.0, min(curve[-1][key] for curve in curves), 100)
-            errors = [
-                np.interp(grid, [row[key] for row in curve], [row.get("ee_error_m") or np.nan for row in curve])
-                for curve in curves
-            ]
+            grid = np.linspace(0.0, min(curve[key][-1] for curve in curves), 100)
+            errors = [np.interp(grid, curve[key], curve["ee_error_m"]) for curve in curves]
             low, median, high = np.quantile(errors, [0.25, 0.5, 0.75], axis=0)
             (line,) = axes.plot(grid, 100 * median, label=method)
             axes.fill_between(grid, 100 * low, 100 * high, color=line.get_color(), alpha=0.2, linewidth=0)

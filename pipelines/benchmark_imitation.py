@@ -6,6 +6,7 @@ the run that is missing. Several are learned side by side, each on one core: non
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -17,15 +18,17 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
 from imitate.errors import UserError, choose
 from imitate.figures import benchmark_figure, save_figure
+from imitate.manifest import sha256
 from imitate.metrics import spread, success
 from imitate.ppo import Learner
 from imitate.rewards import HuberReward
-from imitate.runs import Stage, read_json, write_json
+from imitate.runs import Stage, kept_settings, read_json, write_json
 from imitate.workers import end_with_parent, worked_off
 
 from . import embed, imitate, record
@@ -38,6 +41,8 @@ PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (re
 
 
 DISTANCE = HuberReward(alpha=0, beta=1, gamma=0, scale=0.1)
+CURVE, POINTS = ("steps", "seconds", "ee_error_m"), 50  # what the results keep of a learning curve
+PARTS = ("methods", "settings", "encoders")  # of the results, which are dicts
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,8 @@ class Settings:
     """Runs that are learned side by side, one core each; 0: one a core; 1: one after the other, on all cores."""
     out: Path | None = None
     """Another file for the figures, such as results/imitation.json; None: the run's own."""
+    add: bool = False
+    """Keep what the file holds already of other methods, demonstrations and seeds."""
 
 
 PRESETS = {
@@ -134,7 +141,13 @@ def run(settings: Settings) -> dict[str, Any]:
     """Learn what is missing, and summarise."""
     methods = {name: choose(METHODS, name, "method") for name in settings.methods}
     _check(settings, methods)
+    out = settings.out or settings.run / settings.name / "imitation.json"
+    recipes = {name: _recipe(method) for name, method in methods.items()}
+    earlier = _earlier(out) if settings.add else None
+    if earlier is not None:
+        _check_alike(out, earlier, recipes)
     encoders = {name: _encoder(settings.run, name, method) for name, method in methods.items()}
+    weights = {name: sha256(encoder.path("encoder") / "encoder.safetensors") for name, (_, encoder) in encoders.items()}
     asked = {
         (name, demo, seed): _wanted(*encoders[name], name, methods[name], demo, seed)
         for name in methods
@@ -142,27 +155,77 @@ def run(settings: Settings) -> dict[str, Any]:
         for demo in settings.demos
     }
     _learn(list(asked.values()), settings.jobs or os.cpu_count() or 1)
-    runs: list[dict[str, Any]] = []
-    for (name, demo, seed), wanted in asked.items():
-        stage = imitate.stage_of(wanted)
-        curve = read_json(stage.path("curve.json"))
-        runs.append({"method": name, "demo": demo, "seed": seed, **stage.metrics, "curve": curve})
-    _close_gaps(runs)
-    summary = summarise(runs)
-    results = {
+    results: dict[str, Any] = {
         "command": _command(settings),
-        "settings": {"demos": settings.demos, "seeds": settings.seeds, "jobs": settings.jobs},
         "methods": {name: method.says for name, method in methods.items()},
-        "summary": summary,
-        "encoders": {name: encoder.metrics for name, (_, encoder) in encoders.items()},
-        "runs": [{key: value for key, value in row.items() if key != "curve"} for row in runs],
+        "settings": recipes,
+        "encoders": {weights[name]: encoder.metrics for name, (_, encoder) in encoders.items()},
+        "runs": [
+            {"method": name, "demo": demo, "seed": seed, "encoder": weights[name], **_figures(imitate.stage_of(wanted))}
+            for (name, demo, seed), wanted in asked.items()
+        ],
     }
-    out = settings.out or settings.run / settings.name / "imitation.json"
+    if earlier is not None:
+        results = _together(earlier, results)
+    _close_gaps(results["runs"])
+    results["summary"] = summarise(results["runs"])
     write_json(out, results)
-    save_figure(out.with_suffix(".png"), benchmark_figure(runs))
-    _report(summary)
+    save_figure(out.with_suffix(".png"), benchmark_figure(results["runs"]))
+    _report(results["summary"])
     print(f"figures in {out}")
     return results
+
+
+def _recipe(method: Method) -> dict[str, Any]:
+    """The settings of each stage, but for what differs between runs."""
+    stages = {"record": method.record or RECORD, "embed": method.embed, "imitate": method.imitate}
+    kept = {stage: kept_settings(settings) for stage, settings in stages.items()}
+    for name in ("name", "demo", "seed"):
+        del kept["imitate"][name]
+    return dict(json.loads(json.dumps(kept)))  # as it will be read: tuples are lists
+
+
+def _figures(stage: Stage) -> dict[str, Any]:
+    """What the results say of one run: its metrics, and of its learning curve some columns and rows."""
+    rows = read_json(stage.path("curve.json"))
+    kept = [rows[k] for k in np.unique(np.linspace(0, len(rows) - 1, POINTS).astype(int))]
+    return stage.metrics | {"curve": {key: [float(f"{row[key]:.5g}") for row in kept] for key in CURVE}}
+
+
+def _earlier(out: Path) -> dict[str, Any] | None:
+    """What a file of results holds; None if there is none yet."""
+    if not out.exists():
+        return None
+    found = read_json(out)
+    try:
+        whole = all(isinstance(found[part], dict) for part in PARTS) and isinstance(found["command"], str)
+        whole &= {"method", "demo", "seed", "curve"} <= set.intersection(*map(set, found["runs"]))
+        whole &= set(found["settings"]) <= set(METHODS)
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{out}: not the results of this version's 'benchmark_imitation': name another --out")
+    return dict(found)
+
+
+def _check_alike(out: Path, earlier: dict[str, Any], recipes: dict[str, Any]) -> None:
+    """Refuse to put runs together that were not learned alike."""
+    for name, recipe in recipes.items():
+        if earlier["settings"].get(name, recipe) != recipe:
+            raise UserError(
+                f"{out}: its runs of {name} were learned with other settings: name another --out, or leave out --add"
+            )
+
+
+def _together(earlier: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    """The earlier results, with ours beside them or in their place."""
+    both = {part: earlier[part] | ours[part] for part in PARTS}
+    runs = {(row["method"], row["demo"], row["seed"]): row for row in earlier["runs"] + ours["runs"]}
+    order = list(METHODS)
+    inorder = sorted(runs.values(), key=lambda row: (order.index(row["method"]), row["seed"]))
+    again = ours["command"] in earlier["command"].split(" && ")
+    command = earlier["command"] if again else f"{earlier['command']} && {ours['command']}"
+    return {"command": command, **both, "runs": inorder}
 
 
 def _check(settings: Settings, methods: dict[str, Method]) -> None:
@@ -190,7 +253,8 @@ def _command(settings: Settings) -> str:
     for field in fields(settings):
         value = getattr(settings, field.name)
         if value != field.default:
-            words += [f"--{field.name}", *map(str, value if isinstance(value, tuple) else (value,))]
+            values = () if value is True else value if isinstance(value, tuple) else (value,)
+            words += [f"--{field.name}", *map(str, values)]
     return shlex.join(words)
 
 

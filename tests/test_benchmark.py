@@ -65,9 +65,12 @@ def test_the_gap_is_closed_by_the_oracle_of_the_same_demonstration_and_seed():
 
 
 def test_curves_of_different_lengths_are_drawn():
-    curve = [{"steps": 10.0 * k, "seconds": float(k), "ee_error_m": 1.0 / k} for k in range(1, 9)]
+    long, short = (
+        {"steps": 10.0 * rows, "seconds": rows, "ee_error_m": 1.0 / rows}
+        for rows in (np.arange(1.0, 9), np.arange(1.0, 6))
+    )
     figure = benchmark_figure(
-        [{"method": "a", "curve": curve}, {"method": "a", "curve": curve[:5]}, {"method": "b", "curve": curve}]
+        [{"method": "a", "curve": long}, {"method": "a", "curve": short}, {"method": "b", "curve": long}]
     )
     drawn = figure.axes[0].get_lines()
     assert [line.get_label() for line in drawn] == ["a", "b"]
@@ -103,7 +106,7 @@ def test_what_one_setting_changes_stands_beside_the_defaults():
         PRESETS["default"][1],
         PRESETS["ablations"][1],
         Settings(Path("my runs/a"), methods=("torque",), demos=("test:7", "my sets/b:0"), seeds=(3, 4)),
-        Settings(out=Path("results/imitation.json")),
+        Settings(out=Path("results/imitation.json"), add=True),
     ],
 )
 def test_the_command_in_the_results_makes_them_again(settings, monkeypatch):
@@ -155,9 +158,8 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
     for name, method in METHODS.items():
         small = replace(learn, **{k: getattr(method.imitate, k) for k in ("oracle", "midway", "control")})
         own = None if method.record is None else replace(record, image_size=48)
-        monkeypatch.setitem(
-            METHODS, name, replace(method, embed=replace(fit, name=method.embed.name), imitate=small, record=own)
-        )
+        trained = replace(fit, name=method.embed.name, self_regression=method.embed.self_regression)
+        monkeypatch.setitem(METHODS, name, replace(method, embed=trained, imitate=small, record=own))
     monkeypatch.setattr(benchmark_imitation, "IMITATE", learn)
     settings = replace(
         PRESETS["default"][1],
@@ -179,6 +181,31 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
     again = benchmark_imitation.run(replace(settings, run=moved))
     assert capsys.readouterr().out.count("has learned already") == 12
     assert again == first | {"command": again["command"]}
+    part = replace(settings, run=moved, out=tmp_path / "part.json")
+    whole = json.loads((moved / "benchmark" / "imitation.json").read_text())
+    one = benchmark_imitation.run(replace(part, methods=("oracle",)))
+    for _ in range(2):  # nothing is there twice
+        benchmark_imitation.run(replace(part, methods=("tcn", "pixels_96"), add=True))
+        both = json.loads(part.out.read_text())
+        assert both == whole | {"command": both["command"]}
+        first_command, second_command = both["command"].split(" && ")
+        assert first_command == one["command"]
+        assert second_command.endswith("--add")
+    monkeypatch.setitem(METHODS, "tcn", replace(METHODS["tcn"], imitate=replace(METHODS["tcn"].imitate, steps=32)))
+    with pytest.raises(UserError, match=r"part.json: its runs of tcn were learned with other settings"):
+        benchmark_imitation.run(replace(part, methods=("tcn",), add=True))
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"command": "", "methods": {}, "settings": {"no": {}}, "encoders": {}, "runs": [{}]}', "null"]
+)
+def test_runs_are_added_to_results_only(tmp_path, text):
+    out = tmp_path / "results.json"
+    out.write_text(text)
+    with pytest.raises(UserError, match=r"results.json: not the results of this version's 'benchmark_imitation'"):
+        benchmark_imitation.run(replace(PRESETS["default"][1], run=tmp_path / "run", out=out, add=True))
+    assert out.read_text() == text
+    assert not (tmp_path / "run").exists()
 
 
 SMALL_FIT = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)
