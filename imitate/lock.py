@@ -10,7 +10,8 @@ from filelock import FileLock, Timeout
 from imitate.errors import UserError
 
 LOCK = ".lock"  # the file's name
-_held: dict[str, FileLock] = {}  # as long as this process lives, which the system releases however it ends
+# As long as this process lives, which the system releases however it ends; with the file that it is a lock of.
+_held: dict[str, tuple[FileLock, os.stat_result]] = {}
 
 
 def hold(folder: Path) -> None:
@@ -22,32 +23,28 @@ def hold(folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = os.path.realpath(folder / LOCK)
-    lock = _held.get(name) or FileLock(name, thread_local=False)
-    if lock.is_locked and os.path.exists(name) and os.path.samestat(os.stat(name), os.fstat(_descriptor(lock))):
-        return
-    lock.release(force=True)  # the folder was deleted, and the lock with it
+    if name in _held:
+        lock, file = _held[name]
+        if os.path.exists(name) and os.path.samestat(os.stat(name), file):
+            return
+        del _held[name]
+        lock.release(force=True)  # the folder was deleted, and the lock with it
+    lock = FileLock(name, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise UserError(
             f"{folder}: another process is working on it: wait until it has ended, or choose another run"
         ) from None
-    _held[name] = lock
-
-
-def _descriptor(lock: FileLock) -> int:
-    descriptor = lock._context.lock_file_fd
-    assert descriptor is not None
-    return descriptor
+    _held[name] = lock, os.stat(name)
 
 
 def let_go(folder: Path) -> None:
     """Let other processes work on a folder again, if this one holds it."""
     name = os.path.realpath(folder / LOCK)
     Path(name).unlink(missing_ok=True)  # before: whoever waits for it then finds out that it is gone
-    lock = _held.pop(name, None)
-    if lock is not None:
-        lock.release(force=True)
+    if name in _held:
+        _held.pop(name)[0].release(force=True)
 
 
 def waited_for(folder: Path) -> FileLock:
