@@ -12,8 +12,8 @@ from typing import Any
 from imitate.errors import UserError
 
 MANIFEST = "manifest.json"
-CHECKPOINT = "checkpoint.safetensors"  # what an unfinished stage goes on with
-LEFT_OUT = frozenset({"cache", "tensorboard", CHECKPOINT})  # what may be deleted, grows, or is gone when all is done
+SNAPSHOT = "snapshot.safetensors"  # what an unfinished stage goes on with
+LEFT_OUT = frozenset({"cache", "tensorboard", SNAPSHOT})  # what may be deleted, grows, or is gone when all is done
 DEPTH = 6  # folders from a file up to its stage, at most
 
 Stamp = tuple[int, int, int]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from imitate.errors import UserError, first_line
 from imitate.lock import LOCK, hold, let_go
-from imitate.manifest import CHECKPOINT, MANIFEST, as_text, manifest_of, verified
+from imitate.manifest import MANIFEST, SNAPSHOT, as_text, manifest_of, verified
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -165,7 +165,7 @@ class Stage:
     def begin(self, settings: dict[str, Any], resumable: bool = False) -> bool:
         """Start the stage, or go on with it.
 
-        An unfinished stage that can't go on where it stopped, without a checkpoint or ``resumable``, starts over, with
+        An unfinished stage that can't go on where it stopped, without a snapshot or ``resumable``, starts over, with
         whatever settings it is now given. No other process may work on it, until it is finished or this one ends.
 
         Returns:
@@ -179,7 +179,7 @@ class Stage:
         if self.finished:
             self._tidy()
         else:
-            self._clear(keep=resumable or self._has(CHECKPOINT))
+            self._clear(keep=resumable or self._has(SNAPSHOT))
         settings = json.loads(json.dumps(_finite(settings)))
         if self.finished or self._has("config.json"):
             before = self.settings
@@ -216,7 +216,7 @@ class Stage:
 
     def _tidy(self) -> None:
         """Remove what only an unfinished stage needs, if it is there."""
-        self.path(CHECKPOINT).unlink(missing_ok=True)  # another process may tidy too
+        self.path(SNAPSHOT).unlink(missing_ok=True)  # another process may tidy too
         if self._has(LOCK):
             let_go(self.folder)
 

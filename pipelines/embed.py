@@ -28,7 +28,7 @@ from imitate.encoders.inception import InceptionEncoder
 from imitate.errors import UserError, choose
 from imitate.figures import distance_matrix_figure, save_figure, tsne_figure
 from imitate.finite import check_weights
-from imitate.manifest import CHECKPOINT
+from imitate.manifest import SNAPSHOT
 from imitate.metrics import Poses, embedding_metrics, triplet_accuracy
 from imitate.objectives import OBJECTIVES
 from imitate.runs import Stage, kept_settings
@@ -308,7 +308,7 @@ def run(settings: Settings) -> Stage:
     joints = data.poses.joints
     pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
-    snapshots = Snapshots(stage.path(CHECKPOINT), _digest(dataset, camera.name))
+    snapshots = Snapshots(stage.path(SNAPSHOT), _digest(dataset, camera.name))
     kept = snapshots.read()
     baselines = kept["baselines"] if kept else _baselines(data, trained.to(device))
     figures = fit_encoder(settings, stage, data, trained, epoch, snapshots, baselines, kept)
@@ -343,9 +343,9 @@ def fit_encoder(
         data: To train on.
         trained: The encoder that is trained.
         epoch: What is drawn anew each epoch.
-        snapshots: Where checkpoints go, which do not change what is learned; None: there are none.
-        baselines: What was measured before; it is kept in the checkpoint.
-        kept: A checkpoint, to go on with.
+        snapshots: Where snapshots go, which do not change what is learned; None: there are none.
+        baselines: What was measured before; it is kept in the snapshot.
+        kept: The last snapshot, to go on with.
     """
     chosen = OBJECTIVES[settings.objective]
     objective = chosen.loss(getattr(settings, chosen.setting))
@@ -371,7 +371,7 @@ def fit_encoder(
             yield indices
 
     def snapshot() -> Snapshot:
-        for module in modules:  # a finite loss may leave weights that are not: the last good checkpoint stays
+        for module in modules:  # a finite loss may leave weights that are not: the last good snapshot stays
             check_weights("the encoder in training", module.state_dict(), "lower learning-rate")
         return Snapshot.of(
             {

@@ -25,7 +25,7 @@ from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
 from imitate.figures import learning_curve_figure, save_figure
-from imitate.manifest import CHECKPOINT, sha256
+from imitate.manifest import SNAPSHOT, sha256
 from imitate.ppo import Curve, Learner, build_ppo, learner_state, restore_learner, save_policy
 from imitate.rewards import FORMS, HuberReward, reward_of
 from imitate.runs import Stage, kept_settings, write_json
@@ -195,7 +195,7 @@ def run(settings: Settings) -> Stage:
     with learning_env(settings, encoder, demonstration) as envs:
         model = build_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
         of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
-        curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(CHECKPOINT), of))
+        curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(SNAPSHOT), of))
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
 
@@ -213,7 +213,7 @@ def run(settings: Settings) -> Stage:
 
 
 class Boundaries(BaseCallback):
-    """Keeps a checkpoint of each moment between an update and the next rollout, when there is least to keep.
+    """Keeps a snapshot of each moment between an update and the next rollout, when there is least to keep.
 
     The last one is in memory. It goes to disk now and then, and when learning ends, however it does: as long as this
     process lives, no more is lost than the rollout and the update that it is in.

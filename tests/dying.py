@@ -67,7 +67,7 @@ class Ended:
 
 
 def command(words, harm=None, file_bytes=None, prepare=None):
-    """Run a command, with checkpoints as often as can be.
+    """Run a command, with snapshots as often as can be.
 
     Args:
         words: The command and its arguments.

@@ -13,7 +13,7 @@ from envs.cameras import CAMERAS
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import Episode, Layout, write_file, write_meta
 from imitate.lock import hold
-from imitate.manifest import CHECKPOINT
+from imitate.manifest import SNAPSHOT
 from imitate.ppo import Learner
 from imitate.runs import Stage
 from imitate.video import Compression, read_video, write_video
@@ -134,7 +134,7 @@ def test_a_recording_that_was_killed_goes_on(tmp_path):
 
 EMBED_POINTS = (
     ("torch.optim.lr_scheduler:OneCycleLR.step", 4),  # it is called once when made
-    ("os:fsync", 4),  # a checkpoint is written, but not in its place
+    ("os:fsync", 4),  # a snapshot is written, but not in its place
     ("torch.optim:AdamW.step", 3),
     ("pipelines.embed:tsne_figure", 1),  # all is learned
     ("imitate.manifest:sha256", 3),
@@ -147,7 +147,7 @@ def test_a_training_that_was_killed_goes_on(recorded, embedded, tmp_path):
         killed(where, count, *words)
     goes_on(*words)
     assert not differences(tmp_path / "embed", embedded)
-    assert not Stage(tmp_path / "embed").path(CHECKPOINT).exists()
+    assert not Stage(tmp_path / "embed").path(SNAPSHOT).exists()
 
 
 IMITATE_POINTS = (
@@ -165,7 +165,7 @@ def test_a_learner_that_was_killed_goes_on(seen, imitated, tmp_path):
         killed(where, count, *words)
     goes_on(*words)
     assert not differences(run / "imitate", imitated)
-    assert not Stage(run / "imitate").path(CHECKPOINT).exists()
+    assert not Stage(run / "imitate").path(SNAPSHOT).exists()
 
 
 BOTH = pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
@@ -212,7 +212,7 @@ def test_half_a_training_does_not_go_on_with_something_else(recorded, seen, tmp_
     other.save(run / "embed" / "encoder")
     Stage(run / "embed").finish({})  # made anew, rather than damaged
     for words, folder in ((embedding, tmp_path / "embed"), (imitating, run / "imitate")):
-        path = folder / CHECKPOINT
+        path = folder / SNAPSHOT
         before = path.read_bytes()
         one_line(command(words), 2, f"{path}: what it was begun with was made anew since")
         assert path.read_bytes() == before
@@ -243,10 +243,10 @@ def test_a_stage_that_another_process_works_on_is_refused(recorded, tmp_path):
 def test_a_limit_of_the_size_of_files_leaves_what_was_there(recorded, embedded, tmp_path):
     words = ["embed", "--run", tmp_path, "--dataset", recorded, "--device", "cpu", *EMBED.split()]
     killed("torch.optim:AdamW.step", 4, *words)
-    checkpoint = tmp_path / "embed" / CHECKPOINT
-    before = checkpoint.read_bytes()
-    one_line(command(words, file_bytes=len(before) // 2), 2, f"{checkpoint}: File too large")
-    assert checkpoint.read_bytes() == before
+    snapshot = tmp_path / "embed" / SNAPSHOT
+    before = snapshot.read_bytes()
+    one_line(command(words, file_bytes=len(before) // 2), 2, f"{snapshot}: File too large")
+    assert snapshot.read_bytes() == before
     goes_on(*words)
     assert not differences(tmp_path / "embed", embedded)
 
@@ -275,12 +275,12 @@ def test_a_full_disk_leaves_what_was_there(recorded, embedded, small_disk):
     one_line(command(words), 2, f"{dataset}/cache/front-", "No space left on device")
     small_disk("remount,size=100M")
     killed("torch.optim:AdamW.step", 4, *words)
-    checkpoint = run / "embed" / CHECKPOINT
-    before = checkpoint.read_bytes()
+    snapshot = run / "embed" / SNAPSHOT
+    before = snapshot.read_bytes()
     used = shutil.disk_usage(run).used + len(before) // 2
     small_disk(f"remount,size={used}")
-    one_line(command(words), 2, f"{checkpoint}: No space left on device")
-    assert checkpoint.read_bytes() == before
+    one_line(command(words), 2, f"{snapshot}: No space left on device")
+    assert snapshot.read_bytes() == before
     small_disk("remount,ro")
     one_line(command(words), 2, f"{run / 'embed'} can't be written (Read-only file system)")
     small_disk("remount,rw,size=100M")

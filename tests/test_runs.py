@@ -9,7 +9,7 @@ import pytest
 
 from imitate.errors import UserError
 from imitate.lock import LOCK
-from imitate.manifest import CHECKPOINT
+from imitate.manifest import SNAPSHOT
 from imitate.runs import Stage, kept_settings, read_json, write_json, written_aside
 
 
@@ -105,29 +105,29 @@ def test_an_unfinished_stage_that_can_resume_keeps_what_it_has(tmp_path):
     assert stage.path("half").exists()
 
 
-def test_an_unfinished_stage_with_a_checkpoint_keeps_what_it_has_and_no_halves(tmp_path):
+def test_an_unfinished_stage_with_a_snapshot_keeps_what_it_has_and_no_halves(tmp_path):
     stage = Stage(tmp_path / "stage")
     stage.begin({"rate": 1.0})
-    for name in (CHECKPOINT, "encoder/.encoder.part.safetensors", ".metrics.part.json", "tensorboard/events"):
+    for name in (SNAPSHOT, "encoder/.encoder.part.safetensors", ".metrics.part.json", "tensorboard/events"):
         stage.path(name).parent.mkdir(exist_ok=True)
         stage.path(name).write_text("")
     with pytest.raises(UserError, match=r"rate was 1\.0, is now 0\.1"):
         stage.begin({"rate": 0.1})
     assert stage.begin({"rate": 1.0})
     left = {path.relative_to(stage.folder).as_posix() for path in stage.folder.rglob("*") if path.is_file()}
-    assert left == {CHECKPOINT, LOCK, "config.json", "tensorboard/events"}
+    assert left == {SNAPSHOT, LOCK, "config.json", "tensorboard/events"}
 
 
-def test_a_finished_stage_needs_no_checkpoint_and_no_lock(tmp_path):
+def test_a_finished_stage_needs_no_snapshot_and_no_lock(tmp_path):
     stage = Stage(tmp_path / "stage")
     stage.begin({})
-    stage.path(CHECKPOINT).write_text("")
+    stage.path(SNAPSHOT).write_text("")
     assert stage.path(LOCK).exists()
     stage.finish({})
     names = {"config.json", "metrics.json", "manifest.json"}
     assert {path.name for path in stage.folder.iterdir()} == names
     assert {*read_json(stage.path("manifest.json"))["artefacts"]} == names - {"manifest.json"}
-    for name in (CHECKPOINT, LOCK):  # it was killed after the manifest was written
+    for name in (SNAPSHOT, LOCK):  # it was killed after the manifest was written
         stage.path(name).write_text("")
     assert not stage.begin({})
     assert {path.name for path in stage.folder.iterdir()} == names
