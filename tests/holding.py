@@ -1,6 +1,7 @@
-"""What processes do whose memory is measured. Imports little, which would count."""
+"""What processes do whose memory is measured, or that are only looked at. Imports little, which would count."""
 
 import mmap
+import signal
 import sys
 from multiprocessing import get_context
 from time import sleep
@@ -26,6 +27,13 @@ def map_file(path):
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
         assert np.frombuffer(mapped, np.uint8).sum() == 0
         sleep(0.3)
+
+
+def tell_mask(pipe, folder, seed, first, end):
+    """In the place of the fuzzer's process: tell whether Ctrl-C reaches it."""
+    blocked = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    pipe.send(("at", end, "its end"))
+    pipe.send(("counts", {"Ctrl-C": {"read": not blocked, "refused": blocked}}))
 
 
 def fail():

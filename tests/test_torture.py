@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import replace
 from io import BytesIO
 
+import holding
 import numpy as np
 import pytest
 import torch
@@ -156,6 +157,13 @@ def test_a_file_is_put_back(tmp_path):
         assert path.read_bytes() == b"whole"
 
 
+def test_ctrl_c_is_not_for_the_fuzzers_process(subject, monkeypatch):
+    monkeypatch.setattr(fuzz, "_work", holding.tell_mask)
+    found = fuzz.fuzz(subject)
+    assert (found["fuzz_executions"], found["fuzz_crashes"]) == (subject.executions, 0)
+    assert found["fuzz_files"] == {"Ctrl-C": {"read": 0, "refused": 1}}
+
+
 class Wires:
     """What a process of the fuzzer is told to do, without one."""
 
@@ -170,11 +178,14 @@ def test_what_is_no_mistake_of_the_users_would_be_seen(subject, monkeypatch):
     def broken(path):
         raise ZeroDivisionError("a bug")
 
+    ends_with = []
+    monkeypatch.setattr(fuzz, "end_with_parent", lambda: ends_with.append("its parent"))
     monkeypatch.setattr(fuzz.resource, "setrlimit", lambda *args: None)  # of this process
     monkeypatch.setattr(fuzz, "read_video", broken)
     wires = Wires()
     folder = shutil.copytree(subject.given, subject.folder / "fuzzed-here")
     fuzz._work(wires, folder, 0, 0, 16)
+    assert ends_with == ["its parent"]
     crashes = [told for told in wires.sent if told[0] == "crash"]
     assert len(crashes) == 4  # two videos of eight files, twice
     assert all("ZeroDivisionError: a bug" in told[2] for told in crashes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import shutil
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
 from imitate.ppo import build_ppo, load_policy
 from imitate.video import read_video
+from imitate.workers import end_with_parent, starting
 from imitate.wrappers import policy_space
 
 from .damage import BYTES, draw, written
@@ -46,10 +46,11 @@ def fuzz(subject: Subject) -> dict[str, Any]:
     while done < subject.executions:
         near, far = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(far, folder, subject.seed, done, subject.executions))
-        process.start()
+        with starting():
+            process.start()
         far.close()
         current = "its start"
-        with contextlib.suppress(EOFError):
+        try:
             while True:
                 kind, *told = near.recv()
                 if kind == "at":
@@ -58,7 +59,12 @@ def fuzz(subject: Subject) -> dict[str, Any]:
                     crashes.append(f"{told[0]}: {told[1]}")
                 else:
                     counts = _added(counts, told[0])
-        process.join()
+        except EOFError:
+            process.join()
+        except BaseException:
+            process.kill()
+            process.join()
+            raise
         if process.exitcode:
             crashes.append(f"{current}: the process ended with exit code {process.exitcode}")
             done += 1
@@ -75,6 +81,7 @@ def _added(counts: dict[str, dict[str, int]], more: dict[str, dict[str, int]]) -
 
 def _work(pipe: Connection, folder: Path, seed: int, first: int, end: int) -> None:
     """The loop of a process: say what comes, do it."""
+    end_with_parent()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     torch.set_num_threads(1)
     targets = _targets(folder)
