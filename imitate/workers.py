@@ -32,7 +32,7 @@ class WorkerDied(UserError):
         of = "no longer answers" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             of = f"was killed by {signal.Signals(-code).name}"
-        return cls(f"{which} {of}: if memory was short, take fewer workers; the same command goes on")
+        return cls(f"{which} {of}: if memory was short, take fewer workers")
 
 
 @contextmanager

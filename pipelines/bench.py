@@ -23,7 +23,7 @@ from .benching.machine import machine
 from .benching.profile import PROFILES, Part
 from .benching.rows import Row
 from .benching.subject import FULL, QUICK, Subject
-from .cli import command
+from .cli import STARTS_OVER, command
 
 GROWTH = (memory.growth_record_episodes, memory.growth_embed_episodes)
 MEMORY = (memory.memory_record, memory.memory_embed, memory.memory_imitate, *GROWTH)
@@ -181,7 +181,7 @@ def _print_profile(parts: list[Part]) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    command("bench", PRESETS, run)
+    command("bench", PRESETS, run, STARTS_OVER)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import sys
@@ -15,6 +16,7 @@ import tyro
 
 from imitate.errors import UserError, choose
 from imitate.runs import read_json
+from imitate.workers import WorkerDied
 
 from .signals import Interrupted, raised
 
@@ -25,9 +27,23 @@ FACTS = (
     "encoder_sha256",
     "policy_sha256",
 )  # that stand beside the settings in a config.json, to be compared with
+STORAGE = frozenset(  # what a user can mend: the disk, a place on it, the right to it; any other OSError is a bug
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE,
+        errno.EROFS, errno.EACCES, errno.EPERM,
+        errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
+    }
+)  # fmt: skip
+GOES_ON = "the same command goes on"
+STARTS_OVER = "the same command starts over"
 
 
-def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callable[[Settings], object]) -> None:
+def command(
+    name: str,
+    presets: Mapping[str, tuple[str, Settings]],
+    run: Callable[[Settings], object],
+    again: str = GOES_ON,
+) -> None:
     """Read settings from the command line and run a command with them.
 
     Args:
@@ -35,22 +51,23 @@ def command(name: str, presets: Mapping[str, tuple[str, Settings]], run: Callabl
         presets: By name, a description and the settings to start from. The first argument may name one;
             ``default`` if it does not. Or it is ``--config``, and the second a config.json to take the settings from.
         run: The command.
+        again: What it does when it is run again after it was stopped.
     """
     try:
         with raised():
             run(_settings(name, presets, sys.argv[1:]))
     except UserError as error:
-        print(one_line(f"imitate {name}: {error}"), file=sys.stderr)
+        advice = f"; {again}" if isinstance(error, WorkerDied) else ""
+        print(one_line(f"imitate {name}: {error}{advice}"), file=sys.stderr)
         raise SystemExit(2) from None
-    except OSError as error:  # a full disk, a folder that can't be written
-        what = f"{error.filename or 'a file'}: {error.strerror or error}"
-        advice = "nothing else is lost; when that is mended, the same command goes on"
-        print(one_line(f"imitate {name}: {what}: {advice}"), file=sys.stderr)
+    except OSError as error:
+        if error.errno not in STORAGE:
+            raise
+        what = f"{error.filename or 'a file'}: {error.strerror}"
+        print(one_line(f"imitate {name}: {what}: when that is mended, {again}"), file=sys.stderr)
         raise SystemExit(2) from None
     except Interrupted as stop:
-        print(
-            f"imitate {name}: stopped by {stop.name}: what is done is kept; the same command goes on", file=sys.stderr
-        )
+        print(f"imitate {name}: stopped by {stop.name}: {again}", file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
 
 

@@ -19,7 +19,7 @@ from imitate.errors import UserError
 from imitate.runs import Stage, write_json
 from imitate.video import Compression, read_video, write_video
 
-from .cli import command
+from .cli import STARTS_OVER, command
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run(settings: Settings) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    command("compression", PRESETS, run)
+    command("compression", PRESETS, run, STARTS_OVER)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from imitate.errors import UserError
 from imitate.manifest import sha256
 from imitate.runs import Stage, kept_settings, write_json
 
-from .cli import command
+from .cli import STARTS_OVER, command
 from .demo import load_demo, stage_name
 from .policy import acting, learned_with, load, report, single_env
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
@@ -87,7 +87,7 @@ def run(settings: Settings) -> Stage:
 
 def main() -> None:
     """Run from the command line."""
-    command("evaluate", PRESETS, run)
+    command("evaluate", PRESETS, run, STARTS_OVER)
 
 
 if __name__ == "__main__":

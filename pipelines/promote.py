@@ -17,7 +17,7 @@ from imitate.runs import Stage
 from imitate.video import Compression
 
 from . import imitate
-from .cli import command
+from .cli import STARTS_OVER, command
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _write_demonstration(folder: Path, dataset: LeRobotDataset, number: int, cam
 
 def main() -> None:
     """Run from the command line."""
-    command("promote", PRESETS, run)
+    command("promote", PRESETS, run, STARTS_OVER)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from imitate.metrics import SUCCESS_M
 from imitate.runs import Stage, read_json, written_aside
 
 from .checking.verdict import weakness
-from .cli import command
+from .cli import STARTS_OVER, command
 from .reporting.pages import fill_in
 from .reporting.plot import Line, Plot, plot
 from .reporting.policies import Learned, natural, numbers, read_policies
@@ -179,7 +179,7 @@ def _is_row(row: Any) -> bool:
 
 def main() -> None:
     """Run from the command line."""
-    command("report", PRESETS, run)
+    command("report", PRESETS, run, STARTS_OVER)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from imitate.runs import write_json
 
 from .benching import peak
 from .benching.machine import machine
-from .cli import command
+from .cli import STARTS_OVER, command
 from .torturing.subject import Subject
 
 PARTS = {  # by the name of its module and function, what it shows
@@ -145,7 +145,7 @@ def _told(figures: Mapping[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     """Run from the command line."""
-    command("torture", PRESETS, run)
+    command("torture", PRESETS, run, STARTS_OVER)
 
 
 if __name__ == "__main__":

@@ -1,3 +1,5 @@
+import errno
+import importlib
 import os
 import shutil
 import signal
@@ -18,6 +20,7 @@ from imitate.ppo import Learner
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, kept_settings, read_json, write_json
 from imitate.video import Compression, write_video
+from imitate.workers import WorkerDied
 from pipelines import embed, imitate, record
 from pipelines.__main__ import main
 from pipelines.signals import Interrupted, held_back
@@ -483,6 +486,28 @@ def test_a_command_that_is_told_to_stop_says_how_to_go_on(here, monkeypatch, cap
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+@pytest.mark.parametrize("name", pipelines.__main__.COMMANDS)
+def test_a_command_says_whether_it_goes_on(here, monkeypatch, capsys, name):
+    def harmed(error):
+        def run(settings):
+            raise error
+
+        monkeypatch.setattr(importlib.import_module(f"pipelines.{name}"), "run", run)
+        monkeypatch.setattr(sys, "argv", ["imitate", name])
+        with pytest.raises(SystemExit):
+            main()
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    ends = {name: "the same command goes on" for name in ("record", "embed", "imitate", "benchmark_imitation")}
+    ends["check_reward"] = "the same command goes on to the check, which starts over"
+    again = ends.get(name, "the same command starts over")
+    full = OSError(errno.ENOSPC, "No space left on device", "runs/a")
+    assert harmed(Interrupted(signal.SIGTERM)) == f"imitate {name}: stopped by SIGTERM: {again}"
+    assert harmed(WorkerDied("worker process 1 of 2")) == f"imitate {name}: worker process 1 of 2; {again}"
+    assert harmed(full) == f"imitate {name}: runs/a: No space left on device: when that is mended, {again}"
+
+
 def test_what_must_not_be_torn_apart_comes_to_its_end_first():
     done = []
 
@@ -502,11 +527,13 @@ def test_what_must_not_be_torn_apart_comes_to_its_end_first():
     assert len(done) == 2
 
 
-def test_a_full_disk_is_one_line(here, monkeypatch, capsys):
-    def starved(settings):
-        raise OSError(28, "No space left on device", "runs/a/policy.zip")
+@pytest.mark.parametrize("error", [OSError("of no system call"), BrokenPipeError(errno.EPIPE, "Broken pipe")])
+def test_what_no_user_can_mend_is_a_traceback(here, monkeypatch, error):
+    def broken(settings):
+        raise error
 
-    monkeypatch.setattr(pipelines.record, "run", starved)
-    line = refused(["record"], monkeypatch, capsys)
-    assert line.startswith("imitate record: runs/a/policy.zip: No space left on device")
-    assert line.endswith("the same command goes on")
+    monkeypatch.setattr(pipelines.record, "run", broken)
+    monkeypatch.setattr(sys, "argv", ["imitate", "record"])
+    with pytest.raises(OSError) as raised:  # noqa: PT011
+        main()
+    assert raised.value is error
