@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import av
+
 from imitate.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -31,8 +33,15 @@ def sha256(path: Path) -> str:
 
 
 def facts_of(path: Path) -> dict[str, Any]:
-    """By what a file is known again: its size and digest."""
-    return {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    """By what a file is known again: its size and digest; and of a video, the number of its frames."""
+    facts = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+    return facts | {"frames": _frames(path)} if path.suffix == ".mp4" else facts
+
+
+def _frames(path: Path) -> int:
+    """What a video that was just written says of itself: nothing is decoded."""
+    with path.open("rb") as file, av.open(file) as container:
+        return container.streams.video[0].frames
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
@@ -76,14 +85,35 @@ def verified(path: Path) -> Path:
     Raises:
         UserError: It is missing, or not what the stage made; or the manifest is damaged.
     """
-    if "\0" in str(path):  # no file's name: its reader says so
-        return path
-    for place in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):
-        stage = next((folder for folder in list(place.parents)[:DEPTH] if _is_finished(folder)), None)
-        if stage is not None:
-            _verify(stage, place)
-            break
+    found = _stage_of(path)
+    if found is not None:
+        _verify(*found)
     return path
+
+
+def listed_frames(path: Path) -> int | None:
+    """How many frames a video has by the manifest of its stage; None if that says nothing.
+
+    Raises:
+        UserError: The manifest is damaged.
+    """
+    found = _stage_of(path)
+    if found is None:
+        return None
+    stage, place = found
+    artefacts = _read(stage / MANIFEST, _stamp(stage / MANIFEST))
+    return artefacts.get(place.relative_to(stage).as_posix(), {}).get("frames")
+
+
+def _stage_of(path: Path) -> tuple[Path, Path] | None:
+    """The finished stage that something stands in, and where it does."""
+    if "\0" in str(path):  # no file's name: its reader says so
+        return None
+    for place in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):
+        for folder in list(place.parents)[:DEPTH]:
+            if _is_finished(folder):
+                return folder, place
+    return None
 
 
 def _is_finished(folder: Path) -> bool:
@@ -137,7 +167,10 @@ def _read(manifest: Path, stamp: Stamp) -> dict[str, dict[str, Any]]:
         # Any other character than those that were written is damage; manifests of older versions have no digest.
         whole = text == as_text(data) and data.get("sha256", _digest(artefacts)) == _digest(artefacts)
         known = data.keys() <= {"artefacts", "sha256"}
-        typed = all(type(f["bytes"]) is int and type(f["sha256"]) is str for f in artefacts.values())
+        typed = all(
+            (type(f["bytes"]), type(f["sha256"]), type(f.get("frames", 0))) == (int, str, int)
+            for f in artefacts.values()
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole = known = typed = False
     if not (whole and known and typed):

@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from imitate.errors import UserError, first_line
-from imitate.manifest import verified
+from imitate.manifest import MANIFEST, listed_frames, verified
 from imitate.runs import written_aside
 
 VARIABLE = "IMITATE_VIDEO_MAX_"
@@ -177,6 +177,10 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
             frames = list(_decoded(path, container.decode(stream), size, limits))
             if not frames:
                 raise UserError(f"{path}: a video without frames")
+            if listed_frames(path) not in (None, len(frames)):
+                raise UserError(
+                    f"{path}: {len(frames)} frames, not the {listed_frames(path)} of its {MANIFEST}: damaged"
+                )
             return np.stack(frames), float(stream.average_rate or 20)
     except UserError:
         raise

@@ -13,7 +13,7 @@ from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
 from imitate.errors import UserError
 from imitate.manifest import facts_of
-from imitate.runs import read_json, write_json
+from imitate.runs import Stage, read_json, write_json
 from imitate.video import Compression, read_video, write_video
 
 CAMERAS = (
@@ -217,6 +217,21 @@ def test_a_missing_video_is_named(folder):
     with pytest.raises(UserError, match=r"side/.*file-001\.mp4: no such video file"):
         decoded_frames(dataset, "side")
     dataset.demonstration(2, "front")
+
+
+def test_frames_that_a_manifest_makes_up_show_when_the_dataset_is_opened(original, tmp_path):
+    stage = Stage(tmp_path / "record")
+    stage.begin({})
+    shutil.copytree(original, stage.path("dataset"), ignore=shutil.ignore_patterns("cache"))
+    stage.finish({})
+    assert len(LeRobotDataset(stage.path("dataset"))) == len(LENGTHS)
+    listed = read_json(stage.path("manifest.json"))["artefacts"]
+    listed[f"dataset/{SIDE}"]["frames"] -= 1
+    write_json(stage.path("manifest.json"), {"artefacts": listed})
+    with pytest.raises(
+        UserError, match=r"side/.*file-001\.mp4: 8 frames by manifest\.json, expected 9: record it again"
+    ):
+        LeRobotDataset(stage.path("dataset"))
 
 
 @pytest.mark.parametrize(

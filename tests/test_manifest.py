@@ -2,12 +2,14 @@ import hashlib
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 import imitate.manifest
 from imitate.errors import UserError
-from imitate.manifest import manifest_of, verified
+from imitate.manifest import listed_frames, manifest_of, verified
 from imitate.runs import Stage, read_json, write_json
+from imitate.video import Compression, read_video, write_video
 
 FILES = {"policy.zip": b"abc" * 99, "encoder/weights.bin": bytes(range(256)) * 90, "empty": b""}
 
@@ -19,6 +21,7 @@ def stage(tmp_path):
     for name, content in FILES.items():
         made.path(name).parent.mkdir(parents=True, exist_ok=True)
         made.path(name).write_bytes(content)
+    write_video(made.path("film.mp4"), np.zeros((5, 16, 16, 3), np.uint8), 20, Compression(18, "yuv444p"))
     made.finish({"loss": 1.0})
     return made
 
@@ -86,16 +89,27 @@ def test_any_byte_of_a_manifest_counts(stage, byte):
             verified(stage.path(name))
 
 
-@pytest.mark.parametrize("fact", [{"bytes": 3}, {"sha256": "0" * 64}, {"bytes": True}, {"sha256": None}])
+@pytest.mark.parametrize(
+    "fact",
+    [{"bytes": 3}, {"sha256": "0" * 64}, {"frames": 4}, {"bytes": True}, {"sha256": None}, {"frames": True}],
+)
 @pytest.mark.parametrize("digested", [False, True])
 def test_a_manifest_that_lies(stage, fact, digested):
     listed = read_json(stage.path("manifest.json"))
-    listed["artefacts"]["policy.zip"] |= fact
+    listed["artefacts"]["film.mp4"] |= fact
     if digested:
         listed["sha256"] = imitate.manifest._digest(listed["artefacts"])
     write_json(stage.path("manifest.json"), listed)
-    with pytest.raises(UserError, match=r"(manifest\.json|policy\.zip): damaged"):
-        verified(stage.path("policy.zip"))
+    with pytest.raises(UserError, match=r"(manifest\.json|film\.mp4): .*damaged"):
+        read_video(stage.path("film.mp4"))
+
+
+def test_a_manifest_knows_how_many_frames_a_video_has(stage, tmp_path):
+    listed = read_json(stage.path("manifest.json"))["artefacts"]
+    assert [name for name, facts in listed.items() if "frames" in facts] == ["film.mp4"]
+    assert listed_frames(stage.path("film.mp4")) == 5
+    for elsewhere in (stage.path("policy.zip"), stage.path("none.mp4"), tmp_path / "film.mp4"):
+        assert listed_frames(elsewhere) is None
 
 
 def test_a_file_that_no_stage_made(stage):

@@ -22,7 +22,7 @@ from imitate.camera import Camera
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError, first_line
 from imitate.finite import check_finite
-from imitate.manifest import verified
+from imitate.manifest import MANIFEST, listed_frames, verified
 from imitate.runs import read_json, write_json, written_aside
 from imitate.video import Compression, read_video, write_video
 
@@ -385,9 +385,14 @@ class LeRobotDataset:
         if len(self) and self.lengths.min() < 1:
             raise UserError(f"{self.folder}: an episode of {self.lengths.min()} frames, expected at least 1")
         for part in ("data", *(f"videos/{key}" for key in self.video_keys)):
-            indices = [self._places[f"{part}/{index}"] for index in PLACE]
-            for episode in np.unique(np.stack(indices), axis=1, return_index=True)[1]:  # the first in each file
-                self._file(part, int(episode))
+            indices = np.stack([self._places[f"{part}/{index}"] for index in PLACE])
+            _, first, file = np.unique(indices, axis=1, return_index=True, return_inverse=True)
+            for episode, frames in zip(first, np.bincount(file.ravel(), self.lengths), strict=True):
+                path = self._file(part, int(episode))
+                if part != "data" and listed_frames(path) not in (None, frames):
+                    raise UserError(
+                        f"{path}: {listed_frames(path)} frames by {MANIFEST}, expected {frames:.0f}: record it again"
+                    )
         for name, kind in (("cameras", list), ("splits", dict)):
             if not isinstance(self.info.get(name, kind()), kind):
                 raise UserError(f"{self.folder}: {name} are {self.info[name]!r}, expected a {kind.__name__}")

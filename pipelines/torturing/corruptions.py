@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot import VIDEO_PATH, LeRobotDataset
 from imitate.errors import UserError
 from imitate.manifest import MANIFEST
 from imitate.runs import read_json, write_json
@@ -23,6 +23,7 @@ from .subject import EMBED, IMITATE, RECORD, Subject
 
 AGAIN = "again"  # the stage that a later command would make
 DATASET = "record/dataset"
+VIDEO = "dataset/" + VIDEO_PATH.format(video_key="observation.images.front", chunk_index=0, file_index=0)
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,10 @@ def _lied(run: Path, rng: np.random.Generator) -> tuple[bool, str]:
     use, name = [(_embed, "record"), (_imitate, "embed"), (_evaluate, "imitate")][int(rng.integers(3))]
     manifest = run / name / MANIFEST
     told = read_json(manifest)
-    file = {"record": "dataset/meta/info.json", "embed": "encoder/encoder.safetensors", "imitate": "policy.zip"}[name]
-    fact = ("bytes", "sha256")[int(rng.integers(2))]
-    told["artefacts"][file][fact] = int(rng.integers(10**6)) if fact == "bytes" else rng.bytes(32).hex()
+    file = {"record": VIDEO, "embed": "encoder/encoder.safetensors", "imitate": "policy.zip"}[name]
+    facts = told["artefacts"][file]
+    fact = sorted(facts)[int(rng.integers(len(facts)))]
+    facts[fact] = rng.bytes(32).hex() if fact == "sha256" else int(rng.integers(10**6))
     del told["sha256"]  # as older versions wrote it
     with written(manifest, b""):
         write_json(manifest, told)
