@@ -11,6 +11,8 @@ from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pipelines.benching.peak import processes
+
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["pipelines.embed", "pipelines.imitate", "pipelines.record"])
 
@@ -86,15 +88,9 @@ def command(words, harm=None, file_bytes=None, prepare=None):
 
 def left_of(ended):
     """The processes that a command started and that still run: all are of the session that it began."""
-    running = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, session = path.read_text().rsplit(")", 1)[1].split()[:4]
-        except OSError:
-            continue  # it has ended
-        if int(session) == ended.pid and state != "Z":
-            running.append(int(path.parent.name))
-    return running
+    return [
+        pid for pid, (state, _, _, session, *_) in processes().items() if int(session) == ended.pid and state != "Z"
+    ]
 
 
 def _command(words, harm, file_bytes, prepare, folder):

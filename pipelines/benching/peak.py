@@ -72,14 +72,20 @@ def held(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
 
 
-def family(pid: int) -> list[int]:
-    """A process, those that it started, those that they started, and so on."""
-    parents = {}
+def processes() -> dict[int, list[str]]:
+    """All that run: what stands in ``/proc/PID/stat`` from the state on: parent, group, session and so on."""
+    found = {}
     for path in PROC.glob("[0-9]*/stat"):
         try:
-            parents[int(path.parent.name)] = int(path.read_text().rsplit(")", 1)[1].split()[1])
+            found[int(path.parent.name)] = path.read_text().rsplit(")", 1)[1].split()
         except OSError:
             continue  # it has ended
+    return found
+
+
+def family(pid: int) -> list[int]:
+    """A process, those that it started, those that they started, and so on."""
+    parents = {one: int(facts[1]) for one, facts in processes().items()}
     found = [pid]
     for member in found:  # grows on the way
         found += [child for child, parent in parents.items() if parent == member]

@@ -27,6 +27,7 @@ from imitate.workers import end_with_parent, starting
 from imitate.wrappers import policy_space
 
 from .damage import BYTES, draw, written
+from .files import below
 from .subject import EMBED, LEARNER, RECORD, Subject
 
 MEMORY = 12 * 2**30  # bytes of addresses that a process may take: a reader that asks for more is told so
@@ -114,13 +115,13 @@ def _targets(folder: Path) -> dict[str, Reader]:
         "policy.zip": lambda: load_policy(model, folder / "policy.zip"),
         "demonstration.mp4": lambda: read_video(folder / "demonstration.mp4"),
     }
-    for path in sorted(dataset.rglob("*")):
+    for path in below(dataset):
         name = path.relative_to(folder).as_posix()
         if path.suffix == ".mp4":
             readers[name] = partial(read_video, path)
-        elif name.startswith("dataset/data/") and path.is_file():
+        elif name.startswith("dataset/data/"):
             readers[name] = partial(_read_columns, LeRobotDataset(dataset))
-        elif path.name == "info.json" or ("episodes" in path.parts and path.is_file()):
+        elif path.name == "info.json" or "episodes" in path.parts:
             readers[name] = lambda: _read_dataset(dataset)
     return readers
 

@@ -7,25 +7,24 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import benchmark_imitation
 from .outcome import differences
-from .subject import Subject
+from .subject import EMBED, IMITATE, RECORD, Subject
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_A_ROW = 4  # kills, at most, before the stage may end
-LEARNER = {"n-envs": 4, "n-steps": 32, "batch-size": 32, "n-epochs": 2, "width": 32}
-RECORD = {"train": 120, "validation": 2, "test": 1, "frames": 8, "held-out-frames": 12, "held-out-travel": 0}
-RECORD |= {"image-size": 32, "workers": 2}
-EMBED = {"epochs": 300, "videos": 4, "batch": 4, "positive": 2, "device": "cpu"}
-IMITATE = {"steps": 1024, "workers": 1, "device": "cpu", **{f"learner.{k}": v for k, v in LEARNER.items()}}
 
 
 @dataclass(frozen=True)
@@ -34,19 +33,29 @@ class Victim:
 
     Attributes:
         module: That Python runs.
-        settings: Of its command line, besides ``--run``.
+        settings: Of its command line; ``run`` is another each time.
     """
 
     module: tuple[str, ...]
-    settings: Mapping[str, object]
+    settings: DataclassInstance
 
 
 VICTIMS = {  # in the order in which they need each other
-    "record": Victim(("pipelines", "record"), RECORD),
-    "embed": Victim(("pipelines", "embed"), EMBED),
-    "imitate": Victim(("pipelines", "imitate"), IMITATE),
-    "benchmark_imitation": Victim(("pipelines.torturing.small_benchmark",), {"jobs": 2}),
+    "record": Victim(("pipelines", "record"), replace(RECORD, train=120, frames=8, workers=2)),
+    "embed": Victim(("pipelines", "embed"), replace(EMBED, epochs=300, videos=4)),
+    "imitate": Victim(("pipelines", "imitate"), replace(IMITATE, steps=1024)),
+    "benchmark_imitation": Victim(("pipelines.torturing.small_benchmark",), benchmark_imitation.Settings(jobs=2)),
 }
+
+
+def words(settings: DataclassInstance, prefix: str = "--") -> Iterator[str]:
+    """Settings as a command line says them, but for those that are as by default."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            yield from words(value, f"{prefix}{field.name}.")
+        elif value != field.default:
+            yield from (f"{prefix}{field.name}", str(value))
 
 
 def kills(subject: Subject) -> dict[str, Any]:
@@ -117,8 +126,7 @@ def _killed(victim: Victim, run: Path, times: int, seconds: float, rng: np.rando
 
 def _started(victim: Victim, run: Path) -> subprocess.Popen:
     """A stage, in a group of processes of its own. To be swept."""
-    words = [word for name, value in victim.settings.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", *victim.module, "--run", str(run), *words]
+    command = [sys.executable, "-m", *victim.module, "--run", str(run), *words(victim.settings)]
     with (run.parent / "said").open("wb") as said:
         return subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
 

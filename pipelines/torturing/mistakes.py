@@ -24,6 +24,7 @@ from hypothesis.strategies import SearchStrategy
 
 from .. import benchmark_imitation, check_reward, embed, evaluate, imitate, promote, record, report
 from .damage import BYTES, written
+from .files import as_parquet, below
 from .said import Said, said, untouched
 from .subject import Subject
 
@@ -149,8 +150,7 @@ def files(folder: Path) -> SearchStrategy[Spoilt]:
     found = {}
     for start, args in READERS.items():
         place = folder / start
-        below = sorted(path for path in place.rglob("*") if path.is_file() and "cache" not in path.parts)
-        for path in below or [place]:
+        for path in below(place) or [place]:
             found[path.relative_to(folder).as_posix()] = args
     return st.sampled_from(sorted(found)).flatmap(
         lambda name: contents((folder / name).read_bytes(), Path(name).suffix).map(
@@ -189,15 +189,9 @@ def _retyped(whole: bytes, place: int, odd: Any) -> bytes:
     column = place % table.num_columns
     name = table.column_names[column]
     try:
-        return _table(table.set_column(column, name, pa.array([odd] * len(table))))
+        return as_parquet(table.set_column(column, name, pa.array([odd] * len(table))))
     except (pa.ArrowException, OverflowError):
-        return _table(table.drop_columns([name]))
-
-
-def _table(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return sink.getvalue().to_pybytes()
+        return as_parquet(table.drop_columns([name]))
 
 
 ODDLY = {".json": _replaced, ".parquet": _retyped}

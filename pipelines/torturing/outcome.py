@@ -7,14 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-# Caches and logs; the sums of all other files, among them of times; figures with an axis of seconds.
-LEFT_OUT = frozenset({"cache", "tensorboard", "manifest.json", "learning.png", "imitation.png"})
+from .files import names_below
+
+# Logs; the sums of all other files, among them of times; figures with an axis of seconds.
+LEFT_OUT = frozenset({"tensorboard", "manifest.json", "learning.png", "imitation.png"})
 
 
 def outcome(folder: Path) -> dict[str, str]:
     """A digest of each file below a finished stage, or a run of such, by its name there."""
-    files = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name.as_posix(): _digest(path, folder) for name, path in files.items() if not LEFT_OUT & set(name.parts)}
+    names = [name for name in names_below(folder) if not LEFT_OUT & set(Path(name).parts)]
+    return {name: _digest(folder / name, folder) for name in names}
 
 
 def differences(folder: Path, reference: Path) -> list[str]:

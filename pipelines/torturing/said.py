@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from ..__main__ import main
+from .files import below
 
 WORK = (  # where each command's work begins, behind all that it checks
     "pipelines.record.worked_off",
@@ -84,5 +85,4 @@ def untouched(*folders: Path) -> Iterator[list[str]]:
 
 
 def _contents(folder: Path) -> set[tuple[Path, tuple[int, int]]]:
-    files = (path for path in folder.rglob("*") if path.is_file() and "cache" not in path.parts)
-    return {(path, (path.stat().st_size, path.stat().st_mtime_ns)) for path in files}
+    return {(path, (path.stat().st_size, path.stat().st_mtime_ns)) for path in below(folder)}

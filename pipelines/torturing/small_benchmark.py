@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from imitate.ppo import Learner
-
 from .. import benchmark_imitation
 from ..benchmark_imitation import EMBED, IMITATE, Method
+from .subject import LEARNER
 
-LEARNER = Learner(n_envs=4, n_steps=32, batch_size=32, n_epochs=2, width=32)
 SHORT = replace(IMITATE, steps=512, learner=LEARNER, device="cpu")
 # An encoder of its own each, beside the run's: the benchmark trains what is missing.
 TRAINED = replace(EMBED, name="embed-short", epochs=100, videos=4, batch=4, positive=2, device="cpu")

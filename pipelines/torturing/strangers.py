@@ -31,6 +31,7 @@ from imitate.runs import read_json, write_json
 from .. import embed, evaluate, imitate, report
 from ..benching.subject import quiet
 from .damage import written
+from .files import as_parquet, names_below
 from .subject import IMITATE, Subject
 
 Plant = Callable[[Path, bytes], bytes]  # from a whole file and a pickle to the file with the pickle in it
@@ -93,14 +94,14 @@ def _files(subject: Subject, planted: Planted) -> Iterator[tuple[str, str, Plant
         yield "encoder", "encoder/encoder.safetensors", plant, lambda: _imitate(subject)
         yield "encoder", "encoder/encoder.json", plant, lambda: _imitate(subject)
         yield "demonstration", "demonstration.mp4", plant, lambda: _imitate(subject, given / "demonstration.mp4")
-        for name in _names(given / "dataset"):
+        for name in names_below(given / "dataset"):
             yield "dataset", f"dataset/{name}", plant, lambda: _embed(subject)
         yield "weights of Inception", "policy.zip", plant, lambda: _imagenet(given / "policy.zip")
         for name in ("config.json", "metrics.json", "curve.json", "rollout.json", MANIFEST):
             yield "settings and figures", "policy.zip", _same, policy.reader(name, plant, planted)
     yield "encoder", "encoder/encoder.json", _tagged, lambda: _imitate(subject)
     yield "dataset", "dataset/meta/info.json", _tagged, lambda: _embed(subject)
-    for name in _names(given / "dataset"):
+    for name in names_below(given / "dataset"):
         if name.endswith(".parquet"):
             for plant in (_extension, _pandas, _binary):
                 yield "dataset", f"dataset/{name}", plant, lambda: _embed(subject)
@@ -108,11 +109,6 @@ def _files(subject: Subject, planted: Planted) -> Iterator[tuple[str, str, Plant
 
 
 EPISODES = f"dataset/{EPISODES_PATH}"
-
-
-def _names(folder: Path) -> list[str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and "cache" not in path.parts)
-    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def _embed(subject: Subject) -> object:
@@ -237,7 +233,7 @@ def _extension(file: Path, code: bytes) -> bytes:
         field.with_metadata({"ARROW:extension:name": "arrow.py_extension_type", "ARROW:extension:metadata": code})
         for field in table.schema
     ]
-    return _table(pa.table(table.columns, schema=pa.schema(fields)))
+    return as_parquet(pa.table(table.columns, schema=pa.schema(fields)))
 
 
 def _pandas(file: Path, code: bytes) -> bytes:
@@ -245,7 +241,7 @@ def _pandas(file: Path, code: bytes) -> bytes:
     table = pq.read_table(file)
     text = base64.b64encode(code).decode()
     notes = {"index_columns": [text], "columns": [{"name": table.column_names[0], "metadata": text}]}
-    return _table(table.replace_schema_metadata({"pandas": json.dumps(notes), "pickle": code}))
+    return as_parquet(table.replace_schema_metadata({"pandas": json.dumps(notes), "pickle": code}))
 
 
 def _binary(file: Path, code: bytes) -> bytes:
@@ -253,10 +249,4 @@ def _binary(file: Path, code: bytes) -> bytes:
     table = pq.read_table(file)
     name = "length" if "length" in table.column_names else table.column_names[0]
     column = pa.array([code] * len(table), pa.binary())
-    return _table(table.set_column(table.column_names.index(name), name, column))
-
-
-def _table(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    return sink.getvalue().to_pybytes()
+    return as_parquet(table.set_column(table.column_names.index(name), name, column))
