@@ -41,6 +41,10 @@ PRESETS = {"default": ("yuv444p and yuv420p at six qualities.", Settings())}
 
 def run(settings: Settings) -> None:
     """Measure, print a table, write it."""
+    if settings.episodes < 1:
+        raise UserError(f"episodes is {settings.episodes}, expected at least 1")
+    if not settings.crfs or not all(0 <= crf <= 51 for crf in settings.crfs):
+        raise UserError(f"crfs are {settings.crfs}, expected at least one, of 0 to 51")
     encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
     dataset = LeRobotDataset(settings.run / "record" / "dataset")
     robot = dataset.info["robot_type"]

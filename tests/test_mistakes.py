@@ -95,6 +95,12 @@ def test_what_is_right_is_not_called_a_mistake(command, data):
     assert not any(name in line.split("/dev/null")[0] for line in told.lines)
 
 
+@pytest.mark.parametrize("file", mistakes.READERS)
+def test_a_whole_file_is_taken(subject, file):
+    """So that a spoilt one is refused for what is spoilt."""
+    assert mistakes.wrong(subject.folder, mistakes.READERS[file]) == (False, "accepted")
+
+
 def test_a_traceback_would_be_seen(subject, monkeypatch):
     def broken(settings):
         raise ZeroDivisionError("nothing but a traceback")

@@ -22,16 +22,30 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from .. import benchmark_imitation, check_reward, embed, evaluate, imitate, promote, record, report
+from .. import (
+    bench,
+    benchmark_imitation,
+    check_reward,
+    compression,
+    embed,
+    evaluate,
+    imitate,
+    promote,
+    record,
+    report,
+    torture,
+)
+from ..cli import CONFIG
 from .damage import BYTES, written
 from .files import as_parquet, below
 from .said import Said, said, untouched
 from .subject import Subject
 
-COMMANDS: Mapping[str, type] = {
-    module.__name__.rsplit(".", 1)[-1]: module.Settings
-    for module in (record, embed, imitate, evaluate, check_reward, benchmark_imitation, report, promote)
-}
+MODULES = (
+    record, embed, imitate, evaluate, check_reward,
+    bench, benchmark_imitation, compression, promote, report, torture,
+)  # fmt: skip
+COMMANDS: Mapping[str, type] = {module.__name__.rsplit(".", 1)[-1]: module.Settings for module in MODULES}
 NEGATIVE = ("learner.log_std", "reward.bonus")  # numbers that may be below 0
 NAMES = ("name", "policy")  # of stages, which may be called as one likes, within the run
 FREE = ("run", "out")  # where anything that can be written will do
@@ -134,6 +148,7 @@ def command_lines() -> SearchStrategy[Mistake]:
 READERS: Mapping[str, Mistake] = {  # which command reads a file, of a stranger's or of a finished stage
     "given/dataset": ("embed", "--run", NEW, "--dataset", "given/dataset", "--positive", "2", "--device", "cpu"),
     "given/encoder": ("imitate", "--run", "whole", "--name", NEW, "--encoder", "given/encoder"),
+    "given/config.json": ("imitate", CONFIG, "given/config.json", "--run", "whole", "--name", NEW),
     "given/demonstration.mp4": ("imitate", "--run", "whole", "--name", NEW, "--demo", "given/demonstration.mp4"),
     "whole/record/manifest.json": ("embed", "--run", "whole", "--name", NEW, "--positive", "2"),
     "whole/embed/manifest.json": ("imitate", "--run", "whole", "--name", NEW),

@@ -21,6 +21,9 @@ WORK = (  # where each command's work begins, behind all that it checks
     "pipelines.check_reward.measure",
     "pipelines.report.fill_in",
     "pipelines.promote.TemporaryDirectory",
+    "pipelines.bench._subjects",
+    "pipelines.compression.Kuka",
+    "pipelines.torture._subject",
 )
 
 

@@ -30,8 +30,10 @@ from imitate.runs import read_json, write_json
 
 from .. import embed, evaluate, imitate, report
 from ..benching.subject import quiet
+from ..cli import CONFIG
 from .damage import written
 from .files import as_parquet, names_below
+from .said import said
 from .subject import IMITATE, Subject
 
 Plant = Callable[[Path, bytes], bytes]  # from a whole file and a pickle to the file with the pickle in it
@@ -93,6 +95,7 @@ def _files(subject: Subject, planted: Planted) -> Iterator[tuple[str, str, Plant
         yield "policy", "policy.zip", plant, policy.evaluate
         yield "encoder", "encoder/encoder.safetensors", plant, lambda: _imitate(subject)
         yield "encoder", "encoder/encoder.json", plant, lambda: _imitate(subject)
+        yield "settings handed in", "config.json", plant, lambda: _config(subject)
         yield "demonstration", "demonstration.mp4", plant, lambda: _imitate(subject, given / "demonstration.mp4")
         for name in names_below(given / "dataset"):
             yield "dataset", f"dataset/{name}", plant, lambda: _embed(subject)
@@ -100,6 +103,7 @@ def _files(subject: Subject, planted: Planted) -> Iterator[tuple[str, str, Plant
         for name in ("config.json", "metrics.json", "curve.json", "rollout.json", MANIFEST):
             yield "settings and figures", "policy.zip", _same, policy.reader(name, plant, planted)
     yield "encoder", "encoder/encoder.json", _tagged, lambda: _imitate(subject)
+    yield "settings handed in", "config.json", _tagged, lambda: _config(subject)
     yield "dataset", "dataset/meta/info.json", _tagged, lambda: _embed(subject)
     for name in names_below(given / "dataset"):
         if name.endswith(".parquet"):
@@ -125,6 +129,13 @@ def _imitate(subject: Subject, demo: Path | None = None) -> object:
         return imitate.run(replace(wanted, demo=str(demo)) if demo else wanted)
     finally:
         shutil.rmtree(run / "stranger", ignore_errors=True)
+
+
+def _config(subject: Subject) -> object:
+    """What a command does with settings before it sets to work."""
+    return said(
+        ["imitate", CONFIG, str(subject.given / "config.json"), "--run", str(subject.run), "--name", "stranger"]
+    )
 
 
 def _imagenet(path: Path) -> None:
