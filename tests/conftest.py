@@ -8,6 +8,8 @@ from envs.trajectories import Babbling, random_trajectory
 from imitate.checkpoint import PoseHead, TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.encoders import build_encoder
+from imitate.runs import Stage
+from pipelines import record
 
 SIZE = 32
 
@@ -18,6 +20,23 @@ def encoder():
     torch.manual_seed(0)
     trained = TrainedEncoder("conv", build_encoder("conv", SIZE), SIZE, 32, CAMERAS["front"], PoseHead(32, 7))
     return trained.to(torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def unlearned(encoder, tmp_path_factory):
+    """A run with a recording, two of its episodes of test, and an encoder, which has not learned. To be copied."""
+    run = tmp_path_factory.mktemp("unlearned") / "run"
+    record.run(
+        record.Settings(
+            run=run, train=1, validation=2, test=2, frames=4, held_out_frames=6, held_out_travel=0.0, image_size=SIZE,
+            workers=1,
+        )
+    )  # fmt: skip
+    embedded = Stage(run / "embed")
+    embedded.begin({})
+    encoder.save(embedded.path("encoder"))
+    embedded.finish({})
+    return run
 
 
 class Pixels(torch.nn.Module):

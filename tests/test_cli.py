@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from noise import LAYOUT, write_noise
 
 import pipelines.__main__
 import pipelines.embed
 import pipelines.record
 from envs.cameras import CAMERAS
-from imitate.data.lerobot import Episode, Layout, write_file, write_meta
 from imitate.ppo import Learner
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, kept_settings, read_json, write_json
@@ -29,26 +29,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def recorded(folder, camera=CAMERAS["front"], size=32):
-    """Write a dataset of four episodes of noise, and of seven joints."""
-    rng = np.random.default_rng(0)
-    layout = Layout(
-        cameras=(camera,),
-        image_size=size,
-        joint_names=tuple(f"joint_{k}" for k in range(7)),
-        fps=20,
-        robot="iiwa",
-        control="velocity",
-        lengths=(4, 4, 4, 4),
-        splits={"train": 1, "validation": 2, "test": 1},
-        compression=Compression(18, "yuv444p"),
-    )
-    episodes = []
-    for _ in layout.lengths:
-        frames = rng.integers(0, 256, (4, size, size, 3), np.uint8)
-        numbers = np.zeros((4, 7), np.float32)
-        episodes.append(Episode({camera.name: frames}, numbers, numbers, np.zeros((4, 3), np.float32), numbers))
-    write_file(folder, layout, 0, episodes)
-    write_meta(folder, layout)
+    """Write a dataset of four short episodes."""
+    splits = {"train": 1, "validation": 2, "test": 1}
+    write_noise(folder, replace(LAYOUT, cameras=(camera,), image_size=size, lengths=(4,) * 4, splits=splits))
 
 
 @pytest.fixture(scope="module")

@@ -5,44 +5,23 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from noise import FRAMES, JOINTS, LAYOUT, write_noise
 from torch.optim.lr_scheduler import OneCycleLR
 
-from envs.cameras import CAMERAS
 from envs.tcn_imitate import TCNImitateEnv
 from imitate.checkpoint import load_encoder
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
+from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
 from imitate.runs import Stage, read_json, write_json
 from imitate.video import Compression, read_video, write_video
 from pipelines import embed, imitate
 
-FRAMES, JOINTS = 12, 7
-LAYOUT = Layout(
-    cameras=(CAMERAS["front"],),
-    image_size=32,
-    joint_names=tuple(f"joint_{k}" for k in range(JOINTS)),
-    fps=20,
-    robot="iiwa",
-    control="velocity",
-    lengths=(FRAMES,) * 8,
-    splits={"train": 4, "validation": 2, "test": 2},
-    compression=Compression(18, "yuv444p"),
-)
-
-
-def random_episode(rng):
-    pictures = rng.integers(0, 256, (FRAMES, 32, 32, 3), np.uint8)
-    joints, velocities, actions = rng.normal(size=(3, FRAMES, JOINTS)).astype(np.float32)
-    return Episode({"front": pictures}, joints, velocities, rng.normal(size=(FRAMES, 3)).astype(np.float32), actions)
-
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recorded") / "dataset"
-    rng = np.random.default_rng(0)
-    write_file(folder, LAYOUT, 0, [random_episode(rng) for _ in LAYOUT.lengths])
-    write_meta(folder, LAYOUT)
+    write_noise(folder)
     return folder
 
 

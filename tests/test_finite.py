@@ -15,15 +15,14 @@ from imitate.data.lerobot import Episode, LeRobotDataset, write_file
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError
 from imitate.finite import check_finite, check_weights
-from imitate.ppo import Curve, Learner, build_ppo, load_policy, save_policy
+from imitate.ppo import Curve, build_ppo, load_policy, save_policy
 from imitate.vec_env import SB3VecEnv
 from imitate.wrappers import TrueReward
 from pipelines import record
-from pipelines.torturing.subject import RECORD
+from pipelines.torturing.subject import LEARNER, RECORD
 
 BAD = (float("nan"), float("inf"), float("-inf"))
 CPU = torch.device("cpu")
-SMALL = Learner(n_envs=2, n_steps=8, batch_size=8, n_epochs=1, width=16)
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -137,7 +136,7 @@ def test_actions_of_a_policy(envs):
 
 def test_a_policy_whose_weights_break_stops_and_is_not_written(envs, tmp_path):
     """Whatever the loss was: the update that broke them is the last."""
-    model = build_ppo(SMALL, envs, 0, CPU)
+    model = build_ppo(LEARNER, envs, 0, CPU)
     train, updates = model.train, []
 
     def broken():
@@ -158,7 +157,7 @@ def test_a_policy_whose_weights_break_stops_and_is_not_written(envs, tmp_path):
 
 
 def test_the_last_update_counts_too(envs):
-    model = build_ppo(SMALL, envs, 0, CPU)
+    model = build_ppo(LEARNER, envs, 0, CPU)
 
     def broken():
         with torch.no_grad():
@@ -170,13 +169,13 @@ def test_the_last_update_counts_too(envs):
 
 
 def test_a_policy_of_nan_is_not_read(envs, tmp_path, monkeypatch):
-    model = build_ppo(SMALL, envs, 0, CPU)
+    model = build_ppo(LEARNER, envs, 0, CPU)
     with torch.no_grad():
         model.policy.log_std[0] = float("nan")
     monkeypatch.setattr("imitate.ppo.check_policy", lambda model: None)
     save_policy(model, tmp_path / "policy.zip")
     with pytest.raises(UserError, match=r"policy\.zip: NaN or infinity in log_std: damaged"):
-        load_policy(build_ppo(SMALL, envs, 1, CPU), tmp_path / "policy.zip")
+        load_policy(build_ppo(LEARNER, envs, 1, CPU), tmp_path / "policy.zip")
 
 
 @pytest.mark.parametrize("bad", BAD)

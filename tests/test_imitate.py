@@ -9,29 +9,18 @@ import pytest
 from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
-from imitate.ppo import Learner
 from imitate.runs import Stage, read_json
 from imitate.video import Compression, read_video, write_video
-from pipelines import compression, evaluate, imitate, record, report
+from pipelines import compression, evaluate, imitate, report
+from pipelines.torturing.subject import IMITATE
 
 FRAMES = 6
 TRUE = ("ee_error_m", "joint_error_rad", "final_ee_error_m")
 
 
 @pytest.fixture(scope="module")
-def run(encoder, tmp_path_factory):
-    """A run with a recording and an encoder, which has not learned."""
-    folder = tmp_path_factory.mktemp("run")
-    tiny = record.Settings(
-        run=folder, train=1, validation=2, test=2, frames=4, held_out_frames=FRAMES, held_out_travel=0.0,
-        image_size=32, workers=1,
-    )  # fmt: skip
-    record.run(tiny)
-    embedded = Stage(folder / "embed")
-    embedded.begin({})
-    encoder.save(embedded.path("encoder"))
-    embedded.finish({})
-    return folder
+def run(unlearned, tmp_path_factory):
+    return shutil.copytree(unlearned, tmp_path_factory.mktemp("run") / "run")
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +35,7 @@ def video(run):
 
 @pytest.fixture(scope="module")
 def settings(run, video):
-    learner = Learner(n_envs=2, n_steps=16, batch_size=16, n_epochs=1, width=16)
-    return imitate.Settings(run=run, demo=str(video), resize=True, steps=64, learner=learner, workers=1)
+    return replace(IMITATE, run=run, demo=str(video), resize=True)
 
 
 @pytest.fixture(scope="module")

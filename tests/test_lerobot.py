@@ -5,12 +5,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from noise import noise
 
 import imitate.data.frames
 import imitate.data.lerobot
 from imitate.camera import Camera
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
+from imitate.data.lerobot import Layout, LeRobotDataset, file_is_written, write_file, write_meta
 from imitate.errors import UserError
 from imitate.manifest import facts_of
 from imitate.runs import Stage, read_json, write_json
@@ -39,14 +40,7 @@ DATA = "data/chunk-000/file-001.parquet"
 EPISODES = "meta/episodes/chunk-000/file-000.parquet"
 
 
-def random_episode(length, seed):
-    rng = np.random.default_rng(seed)
-    frames = {c.name: rng.integers(0, 256, (length, 32, 32, 3), np.uint8) for c in CAMERAS}
-    joints, velocities, actions = rng.normal(size=(3, length, 2)).astype(np.float32)
-    return Episode(frames, joints, velocities, rng.normal(size=(length, 3)).astype(np.float32), actions)
-
-
-TRUTH = [random_episode(length, seed) for seed, length in enumerate(LENGTHS)]
+TRUTH = [noise(LAYOUT, length, np.random.default_rng(seed)) for seed, length in enumerate(LENGTHS)]
 
 
 @pytest.fixture(scope="module")

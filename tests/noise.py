@@ -1,0 +1,35 @@
+"""Datasets of noise, where it does not matter what is seen."""
+
+import numpy as np
+
+from envs.cameras import CAMERAS
+from imitate.data.lerobot import Episode, Layout, write_file, write_meta
+from imitate.video import Compression
+
+FRAMES, JOINTS = 12, 7
+LAYOUT = Layout(
+    cameras=(CAMERAS["front"],),
+    image_size=32,
+    joint_names=tuple(f"joint_{k}" for k in range(JOINTS)),
+    fps=20,
+    robot="iiwa",
+    control="velocity",
+    lengths=(FRAMES,) * 8,
+    splits={"train": 4, "validation": 2, "test": 2},
+    compression=Compression(18, "yuv444p"),
+)
+
+
+def noise(layout, length, rng):
+    """An episode."""
+    size, joints = layout.image_size, len(layout.joint_names)
+    frames = {camera.name: rng.integers(0, 256, (length, size, size, 3), np.uint8) for camera in layout.cameras}
+    joints, velocities, actions = rng.normal(size=(3, length, joints)).astype(np.float32)
+    return Episode(frames, joints, velocities, rng.normal(size=(length, 3)).astype(np.float32), actions)
+
+
+def write_noise(folder, layout=LAYOUT):
+    """A dataset, in one file."""
+    rng = np.random.default_rng(0)
+    write_file(folder, layout, 0, [noise(layout, length, rng) for length in layout.lengths])
+    write_meta(folder, layout)
