@@ -13,7 +13,9 @@ from imitate.checkpoint import load_encoder
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
+from imitate.manifest import SNAPSHOT
 from imitate.runs import Stage, read_json, write_json
+from imitate.snapshot import Snapshots
 from imitate.video import Compression, read_video, write_video
 from pipelines import embed, imitate
 
@@ -59,6 +61,27 @@ def learning_rates(settings, steps):
         optimizer.step()
         scheduler.step()
     return rates
+
+
+def test_weights_that_break_leave_the_last_good_snapshot(tiny, monkeypatch):
+    """Whatever the loss was: the step that broke them is the last, and is not in what the stage would go on with."""
+    step, steps = torch.optim.AdamW.step, []
+
+    def broken(self, *args):
+        step(self, *args)
+        steps.append(self)
+        if len(steps) == 3:
+            with torch.no_grad():
+                self.param_groups[0]["params"][0][0] = float("nan")
+
+    monkeypatch.setattr("imitate.snapshot.SHARE", float("inf"))  # one each step
+    monkeypatch.setattr(torch.optim.AdamW, "step", broken)
+    with pytest.raises(UserError, match=r"^the encoder in training: NaN or infinity in .*: lower learning-rate$"):
+        embed.run(replace(tiny, epochs=5))
+    kept = Snapshots(tiny.run / "embed" / SNAPSHOT, embed._digest(LeRobotDataset(tiny.dataset), "front")).read()
+    assert kept["step"] == 2
+    assert all(tensor.isfinite().all() for part in kept["parts"][:2] for tensor in part.values())
+    assert len(steps) == 3
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
