@@ -39,6 +39,26 @@ def unlearned(encoder, tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="session")
+def subject(tmp_path_factory):
+    """What is tortured, as little as shows something. Whoever changes its files puts them back."""
+    from pipelines.torturing.subject import Subject  # most tests do without, and it imports every command
+
+    made = Subject(
+        tmp_path_factory.mktemp("subject").resolve(),
+        seed=0,
+        kills=1,
+        corruptions=18,
+        mistakes=20,
+        executions=96,
+        steps=200,
+        workers=1,
+    )
+    assert made.run.is_dir()
+    assert made.given.is_dir()
+    return made
+
+
 class Pixels(torch.nn.Module):
     """32 pixels of a frame: to the bit the same in a batch of any size, so that giving up can be compared."""
 

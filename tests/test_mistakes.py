@@ -10,7 +10,6 @@ from imitate.errors import UserError
 from pipelines import record
 from pipelines.torturing import mistakes
 from pipelines.torturing.said import said, untouched
-from pipelines.torturing.subject import Subject
 
 LINES, FILES = 450, 250
 GENERATED = settings(
@@ -20,14 +19,6 @@ GENERATED = settings(
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
-
-
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    made = Subject(tmp_path_factory.mktemp("mistakes").resolve(), 0, 1, 1, 1, 1, 1, 1)
-    assert made.run.is_dir()
-    assert made.given.is_dir()
-    return made
 
 
 def test_each_wrong_command_line_is_one_line(subject):

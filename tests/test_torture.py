@@ -18,28 +18,12 @@ from imitate.runs import read_json, write_json
 from pipelines import torture
 from pipelines.torture import NONE, PARTS, PRESETS, Settings
 from pipelines.torturing import damage, fuzz, kills, strangers
-from pipelines.torturing.corruptions import corruptions
+from pipelines.torturing.corruptions import KINDS, corruptions
 from pipelines.torturing.outcome import differences, outcome
-from pipelines.torturing.subject import Subject
 
 QUICK = PRESETS["quick"][1]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def subject(tmp_path_factory):
-    """As little as shows something; each file of which the fuzzer knows a reader gets a dozen mutations."""
-    return Subject(
-        tmp_path_factory.mktemp("torture").resolve(),
-        seed=0,
-        kills=1,
-        corruptions=18,
-        mistakes=20,
-        executions=96,
-        steps=200,
-        workers=1,
-    )
 
 
 @LINUX
@@ -65,10 +49,12 @@ def test_a_little_of_each_part(subject, tmp_path, monkeypatch, capsys):
 
 
 def test_killed_stages_end_as_if_nothing_had_happened(subject, tmp_path, monkeypatch):
-    """``make torture`` kills the benchmark too, which takes longer."""
-    monkeypatch.delitem(kills.VICTIMS, "benchmark_imitation")
+    """``make torture`` kills the benchmark too, and what takes longer."""
+    short = {"record": {"train": 60}, "embed": {"epochs": 100}, "imitate": {"steps": 256}}
+    victims = {name: kills.VICTIMS[name] for name in short}
+    victims = {name: replace(one, settings=replace(one.settings, **short[name])) for name, one in victims.items()}
+    monkeypatch.setattr(kills, "VICTIMS", victims)
     figures = kills.kills(replace(subject, folder=tmp_path.resolve()))
-    print(figures)
     assert (figures["kills"], figures["differences"]) == (3, 0)
     assert list(figures["stages"]) == ["record", "embed", "imitate"]
     assert all(stage["runs"] == 1 for stage in figures["stages"].values())
@@ -120,6 +106,8 @@ def test_times_and_places_are_no_difference(tmp_path):
 
 def test_accepted_corruption_would_be_seen(subject, monkeypatch):
     monkeypatch.setattr("imitate.manifest._stage_of", lambda path: None)  # nothing is checked
+    shown = {name: kind for name, kind in KINDS.items() if name in ("figures", "pictures", "film", "policy")}
+    monkeypatch.setattr("pipelines.torturing.corruptions.KINDS", shown)
     found = corruptions(subject)
     assert found["corruptions_tried"] == 18
     assert found["corruptions_accepted"] >= 5
