@@ -16,7 +16,7 @@ GO  := $(BIN)/python -m pipelines
 IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate check-reward benchmark-imitation bench torture report test test-fast lint format type check build clean help
+.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation bench torture report test test-fast lint format type check build clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -44,6 +44,9 @@ imitate: install ## learn to follow a demonstration [DEMO= RUN= PRESET= DEVICE= 
 
 evaluate: install ## run a saved policy again [DEMO= RUN= ARGS=]
 	$(GO) evaluate --run $(RUN) --device $(DEVICE) $(if $(DEMO),--demos "$(DEMO)") $(ARGS)
+
+follow: install ## show a video, and the robot follows at once: no learning [DEMO= RUN= DEVICE= ARGS=]
+	$(GO) follow --run $(RUN) --device $(DEVICE) $(IF_DEMO) $(ARGS)
 
 check-reward: install ## does the learned reward rank poses as the truth does? [RUN= DEVICE= ARGS=]
 	$(GO) check_reward --run $(RUN) --device $(DEVICE) $(ARGS)

@@ -16,6 +16,7 @@ COMMANDS = (
     "embed",
     "imitate",
     "evaluate",
+    "follow",
     "check_reward",
     "bench",
     "benchmark_imitation",

@@ -86,7 +86,9 @@ def test_an_unknown_command_lists_the_choices(args, monkeypatch, capsys):
     assert "record, embed, imitate, evaluate" in line
 
 
-@pytest.mark.parametrize("name", ["record", "embed", "imitate", "evaluate", "check_reward", "report", "bench"])
+@pytest.mark.parametrize(
+    "name", ["record", "embed", "imitate", "evaluate", "follow", "check_reward", "report", "bench"]
+)
 @pytest.mark.parametrize(
     ("args", "word"),
     [

@@ -29,6 +29,7 @@ from .. import (
     compression,
     embed,
     evaluate,
+    follow,
     imitate,
     promote,
     record,
@@ -42,7 +43,7 @@ from .said import Said, said, untouched
 from .subject import Subject
 
 MODULES = (
-    record, embed, imitate, evaluate, check_reward,
+    record, embed, imitate, evaluate, follow, check_reward,
     bench, benchmark_imitation, compression, promote, report, torture,
 )  # fmt: skip
 COMMANDS: Mapping[str, type] = {module.__name__.rsplit(".", 1)[-1]: module.Settings for module in MODULES}

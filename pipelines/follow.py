@@ -1,0 +1,163 @@
+"""``follow``: direct pose imitation. The robot reads the poses off a video and takes them: no learning, no reward.
+
+The second use that Sermanet et al. (2017) have for their embedding. The encoder's pose head guesses the first pose, and
+from there the robot tracks the demonstration by imagining itself (``imitate.pose_tracking``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.control import VELOCITY_SCALE
+from envs.imagination import Imagination
+from envs.kuka import ASSETS, CONTROL_HZ, Kuka
+from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.demonstration import Demonstration
+from imitate.device import pick_device
+from imitate.errors import UserError
+from imitate.manifest import sha256
+from imitate.pose_tracking import Tracked, first_pose, track
+from imitate.rewards import HuberReward
+from imitate.runs import Stage, kept_settings, write_json
+
+from .cli import STARTS_OVER, command
+from .demo import load_demo, stage_name
+from .policy import report, single_env
+from .rollout import Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
+
+SHIPPED_DEMO = f"{ASSETS / 'demonstration'}:0"
+REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is followed."""
+
+    run: Path = Path("runs/default")
+    """The run directory; it need not exist."""
+    name: str = ""
+    """The stage's folder in it; if empty, follow, or for another demonstration follow-test-3 and the like."""
+    demo: str = SHIPPED_DEMO
+    """test:N, an episode of the run; DATASET:N; or a video file. By default the one that comes with the package."""
+    resize: bool = False
+    """Crop and scale a video to the encoder's size."""
+    encoder: Path | None = None
+    """The folder of a trained encoder; None: the run's own, or if it has none, the one that comes with the package."""
+    arm: str = "iiwa"
+    """iiwa or iiwa_gripper."""
+    start_noise: float = 0.0
+    """Start away from the demonstration's first pose by up to this in each joint, rad."""
+    seed: int = 0
+    """Of the start, and of the poses that the search for the first one tries."""
+    device: str = "auto"
+    """auto, cpu or cuda, of the encoder."""
+
+
+PRESETS = {"default": ("Read the poses off a video, and take them.", Settings())}
+
+
+def run(settings: Settings) -> Stage:
+    """Track the demonstration, follow it, measure it, film it."""
+    if not 0 <= settings.seed < 2**32 or not 0 <= settings.start_noise <= np.pi:
+        raise UserError(
+            f"seed {settings.seed} and start_noise {settings.start_noise}: expected a seed of 0 to 2**32 - 1 and a "
+            "start_noise of 0 to pi rad"
+        )
+    folder = _encoder(settings)
+    encoder = load_encoder(folder, pick_device(settings.device))
+    demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
+    demos = [settings.demo] if settings.demo != SHIPPED_DEMO else []
+    stage = Stage.named(settings.run, settings.name or stage_name("follow", demos))
+    env = single_env(encoder, demonstration, HuberReward(), settings.arm, "velocity", settings.start_noise)
+    wanted = kept_settings(settings) | {"encoder_sha256": sha256(folder / "encoder.safetensors")}
+    if not stage.begin(wanted):
+        env.close()
+        print(f"{stage.folder} has followed already")
+        return stage
+    own = env.reset(seed=settings.seed)[0][: env.action_space.shape[0]]  # type: ignore[index]
+    tracked = watch(encoder, demonstration, settings.arm, own, settings.seed)
+    rollout = roll_out(env, follower(tracked.poses), settings.seed, film=True)
+    metrics = rollout.metrics() | baselines(env, settings.seed)
+    metrics |= believed(tracked, demonstration, env.kuka_env.kuka)
+    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "joints": np.round(tracked.poses, 5).tolist()})
+    write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
+    film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
+    write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)
+    env.close()
+    stage.finish(metrics)
+    report(metrics, stage.path("side_by_side.mp4"))
+    return stage
+
+
+def _encoder(settings: Settings) -> Path:
+    """The folder of the encoder."""
+    if settings.encoder is not None:
+        return settings.encoder
+    trained = Stage(settings.run / "embed")
+    return trained.path("encoder") if trained.finished else ASSETS / "encoder"
+
+
+def watch(
+    encoder: TrainedEncoder, demonstration: Demonstration, arm: str, own: NDArray[np.floating], seed: int
+) -> Tracked:
+    """Read the poses off a demonstration.
+
+    Args:
+        encoder: That embeds what is shown and what is imagined.
+        demonstration: Of whose poses nothing is used.
+        arm: Of the robot.
+        own: (joints,) pose of the robot, rad: a demonstration may well begin there.
+        seed: Of the search for the first pose.
+    """
+    embeddings = encoder.embed(demonstration.frames)
+    guesses = [np.asarray(own, np.float64)]
+    if encoder.pose_head is not None:
+        guesses.append(encoder.decode_joints(embeddings[:1])[0])
+    see = Imagination(encoder, arm)
+    try:
+        start = first_pose(embeddings[0], see, np.stack(guesses), np.random.default_rng(seed))
+        return track(embeddings, see, start, 1 / CONTROL_HZ)
+    finally:
+        see.close()
+
+
+def follower(poses: NDArray[np.floating]) -> Policy:
+    """Turn each joint to where it is to be at the next frame, for one episode.
+
+    Args:
+        poses: (length, joints) rad.
+    """
+    frame = count(1)
+
+    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        ahead = poses[min(next(frame), len(poses) - 1)]
+        return np.clip((ahead - observation[: len(ahead)]) / REACH, -1, 1).astype(np.float32)
+
+    return act
+
+
+def believed(tracked: Tracked, demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:
+    """How well the poses were read, whatever the robot made of them: means over the frames. Moves the arm.
+
+    ``believed_embedding_distance`` is known of any video. Where it is far above 1, the robot has lost it.
+    """
+    figures = {"believed_embedding_distance": float(tracked.apart.mean())}
+    if demonstration.joints is not None:
+        apart = kuka.flange_positions(tracked.poses) - kuka.flange_positions(demonstration.joints)
+        figures["believed_ee_error_m"] = float(np.linalg.norm(apart, axis=1).mean())
+        figures["believed_joint_error_rad"] = float(np.abs(tracked.poses - demonstration.joints).mean())
+    return figures
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("follow", PRESETS, run, STARTS_OVER)
+
+
+if __name__ == "__main__":
+    main()

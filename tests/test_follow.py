@@ -1,0 +1,82 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.kuka import ASSETS
+from imitate.data.lerobot import LeRobotDataset
+from imitate.errors import UserError
+from imitate.runs import Stage, read_json
+from imitate.video import Compression, read_video, write_video
+from pipelines import follow
+from pipelines.follow import REACH, SHIPPED_DEMO, Settings, follower
+
+
+def test_each_joint_turns_to_where_it_is_to_be_next():
+    poses = np.array([[0.0, 0.0], [0.05, -0.3], [0.1, -0.6]])
+    act = follower(poses)
+    observation = np.zeros(6, np.float32)
+    np.testing.assert_allclose(act(observation), [0.05 / REACH, -1.0], rtol=1e-6)
+    np.testing.assert_allclose(act(observation), [0.1 / REACH, -1.0], rtol=1e-6)
+    np.testing.assert_allclose(act(observation), act(observation))  # the demonstration's end
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """The first frames of the demonstration that comes with the package, as a bare video."""
+    frames = LeRobotDataset(ASSETS / "demonstration").demonstration(0).frames[:12]
+    path = tmp_path_factory.mktemp("video") / "few.mp4"
+    write_video(path, frames, 20, Compression(0, "yuv444p"))
+    return path
+
+
+def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys):
+    stage = follow.run(Settings(run=tmp_path / "new", demo=str(few)))
+    assert stage.folder.name.startswith("follow-few-")
+    assert stage.metrics["ee_error_m"] is None
+    assert "believed_ee_error_m" not in stage.metrics
+    assert stage.metrics["believed_embedding_distance"] < 1.5
+    assert stage.metrics["embedding_distance"] < 0.5 * stage.metrics["random_embedding_distance"]
+    assert np.shape(read_json(stage.path("poses.json"))["joints"]) == (12, 7)
+    assert len(read_video(stage.path("side_by_side.mp4"))[0]) == 12
+    assert "unknown" in capsys.readouterr().out
+    follow.run(Settings(run=tmp_path / "new", demo=str(few)))
+    assert "has followed already" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_demonstration_that_comes_with_the_package_is_followed_from_near_and_far(tmp_path):
+    for name, noise in (("near", 0.0), ("far", 0.3)):
+        stage = follow.run(Settings(run=tmp_path, name=name, start_noise=noise))
+        assert stage.metrics["believed_ee_error_m"] < 0.04
+        assert stage.metrics["ee_error_m"] < 0.05 < 0.2 * stage.metrics["hold_still_ee_error_m"]
+        assert stage.metrics["joint_error_rad"] < 0.1
+
+
+def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):
+    run = Path(shutil.copytree(unlearned, tmp_path / "run"))
+    stage = follow.run(Settings(run=run, demo="test:0"))
+    assert stage.folder.name == "follow-test-0"
+    assert stage.settings["encoder"] is None
+    with pytest.raises(UserError, match=r"another camera|frames of"):
+        follow.run(Settings(run=run, demo=SHIPPED_DEMO))  # of other pictures than this encoder knows
+    assert not Stage(run / "follow").folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": -1}, "seed -1"),
+        ({"start_noise": 4.0}, "start_noise 4.0"),
+        ({"arm": "panda"}, "unknown arm 'panda'"),
+        ({"arm": "iiwa_gripper"}, "trained on an arm of 7 joints, expected the 12"),
+        ({"demo": "no.mp4"}, "no.mp4: no such video file"),
+        ({"demo": "test:0"}, "record"),
+        ({"encoder": Path("no")}, "no such file"),
+    ],
+)
+def test_what_cannot_be_followed(tmp_path, changed, message):
+    with pytest.raises(UserError, match=message):
+        follow.run(Settings(**{"run": tmp_path / "new", **changed}))
+    assert not (tmp_path / "new").exists()
