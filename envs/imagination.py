@@ -1,4 +1,4 @@
-"""What the robot would see of itself."""
+"""What the robot would see of itself, and what poses it therefore reads off a demonstration."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.checkpoint import TrainedEncoder
+from imitate.pose_tracking import Tracked, first_pose, track
 
-from .kuka import Arm, Kuka
+from .kuka import CONTROL_HZ, Arm, Kuka
 
 
 class Imagination:
@@ -36,3 +37,25 @@ class Imagination:
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""
         self._kuka.close()
+
+
+def watch(
+    encoder: TrainedEncoder, embeddings: NDArray[np.float32], own: NDArray[np.floating], arm: str | Arm = "iiwa"
+) -> Tracked:
+    """Read the poses off a demonstration.
+
+    Args:
+        encoder: That embedded it. If it has a pose head, that guesses the first pose.
+        embeddings: (length, dim) of its frames, 20 a second.
+        own: (joints,) pose of the robot, rad, near which the demonstration may well begin.
+        arm: Of the robot.
+    """
+    guesses = [np.asarray(own, np.float64)]
+    if encoder.pose_head is not None:
+        guesses.append(encoder.decode_joints(embeddings[:1])[0])
+    see = Imagination(encoder, arm)
+    try:
+        start = first_pose(embeddings[0], see, np.stack(guesses), np.random.default_rng(0))
+        return track(embeddings, see, start, 1 / CONTROL_HZ)
+    finally:
+        see.close()

@@ -20,7 +20,8 @@ from imitate.rewards import Floats, Reward
 from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Targets
 
 from .cameras import CAMERAS
-from .kuka import ARMS, ASSETS
+from .imagination import watch
+from .kuka import ARMS, ASSETS, Arm
 from .kuka_env import KukaEnv, Reference
 from .vector import KukaVectorEnv
 
@@ -43,8 +44,8 @@ class TCNImitateEnv(gym.Env):
         reward: Another than ``HuberReward()``: of ``imitate.rewards``, or any function from a ``Moment`` to (n,).
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
-        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. ``midway`` has no effect
-            with an encoder without a pose head, which believes in no poses.
+        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. With ``midway``, the poses
+            of each demonstration are read off it first, which takes seconds.
 
     Raises:
         UserError: An unknown name, a camera or an arm that is not the encoder's, a demonstration of the wrong size.
@@ -135,20 +136,27 @@ def _resolve(
         )
     targets = Targets(trained, demonstrations)
     references = [
-        reference_of(demonstration, embeddings, trained, joints)
+        reference_of(demonstration, embeddings, trained, arm, kwargs.get("midway", 0) > 0)
         for demonstration, embeddings in zip(demonstrations, targets.each, strict=True)
     ]
     return trained, targets, {**kwargs, "references": references, "camera": chosen, "image_size": image_size}
 
 
-def reference_of(demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, joints: int) -> Reference:
+def reference_of(
+    demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, arm: str | Arm, midway: bool
+) -> Reference:
     """Where the robot starts, and, if the demonstration's poses are known, what to measure by.
 
-    A bare video says nothing of joints. The robot then starts where the pose head, if there is one, sees the
-    first frame's arm; else at its home pose, all joints zero.
+    A bare video says nothing of joints: the robot starts at the pose that it reads off the first frame. With ``midway``
+    it reads those of all frames.
     """
-    believed = None if encoder.pose_head is None else encoder.decode_joints(embeddings)
-    if demonstration.joints is not None:
-        return replace(Reference.from_joints(demonstration.joints), believed=believed)
-    start = np.zeros(joints) if believed is None else believed[0]
-    return Reference(start, len(demonstration), believed=believed)
+    known = demonstration.joints
+    if known is not None and not midway:
+        return Reference.from_joints(known)
+    joints = choose(ARMS, arm, "arm").joints if isinstance(arm, str) else arm.joints
+    own = np.zeros(joints) if known is None else known[0]
+    read = watch(encoder, embeddings if midway else embeddings[:1], own, arm).poses
+    believed = read if midway else None
+    if known is not None:
+        return replace(Reference.from_joints(known), believed=believed)
+    return Reference(read[0], len(demonstration), believed=believed)

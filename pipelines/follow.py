@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.control import VELOCITY_SCALE
-from envs.imagination import Imagination
+from envs.imagination import watch
 from envs.kuka import ASSETS, CONTROL_HZ, Kuka
-from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.checkpoint import load_encoder
 from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import UserError
 from imitate.manifest import sha256
-from imitate.pose_tracking import Tracked, first_pose, track
+from imitate.pose_tracking import Tracked
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, kept_settings, write_json
 
@@ -53,7 +53,7 @@ class Settings:
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
     seed: int = 0
-    """Of the start, and of the poses that the search for the first one tries."""
+    """Of the start, which differs when start-noise is above 0."""
     device: str = "auto"
     """auto, cpu or cuda, of the encoder."""
 
@@ -80,7 +80,7 @@ def run(settings: Settings) -> Stage:
         print(f"{stage.folder} has followed already")
         return stage
     own = env.reset(seed=settings.seed)[0][: env.action_space.shape[0]]  # type: ignore[index]
-    tracked = watch(encoder, demonstration, settings.arm, own, settings.seed)
+    tracked = watch(encoder, encoder.embed(demonstration.frames), own, settings.arm)
     rollout = roll_out(env, follower(tracked.poses), settings.seed, film=True)
     metrics = rollout.metrics() | baselines(env, settings.seed)
     metrics |= believed(tracked, demonstration, env.kuka_env.kuka)
@@ -100,30 +100,6 @@ def _encoder(settings: Settings) -> Path:
         return settings.encoder
     trained = Stage(settings.run / "embed")
     return trained.path("encoder") if trained.finished else ASSETS / "encoder"
-
-
-def watch(
-    encoder: TrainedEncoder, demonstration: Demonstration, arm: str, own: NDArray[np.floating], seed: int
-) -> Tracked:
-    """Read the poses off a demonstration.
-
-    Args:
-        encoder: That embeds what is shown and what is imagined.
-        demonstration: Of whose poses nothing is used.
-        arm: Of the robot.
-        own: (joints,) pose of the robot, rad: a demonstration may well begin there.
-        seed: Of the search for the first pose.
-    """
-    embeddings = encoder.embed(demonstration.frames)
-    guesses = [np.asarray(own, np.float64)]
-    if encoder.pose_head is not None:
-        guesses.append(encoder.decode_joints(embeddings[:1])[0])
-    see = Imagination(encoder, arm)
-    try:
-        start = first_pose(embeddings[0], see, np.stack(guesses), np.random.default_rng(seed))
-        return track(embeddings, see, start, 1 / CONTROL_HZ)
-    finally:
-        see.close()
 
 
 def follower(poses: NDArray[np.floating]) -> Policy:

@@ -67,8 +67,8 @@ class Settings:
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
     midway: float = 0.5
-    """While learning, share of the episodes that start at a random frame of the demonstration, at the pose which the
-    encoder's pose head reads from it."""
+    """While learning, share of the episodes that start at a random frame of the demonstration, at the pose that the
+    robot reads off it, by imagining itself."""
     give_up: float = 0.0
     """While learning, end an episode where the embeddings, of norm 10, are farther apart than this; 0: never."""
     oracle: bool = False
