@@ -16,7 +16,7 @@ GO  := $(BIN)/python -m pipelines
 IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation bench torture report test test-fast lint format type check build clean help
+.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow bench torture report test test-fast lint format type check build clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -53,6 +53,9 @@ check-reward: install ## does the learned reward rank poses as the truth does? [
 
 benchmark-imitation: install ## five held-out demonstrations, several methods and seeds [RUN= PRESET= ARGS=]
 	$(GO) benchmark_imitation $(PRESET) --run $(RUN) $(ARGS)
+
+benchmark-follow: install ## a hundred demonstrations that nothing has seen, followed at once [RUN= PRESET= ARGS=]
+	$(GO) benchmark_follow $(PRESET) --run $(RUN) $(ARGS)
 
 bench: install ## how fast: each stage beside its limit, into results/bench.json [RUN= PRESET= DEVICE= ARGS=]
 	$(GO) bench $(PRESET) --run $(RUN) --device $(DEVICE) $(if $(filter default,$(PRESET)),--out results/bench.json) $(ARGS)

@@ -20,6 +20,7 @@ COMMANDS = (
     "check_reward",
     "bench",
     "benchmark_imitation",
+    "benchmark_follow",
     "report",
     "compression",
     "promote",

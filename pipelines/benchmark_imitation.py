@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -32,7 +31,7 @@ from imitate.runs import Stage, kept_settings, read_json, write_json
 from imitate.workers import end_with_parent, worked_off
 
 from . import embed, imitate, record
-from .cli import command
+from .cli import command, command_line
 from .demo import check_demo, has_poses, recording_of, stage_name
 from .signals import Interrupted
 
@@ -156,7 +155,7 @@ def run(settings: Settings) -> dict[str, Any]:
     }
     _learn(list(asked.values()), settings.jobs or os.cpu_count() or 1)
     results: dict[str, Any] = {
-        "command": _command(settings),
+        "command": command_line("benchmark_imitation", settings),
         "methods": {name: method.says for name, method in methods.items()},
         "settings": recipes,
         "encoders": {weights[name]: encoder.metrics for name, (_, encoder) in encoders.items()},
@@ -245,17 +244,6 @@ def _check(settings: Settings, methods: dict[str, Method]) -> None:
         recording = recording_of(folder, planned)
         for demo in settings.demos:
             check_demo(demo, folder, recording, arm)
-
-
-def _command(settings: Settings) -> str:
-    """What makes the same figures again."""
-    words = ["python", "-m", "pipelines", "benchmark_imitation"]
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if value != field.default:
-            values = () if value is True else value if isinstance(value, tuple) else (value,)
-            words += [f"--{field.name}", *map(str, values)]
-    return shlex.join(words)
 
 
 def _folder(run: Path, name: str, method: Method) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
@@ -125,6 +126,17 @@ def _words(settings: Mapping[str, Any], prefix: str = "--") -> list[str]:
         else:
             words.append(f"{prefix}{key}={value}")
     return words
+
+
+def command_line(name: str, settings: Any) -> str:
+    """The command that these settings are of: it makes the same again."""
+    words = ["python", "-m", "pipelines", name]
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if value != field.default:
+            values = () if value is True else value if isinstance(value, tuple) else (value,)
+            words += [f"--{field.name}", *map(str, values)]
+    return shlex.join(words)
 
 
 def one_line(text: str) -> str:

@@ -15,6 +15,7 @@ from imitate.metrics import spread
 from imitate.ppo import Learner
 from pipelines import benchmark_imitation
 from pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
+from pipelines.cli import command_line
 from pipelines.torturing.outcome import differences
 
 FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
@@ -112,7 +113,7 @@ def test_what_one_setting_changes_stands_beside_the_defaults():
 def test_the_command_in_the_results_makes_them_again(settings, monkeypatch):
     again = []
     monkeypatch.setattr(benchmark_imitation, "run", again.append)
-    monkeypatch.setattr(sys, "argv", shlex.split(benchmark_imitation._command(settings))[3:])
+    monkeypatch.setattr(sys, "argv", shlex.split(command_line("benchmark_imitation", settings))[3:])
     benchmark_imitation.main()
     assert again == [settings]
 

@@ -471,6 +471,9 @@ def test_a_command_that_is_told_to_stop_says_how_to_go_on(here, monkeypatch, cap
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+GOING_ON = ("record", "embed", "imitate", "benchmark_imitation", "benchmark_follow")
+
+
 @pytest.mark.parametrize("name", pipelines.__main__.COMMANDS)
 def test_a_command_says_whether_it_goes_on(here, monkeypatch, capsys, name):
     def harmed(error):
@@ -484,7 +487,7 @@ def test_a_command_says_whether_it_goes_on(here, monkeypatch, capsys, name):
         (line,) = capsys.readouterr().err.splitlines()
         return line
 
-    ends = {name: "the same command goes on" for name in ("record", "embed", "imitate", "benchmark_imitation")}
+    ends = {name: "the same command goes on" for name in GOING_ON}
     ends["check_reward"] = "the same command goes on to the check, which starts over"
     again = ends.get(name, "the same command starts over")
     full = OSError(errno.ENOSPC, "No space left on device", "runs/a")

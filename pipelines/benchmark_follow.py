@@ -1,0 +1,257 @@
+"""``benchmark_follow``: many demonstrations that nothing has seen before, each followed at once, as it is and worse.
+
+No policy is trained for any of them. Each row is kept as soon as it is known: interrupted, it goes on with the next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
+from tqdm import tqdm
+
+from envs.imagination import watch
+from envs.kuka import Kuka
+from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.demonstration import Demonstration
+from imitate.errors import UserError, choose
+from imitate.manifest import sha256
+from imitate.metrics import spread, success
+from imitate.rewards import HuberReward
+from imitate.runs import Stage, kept_settings, read_json, write_json
+from imitate.workers import end_with_parent, worked_off
+
+from . import record
+from .checking.views import drawn
+from .cli import command, command_line
+from .demo import load_demo
+from .follow import believed, follower
+from .policy import find_encoder, single_env
+from .rollout import baselines, roll_out
+
+RECORD = record.PRESETS["default"][1]
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a demonstration is shown, and where the robot starts.
+
+    Attributes:
+        says: What it is.
+        speed: How much faster the movement is shown than it was made.
+        start_noise: As of ``imitate``.
+        seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
+    """
+
+    says: str
+    speed: float = 1.0
+    start_noise: float = 0.0
+    seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
+
+
+def dropped(frames: Frames, rng: np.random.Generator) -> Frames:
+    """A tenth of the frames is lost: the one before stays."""
+    kept = np.where(rng.random(len(frames)) < 0.1, 0, np.arange(len(frames)))
+    return frames[np.maximum.accumulate(kept)]
+
+
+def noisy(frames: Frames, rng: np.random.Generator) -> Frames:
+    """Gaussian noise of standard deviation 10, of 255."""
+    return _pixels(frames + rng.normal(0, 10, frames.shape))
+
+
+def darker(frames: Frames, rng: np.random.Generator) -> Frames:
+    """Four fifths of the brightness."""
+    return _pixels(0.8 * frames)
+
+
+def tinted(frames: Frames, rng: np.random.Generator) -> Frames:
+    """More red, less blue."""
+    return _pixels(frames * [1.1, 1.0, 0.9])
+
+
+def covered(frames: Frames, rng: np.random.Generator) -> Frames:
+    """A grey box covers a sixteenth of the picture, in one place."""
+    side = frames.shape[1] // 4
+    y, x = rng.integers(0, frames.shape[1] - side, 2)
+    frames = frames.copy()
+    frames[:, y : y + side, x : x + side] = 128
+    return frames
+
+
+def shifted(frames: Frames, rng: np.random.Generator) -> Frames:
+    """The camera has moved by one pixel, to the side and up or down."""
+    y, x = rng.choice([-1, 1], 2)
+    return np.roll(frames, (y, x), axis=(1, 2))
+
+
+def _pixels(values: NDArray[np.floating]) -> Frames:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+CONDITIONS = {
+    "plain": Condition("as recorded"),
+    "half_speed": Condition("at half the speed", speed=0.5),
+    "double_speed": Condition("at twice the speed", speed=2.0),
+    "away": Condition("starting up to 0.3 rad away in each joint", start_noise=0.3),
+    "dropped": Condition("a tenth of the frames lost", seen=dropped),
+    "noisy": Condition("noise of 10 in 255", seen=noisy),
+    "darker": Condition("a fifth darker", seen=darker),
+    "tinted": Condition("more red, less blue", seen=tinted),
+    "covered": Condition("a box over a sixteenth of the picture", seen=covered),
+    "shifted": Condition("the camera moved by a pixel", seen=shifted),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is followed, and under what conditions."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    name: str = "benchmark-follow"
+    """The folder in it that demonstrations and figures go to."""
+    encoder: Path | None = None
+    """The folder of a trained encoder; None: the run's own, trained first if it is missing."""
+    demos: int = 100
+    """Demonstrations."""
+    seed: int = 1000
+    """That they are drawn with: another than the run's recording was."""
+    conditions: tuple[str, ...] = ("plain", "half_speed", "double_speed", "away")
+    """Of the list that this command prints when it does not know one."""
+    jobs: int = 0
+    """Processes, of one thread each; 0: one a core."""
+    out: Path | None = None
+    """Another file for the figures, such as results/any-video.json; None: the run's own."""
+
+
+PRESETS = {
+    "default": ("A hundred demonstrations, other speeds, other starts.", Settings()),
+    "disturbed": (
+        "Twenty demonstrations whose pictures are not what they were.",
+        Settings(name="benchmark-follow-disturbed", demos=20, conditions=("plain", *list(CONDITIONS)[4:])),
+    ),
+}
+
+
+def run(settings: Settings) -> dict[str, Any]:
+    """Follow what is missing, and summarise."""
+    conditions = {name: choose(CONDITIONS, name, "condition") for name in settings.conditions}
+    _check(settings)
+    encoder = find_encoder(settings.run, settings.encoder, "default", "cpu")
+    stage = Stage.named(settings.run, settings.name)
+    if settings.encoder is None and Stage(settings.run / "record").finished:
+        own = Stage(settings.run / "record").settings["seed"]
+        if own == settings.seed:
+            raise UserError(f"seed is {own}, that of the run's own recording: choose another")
+    kept = replace(settings, out=None, jobs=0)
+    begun = stage.begin(kept_settings(kept) | {"encoder_sha256": sha256(encoder / "encoder.safetensors")}, True)
+    if begun:
+        record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
+        jobs = [
+            partial(_follow_one, encoder, stage.folder, condition, number)
+            for condition in conditions
+            for number in range(settings.demos)
+            if not _row(stage.folder, condition, number).exists()
+        ]
+        with (
+            closing(worked_off(jobs, settings.jobs or os.cpu_count() or 1, _on_one_core)) as done,
+            tqdm(total=len(jobs), desc="follow") as bar,
+        ):
+            for _ in done:
+                bar.update()
+    rows = {
+        name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
+    }
+    direct = {name: _summary(part) for name, part in rows.items()}
+    results = {
+        "command": command_line("benchmark_follow", settings),
+        "settings": kept_settings(kept),
+        "conditions": {name: condition.says for name, condition in conditions.items()},
+        "direct": direct.get("plain", {}) | {name: part for name, part in direct.items() if name != "plain"},
+        "runs": rows,
+    }
+    out = settings.out or stage.path("any-video.json")
+    write_json(out, results)
+    if begun:
+        stage.finish({name: part["median_ee_error_m"] for name, part in direct.items()})
+    _report(direct)
+    print(f"figures in {out}")
+    return results
+
+
+def _check(settings: Settings) -> None:
+    if settings.demos < 1 or settings.jobs < 0 or not settings.conditions:
+        raise UserError("expected at least one demonstration and one condition, and 0 jobs or more")
+
+
+def _row(folder: Path, condition: str, number: int) -> Path:
+    return folder / "rows" / f"{condition}-{number}.json"
+
+
+def _on_one_core() -> None:
+    torch.set_num_threads(1)
+    end_with_parent()
+
+
+def _follow_one(encoder_folder: Path, folder: Path, name: str, number: int) -> None:
+    """One demonstration under one condition. Runs in a worker process."""
+    condition, encoder = CONDITIONS[name], load_encoder(encoder_folder)
+    shown = _shown(load_demo(f"test:{number}", folder, encoder), condition, encoder, number)
+    env = single_env(encoder, shown, HuberReward(), "iiwa", "velocity", condition.start_noise)
+    own = env.reset(seed=number)[0][: env.action_space.shape[0]]  # type: ignore[index]
+    tracked = watch(encoder, encoder.embed(shown.frames), own)
+    figures = roll_out(env, follower(tracked.poses), number).metrics() | baselines(env, number)
+    figures |= believed(tracked, shown, env.kuka_env.kuka)
+    env.close()
+    write_json(_row(folder, name, number), {"demo": f"test:{number}", **figures})
+
+
+def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedEncoder, seed: int) -> Demonstration:
+    """The demonstration, as it is shown under a condition."""
+    frames, joints = demonstration.frames, demonstration.joints
+    assert joints is not None  # it was recorded here
+    if condition.speed != 1:
+        at = np.arange(0, len(joints) - 1 + 1e-9, condition.speed)
+        kuka = Kuka()
+        joints = make_interp_spline(np.arange(len(joints)), joints, k=3)(at)
+        frames = drawn(kuka, encoder.camera, encoder.image_size, joints).frames
+        kuka.close()
+    return Demonstration(demonstration.name, condition.seen(frames, np.random.default_rng(seed)), joints)
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    figures: dict[str, Any] = {"success": float(np.mean([bool(success(row)) for row in rows])), "demos": len(rows)}
+    for key in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "believed_ee_error_m", "hold_still_ee_error_m"):
+        median, _, low, high = spread([row[key] for row in rows])
+        figures |= {f"median_{key}": median, f"{key}_interval": [low, high]}
+    return figures
+
+
+def _report(direct: dict[str, dict[str, Any]]) -> None:
+    print(
+        f"{'median':14}{'flange error, m':>17}{'95 % interval':>17}{'joint error, rad':>18}{'success':>9}{'still':>8}"
+    )
+    for name, row in direct.items():
+        low, high = row["ee_error_m_interval"]
+        cells = f"{row['median_ee_error_m']:17.3f}{f'{low:.3f} to {high:.3f}':>17}{row['median_joint_error_rad']:18.3f}"
+        print(f"{name:14}{cells}{row['success']:9.2f}{row['median_hold_still_ee_error_m']:8.3f}")
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("benchmark_follow", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.kuka import ASSETS
+from imitate.checkpoint import load_encoder
+from imitate.data.lerobot import LeRobotDataset
+from imitate.errors import UserError
+from pipelines import benchmark_follow
+from pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return LeRobotDataset(ASSETS / "demonstration").demonstration(0)
+
+
+@pytest.mark.parametrize("name", [name for name in CONDITIONS if name not in ("plain", "away", "half_speed")])
+def test_a_condition_changes_what_is_seen_and_nothing_else(shipped, name):
+    condition = CONDITIONS[name]
+    seen = benchmark_follow._shown(shipped, condition, load_encoder(ASSETS / "encoder"), seed=1)
+    assert seen.frames.dtype == np.uint8
+    assert seen.frames.shape[1:] == shipped.frames.shape[1:]
+    assert len(seen.joints) == len(seen.frames)
+    if condition.speed == 1:
+        np.testing.assert_array_equal(seen.joints, shipped.joints)
+        assert np.mean(seen.frames != shipped.frames) > 0.005
+    else:
+        np.testing.assert_allclose(seen.joints, shipped.joints[::2], atol=1e-9)
+        away = np.abs(seen.frames.astype(float) - shipped.frames[::2])
+        assert away.mean() < 0.1  # drawn anew, and the same
+
+
+def test_half_the_speed_is_twice_the_frames(shipped):
+    slow = benchmark_follow._shown(shipped, CONDITIONS["half_speed"], load_encoder(ASSETS / "encoder"), seed=0)
+    assert len(slow) == 2 * len(shipped) - 1
+    np.testing.assert_allclose(slow.joints[::2], shipped.joints, atol=1e-9)
+
+
+def test_lost_frames_are_those_before(shipped):
+    seen = CONDITIONS["dropped"].seen(shipped.frames, np.random.default_rng(0))
+    lost = [t for t in range(len(seen)) if not np.array_equal(seen[t], shipped.frames[t])]
+    assert 3 <= len(lost) <= 25
+    assert all(np.array_equal(seen[t], seen[t - 1]) for t in lost)
+
+
+@pytest.mark.slow
+def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    small = replace(benchmark_follow.RECORD, held_out_frames=10, held_out_travel=0.0)
+    monkeypatch.setattr(benchmark_follow, "RECORD", small)
+    asked = Settings(
+        run=tmp_path / "run",
+        encoder=ASSETS / "encoder",
+        demos=2,
+        conditions=("plain", "double_speed"),
+        jobs=2,
+        out=tmp_path / "any-video.json",
+    )
+    results = benchmark_follow.run(asked)
+    direct = results["direct"]
+    assert direct["demos"] == direct["double_speed"]["demos"] == 2
+    assert 0 <= direct["success"] <= 1
+    assert direct["median_ee_error_m"] < direct["median_hold_still_ee_error_m"]
+    assert json.loads(asked.out.read_text())["direct"] == direct
+    assert "double_speed" in capsys.readouterr().out
+    folder = tmp_path / "run" / "benchmark-follow"
+    row, manifest = folder / "rows" / "plain-1.json", folder / "manifest.json"
+    whole = row.read_bytes()
+    row.unlink()
+    manifest.unlink()  # as if it had been killed
+    others = {path: path.stat().st_mtime_ns for path in row.parent.iterdir()}
+    again = benchmark_follow.run(asked)
+    assert again == results
+    assert row.read_bytes() == whole
+    assert {path: path.stat().st_mtime_ns for path in others} == others
+    assert benchmark_follow.run(asked) == results  # finished: nothing is followed again
+    with pytest.raises(UserError, match="made with other settings"):
+        benchmark_follow.run(replace(asked, demos=3))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"demos": 0}, "at least one demonstration"),
+        ({"jobs": -1}, "0 jobs or more"),
+        ({"conditions": ("upside_down",)}, "unknown condition 'upside_down': choose one of away, covered"),
+        ({"seed": 0}, "seed is 0, that of the run's own recording"),
+    ],
+)
+def test_what_cannot_be_measured(unlearned, tmp_path, changed, message):
+    run = Path(shutil.copytree(unlearned, tmp_path / "run"))
+    with pytest.raises(UserError, match=message):
+        benchmark_follow.run(replace(PRESETS["default"][1], run=run, **changed))
+    assert not (run / "benchmark-follow").exists()
