@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.checkpoint import TrainedEncoder
-from imitate.pose_tracking import Tracked, first_pose, track
+from imitate.pose_tracking import Tracked, read_poses
 
 from .kuka import CONTROL_HZ, Arm, Kuka
+
+ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
 
 class Imagination:
@@ -19,12 +21,12 @@ class Imagination:
         arm: One of ``ARMS``, or an arm of your own.
 
     Raises:
-        UserError: An unknown arm, or a camera that cannot be had here.
+        UserError: An unknown arm.
     """
 
     def __init__(self, encoder: TrainedEncoder, arm: str | Arm = "iiwa") -> None:
         self._encoder, self._kuka = encoder, Kuka(arm)
-        self._kuka.check_pictures(encoder.camera, encoder.image_size)
+        self.arm = self._kuka.arm
 
     def __call__(self, poses: NDArray[np.floating]) -> NDArray[np.float32]:
         """Embed what is seen at ``poses`` (n, joints), rad, as (n, dim)."""
@@ -39,23 +41,21 @@ class Imagination:
         self._kuka.close()
 
 
-def watch(
-    encoder: TrainedEncoder, embeddings: NDArray[np.float32], own: NDArray[np.floating], arm: str | Arm = "iiwa"
-) -> Tracked:
-    """Read the poses off a demonstration.
+def watch(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | Arm = "iiwa") -> Tracked:
+    """Read the poses off a demonstration. Of its true ones nothing is known.
 
     Args:
-        encoder: That embedded it. If it has a pose head, that guesses the first pose.
+        encoder: That embedded it. If it has a pose head, that guesses the poses to search around; else it is home.
         embeddings: (length, dim) of its frames, 20 a second.
-        own: (joints,) pose of the robot, rad, near which the demonstration may well begin.
-        arm: Of the robot.
+        arm: Of the robot, which stays within its range.
     """
-    guesses = [np.asarray(own, np.float64)]
-    if encoder.pose_head is not None:
-        guesses.append(encoder.decode_joints(embeddings[:1])[0])
     see = Imagination(encoder, arm)
     try:
-        start = first_pose(embeddings[0], see, np.stack(guesses), np.random.default_rng(0))
-        return track(embeddings, see, start, 1 / CONTROL_HZ)
+        lower, upper = np.array(see.arm.lower), np.array(see.arm.upper)
+        home = np.zeros((len(embeddings), len(lower)))
+        guesses = home if encoder.pose_head is None else encoder.decode_joints(embeddings)
+        tracked = read_poses(embeddings, see, guesses, 1 / CONTROL_HZ)
+        room = ROOM * (upper - lower)
+        return tracked._replace(poses=np.clip(tracked.poses, lower - room, upper + room))
     finally:
         see.close()

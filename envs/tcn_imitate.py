@@ -21,7 +21,7 @@ from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Targ
 
 from .cameras import CAMERAS
 from .imagination import watch
-from .kuka import ARMS, ASSETS, Arm
+from .kuka import ARMS, ASSETS
 from .kuka_env import KukaEnv, Reference
 from .vector import KukaVectorEnv
 
@@ -134,6 +134,11 @@ def _resolve(
             f"the encoder was trained on an arm of {trained.pose_head.joints} joints, expected the {joints} of the arm "
             f"{arm!r}: use its arm, or train an encoder on this one"
         )
+    for shown in demonstrations:
+        if shown.joints is not None and shown.joints.shape[1] != joints:
+            raise UserError(
+                f"a demonstration of {shown.joints.shape[1]} joints, expected the {joints} of the arm {arm!r}"
+            )
     targets = Targets(trained, demonstrations)
     references = [
         reference_of(demonstration, embeddings, trained, arm, kwargs.get("midway", 0) > 0)
@@ -143,20 +148,15 @@ def _resolve(
 
 
 def reference_of(
-    demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, arm: str | Arm, midway: bool
+    demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, arm: str, midway: bool
 ) -> Reference:
     """Where the robot starts, and, if the demonstration's poses are known, what to measure by.
 
     A bare video says nothing of joints: the robot starts at the pose that it reads off the first frame. With ``midway``
-    it reads those of all frames.
+    it reads those of all frames off any demonstration, whose true ones have no part in that.
     """
-    known = demonstration.joints
-    if known is not None and not midway:
-        return Reference.from_joints(known)
-    joints = choose(ARMS, arm, "arm").joints if isinstance(arm, str) else arm.joints
-    own = np.zeros(joints) if known is None else known[0]
-    read = watch(encoder, embeddings if midway else embeddings[:1], own, arm).poses
-    believed = read if midway else None
-    if known is not None:
-        return replace(Reference.from_joints(known), believed=believed)
-    return Reference(read[0], len(demonstration), believed=believed)
+    if demonstration.joints is not None:
+        reference = Reference.from_joints(demonstration.joints)
+    else:
+        reference = Reference(watch(encoder, embeddings[:1], arm).poses[0], len(demonstration))
+    return replace(reference, believed=watch(encoder, embeddings, arm).poses) if midway else reference

@@ -35,13 +35,17 @@ def sha256(path: Path) -> str:
 def facts_of(path: Path) -> dict[str, Any]:
     """By what a file is known again: its size and digest; and of a video, the number of its frames."""
     facts = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    return facts | {"frames": _frames(path)} if path.suffix == ".mp4" else facts
+    frames = _frames(path) if path.suffix == ".mp4" else None
+    return facts if frames is None else facts | {"frames": frames}
 
 
-def _frames(path: Path) -> int:
-    """What a video that was just written says of itself: nothing is decoded."""
-    with path.open("rb") as file, av.open(file) as container:
-        return container.streams.video[0].frames
+def _frames(path: Path) -> int | None:
+    """What a video that was just written says of itself: nothing is decoded. None of what is no video after all."""
+    try:
+        with path.open("rb") as file, av.open(file) as container:
+            return container.streams.video[0].frames or None
+    except (av.error.InvalidDataError, IndexError):
+        return None
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

@@ -9,14 +9,17 @@ Kalman filter (Bell and Cathey, 1993) with the smoother of Rauch, Tung and Strie
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-SURE = 0.05  # of the first pose, rad, and of the first velocity, rad/s: standard deviations
+POSE, VELOCITY = 0.1, 0.5  # rad and rad/s, standard deviations of the first ones: it may be in the midst of moving
+ITERATIONS = 2  # of the filter, for each frame
+ANCHORS, TRACKS = 8, 3  # frames whose pose is searched for, and those of them that are tracked from, if need be
+RECOGNISED = 1.2  # mean distance of the embeddings, of norm 10, below which a demonstration was not lost
 ROUNDS, TRIED, KEPT = 8, 96, 12  # of the search for the first pose
 SCATTER, NARROWER = 0.3, 0.7  # of the poses that it tries, rad, and how much closer each round is
 
@@ -34,14 +37,12 @@ class Tracking:
         doubt: Embeddings farther apart than this are believed the less, the farther they are.
         turn: How far a joint is turned to see what that changes, rad, either way. Wide: an embedding is rough from one
             pixel to the next, and smooth across several.
-        iterations: Of the filter, for each frame.
     """
 
     acceleration: float = 1.0
     noise: float = 1.0
     doubt: float = 2.0
     turn: float = 0.12
-    iterations: int = 2
 
 
 class Tracked(NamedTuple):
@@ -49,56 +50,99 @@ class Tracked(NamedTuple):
 
     Attributes:
         poses: (length, joints) rad.
-        apart: (length,) how far the embeddings of demonstration and of the filter's last imagined poses are apart.
+        apart: (length,) how far the embeddings of the demonstration and of the filter's imagined poses are apart.
     """
 
     poses: Floats
     apart: Floats
 
 
-def track(
-    embeddings: NDArray[np.floating], see: See, start: Floats, seconds: float, tracking: Tracking | None = None
+def read_poses(
+    embeddings: NDArray[np.floating], see: See, guesses: Floats, seconds: float, tracking: Tracking | None = None
 ) -> Tracked:
-    """Follow a demonstration with the mind's eye.
+    """Read the poses off a demonstration of which nothing is known but its frames.
+
+    Some frames' poses are searched for. From the one that looks most like its frame the demonstration is tracked to its
+    end, and from there back to its beginning. Where that loses it, the next best frame is tried.
 
     Args:
         embeddings: (length, dim) of its frames.
         see: What the robot would see of itself.
-        start: (joints,) its first pose, rad; see ``first_pose``.
+        guesses: (length, joints) what the poses may be, rad.
         seconds: From a frame to the next.
         tracking: How.
     """
+    rng = np.random.default_rng(0)
+    found = []
+    for frame in np.unique(np.linspace(0, len(embeddings) - 1, ANCHORS).astype(int)):
+        found.append((*first_pose(embeddings[frame], see, guesses[frame : frame + 1], rng), frame))
+    tracks: list[Tracked] = []
+    for pose, _, frame in sorted(found, key=lambda one: one[1])[:TRACKS]:
+        end = track(embeddings[frame:], see, pose, seconds, tracking).poses[-1]
+        back = track(embeddings[::-1], see, end, seconds, tracking)
+        tracks.append(Tracked(back.poses[::-1], back.apart[::-1]))
+        if tracks[-1].apart.mean() < RECOGNISED:
+            break
+    return min(tracks, key=lambda one: one.apart.mean())
+
+
+def track(
+    embeddings: NDArray[np.floating], see: See, start: Floats, seconds: float, tracking: Tracking | None = None
+) -> Tracked:
+    """Follow a demonstration with the mind's eye, from its first frame on.
+
+    Args:
+        embeddings: (length, dim) of its frames.
+        see: What the robot would see of itself.
+        start: (joints,) about its first pose, rad.
+        seconds: From a frame to the next.
+        tracking: How.
+
+    Returns:
+        The smoothed poses.
+    """
     how, joints, dim = tracking or Tracking(), len(start), embeddings.shape[1]
-    eye, none = np.eye(joints), np.zeros((joints, joints))
-    move = np.block([[eye, seconds * eye], [none, eye]])  # of positions and velocities, left alone
-    pushed = how.acceleration**2 * np.block(
-        [[seconds**3 / 3 * eye, seconds**2 / 2 * eye], [seconds**2 / 2 * eye, seconds * eye]]
-    )
-    state, spread = np.concatenate([start, np.zeros(joints)]), SURE**2 * np.eye(2 * joints)
-    states, spreads, expected, unsure = [state], [spread], [state], [spread]
-    apart = [float(np.linalg.norm(embeddings[0] - see(start[None])[0]))]
-    for embedding in embeddings[1:]:
-        ahead, before = move @ state, move @ spread @ move.T + pushed
-        state = ahead
-        for _ in range(how.iterations):
-            seen, turned = _look(see, state[:joints], how.turn)
-            missing = embedding - seen  # (dim,)
-            distance = float(np.linalg.norm(missing))
+    transition = np.eye(2 * joints) + seconds * np.eye(2 * joints, k=joints)  # of positions and velocities
+    white = [[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]]
+    process = how.acceleration**2 * np.kron(white, np.eye(joints))
+    mean = np.concatenate([start, np.zeros(joints)])
+    covariance = np.diag([POSE**2] * joints + [VELOCITY**2] * joints)
+    filtered: list[tuple[Floats, Floats]] = []
+    predicted: list[tuple[Floats, Floats]] = []
+    apart = []
+    for embedding in embeddings:
+        if filtered:
+            mean, covariance = transition @ mean, transition @ covariance @ transition.T + process
+        predicted.append((mean, covariance))
+        for _ in range(ITERATIONS):
+            seen, jacobian = _look(see, mean[:joints], how.turn)
+            innovation = embedding - seen  # (dim,)
+            distance = float(np.linalg.norm(innovation))
             noise = how.noise * max(1.0, distance / how.doubt)
-            matrix = np.hstack([turned, np.zeros((dim, joints))])  # (dim, 2 * joints)
-            gain = np.linalg.solve(matrix @ before @ matrix.T + noise**2 * np.eye(dim), matrix @ before).T
-            state = ahead + gain @ (missing + matrix @ (state - ahead))
-        spread = (np.eye(2 * joints) - gain @ matrix) @ before
-        for kept, value in ((states, state), (spreads, spread), (expected, ahead), (unsure, before)):
-            kept.append(value)
+            observed = np.hstack([jacobian, np.zeros((dim, joints))])  # (dim, 2 * joints)
+            before, spread = predicted[-1]
+            gain = np.linalg.solve(observed @ spread @ observed.T + noise**2 * np.eye(dim), observed @ spread).T
+            mean = before + gain @ (innovation + observed @ (mean - before))
+        covariance = (np.eye(2 * joints) - gain @ observed) @ predicted[-1][1]
+        filtered.append((mean, covariance))
         apart.append(distance)
-    for t in range(len(states) - 2, -1, -1):
-        back = np.linalg.solve(unsure[t + 1], move @ spreads[t]).T
-        states[t] = states[t] + back @ (states[t + 1] - expected[t + 1])
-    return Tracked(np.array(states)[:, :joints], np.array(apart))
+    return Tracked(_smoothed(filtered, predicted, transition)[:, :joints], np.array(apart))
 
 
-def first_pose(embedding: NDArray[np.floating], see: See, guesses: Floats, rng: np.random.Generator) -> Floats:
+def _smoothed(
+    filtered: Sequence[tuple[Floats, Floats]], predicted: Sequence[tuple[Floats, Floats]], transition: Floats
+) -> Floats:
+    """The states (length, 2 * joints) in the light of all that comes after them (Rauch, Tung and Striebel)."""
+    states = [filtered[-1][0]]
+    for (mean, covariance), (ahead, unsure) in zip(filtered[-2::-1], predicted[:0:-1], strict=True):
+        gain = np.linalg.solve(unsure, transition @ covariance).T
+        states.append(mean + gain @ (states[-1] - ahead))
+    return np.array(states[::-1])
+
+
+def first_pose(
+    embedding: NDArray[np.floating], see: See, guesses: Floats, rng: np.random.Generator
+) -> tuple[Floats, float]:
     """Search for the pose that a frame shows around guesses, by the cross-entropy method (Rubinstein, 1999).
 
     Args:
@@ -108,7 +152,7 @@ def first_pose(embedding: NDArray[np.floating], see: See, guesses: Floats, rng: 
         rng: Draws the poses that are tried.
 
     Returns:
-        (joints,) rad.
+        (joints,) rad, and how far its embedding is from the frame's.
     """
     best, scatter = guesses, SCATTER
     for _ in range(ROUNDS):
@@ -116,7 +160,7 @@ def first_pose(embedding: NDArray[np.floating], see: See, guesses: Floats, rng: 
         tried = np.concatenate([best, near + rng.normal(0.0, scatter, near.shape)])
         apart = np.linalg.norm(see(tried) - embedding, axis=1)
         best, scatter = tried[np.argsort(apart, kind="stable")[:KEPT]], scatter * NARROWER
-    return best[0]
+    return best[0], float(apart.min())
 
 
 def _look(see: See, pose: Floats, turn: float) -> tuple[Floats, Floats]:

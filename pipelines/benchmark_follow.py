@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from tqdm import tqdm
 
+from envs.cameras import CAMERAS
 from envs.imagination import watch
-from envs.kuka import Kuka
+from envs.kuka import ARMS, Kuka
 from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError, choose
@@ -91,8 +92,9 @@ def covered(frames: Frames, rng: np.random.Generator) -> Frames:
 
 def shifted(frames: Frames, rng: np.random.Generator) -> Frames:
     """The camera has moved by one pixel, to the side and up or down."""
-    y, x = rng.choice([-1, 1], 2)
-    return np.roll(frames, (y, x), axis=(1, 2))
+    y, x = rng.choice([0, 2], 2)
+    wider = np.pad(frames, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return wider[:, y : y + frames.shape[1], x : x + frames.shape[2]]
 
 
 def _pixels(values: NDArray[np.floating]) -> Frames:
@@ -148,14 +150,12 @@ def run(settings: Settings) -> dict[str, Any]:
     """Follow what is missing, and summarise."""
     conditions = {name: choose(CONDITIONS, name, "condition") for name in settings.conditions}
     _check(settings)
-    encoder = find_encoder(settings.run, settings.encoder, "default", "cpu")
     stage = Stage.named(settings.run, settings.name)
-    if settings.encoder is None and Stage(settings.run / "record").finished:
-        own = Stage(settings.run / "record").settings["seed"]
-        if own == settings.seed:
-            raise UserError(f"seed is {own}, that of the run's own recording: choose another")
+    encoder = find_encoder(settings.run, settings.encoder, "default", "auto")
+    _check_encoder(encoder)
+    weights = sha256(encoder / "encoder.safetensors")
     kept = replace(settings, out=None, jobs=0)
-    begun = stage.begin(kept_settings(kept) | {"encoder_sha256": sha256(encoder / "encoder.safetensors")}, True)
+    begun = stage.begin(kept_settings(kept) | {"encoder_sha256": weights}, resumable=True)
     if begun:
         record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
         jobs = [
@@ -177,12 +177,14 @@ def run(settings: Settings) -> dict[str, Any]:
     results = {
         "command": command_line("benchmark_follow", settings),
         "settings": kept_settings(kept),
+        "encoder": weights,
         "conditions": {name: condition.says for name, condition in conditions.items()},
         "direct": direct.get("plain", {}) | {name: part for name, part in direct.items() if name != "plain"},
         "runs": rows,
     }
     out = settings.out or stage.path("any-video.json")
-    write_json(out, results)
+    if begun or settings.out:
+        write_json(out, results)
     if begun:
         stage.finish({name: part["median_ee_error_m"] for name, part in direct.items()})
     _report(direct)
@@ -193,6 +195,25 @@ def run(settings: Settings) -> dict[str, Any]:
 def _check(settings: Settings) -> None:
     if settings.demos < 1 or settings.jobs < 0 or not settings.conditions:
         raise UserError("expected at least one demonstration and one condition, and 0 jobs or more")
+    if not 0 <= settings.seed < 2**32:
+        raise UserError(f"seed is {settings.seed}, expected 0 to 2**32 - 1")
+    recorded = Stage(settings.run / "record")
+    own = recorded.settings["seed"] if recorded.finished else RECORD.seed
+    if settings.encoder is None and own == settings.seed:
+        raise UserError(f"seed is {own}, that of the run's own recording: choose another")
+    if settings.out is not None and settings.out.is_dir():
+        raise UserError(f"{settings.out} is a folder, expected a file to write the figures to")
+
+
+def _check_encoder(folder: Path) -> None:
+    """Refuse, before anything is recorded, an encoder that could not embed it."""
+    encoder = load_encoder(folder)
+    encoder.check_camera(CAMERAS[RECORD.cameras[0]], RECORD.image_size)
+    joints = ARMS[RECORD.arm].joints
+    if encoder.pose_head is not None and encoder.pose_head.joints != joints:
+        raise UserError(
+            f"{folder}: of an arm of {encoder.pose_head.joints} joints, expected the {joints} of {RECORD.arm}"
+        )
 
 
 def _row(folder: Path, condition: str, number: int) -> Path:
@@ -208,9 +229,8 @@ def _follow_one(encoder_folder: Path, folder: Path, name: str, number: int) -> N
     """One demonstration under one condition. Runs in a worker process."""
     condition, encoder = CONDITIONS[name], load_encoder(encoder_folder)
     shown = _shown(load_demo(f"test:{number}", folder, encoder), condition, encoder, number)
-    env = single_env(encoder, shown, HuberReward(), "iiwa", "velocity", condition.start_noise)
-    own = env.reset(seed=number)[0][: env.action_space.shape[0]]  # type: ignore[index]
-    tracked = watch(encoder, encoder.embed(shown.frames), own)
+    env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", condition.start_noise)
+    tracked = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
     figures = roll_out(env, follower(tracked.poses), number).metrics() | baselines(env, number)
     figures |= believed(tracked, shown, env.kuka_env.kuka)
     env.close()

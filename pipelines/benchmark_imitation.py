@@ -41,6 +41,7 @@ PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (re
 
 DISTANCE = HuberReward(alpha=0, beta=1, gamma=0, scale=0.1)
 CURVE, POINTS = ("steps", "seconds", "ee_error_m"), 50  # what the results keep of a learning curve
+BASELINES = ("hold_still_ee_error_m", "random_ee_error_m")
 PARTS = ("methods", "settings", "encoders")  # of the results, which are dicts
 
 
@@ -141,12 +142,11 @@ def run(settings: Settings) -> dict[str, Any]:
     methods = {name: choose(METHODS, name, "method") for name in settings.methods}
     _check(settings, methods)
     out = settings.out or settings.run / settings.name / "imitation.json"
-    recipes = {name: _recipe(method) for name, method in methods.items()}
-    earlier = _earlier(out) if settings.add else None
-    if earlier is not None:
-        _check_alike(out, earlier, recipes)
     encoders = {name: _encoder(settings.run, name, method) for name, method in methods.items()}
     weights = {name: sha256(encoder.path("encoder") / "encoder.safetensors") for name, (_, encoder) in encoders.items()}
+    recipes = {name: _recipe(method, *encoders[name]) for name, method in methods.items()}
+    if settings.add:
+        _earlier(out, recipes)
     asked = {
         (name, demo, seed): _wanted(*encoders[name], name, methods[name], demo, seed)
         for name in methods
@@ -164,6 +164,7 @@ def run(settings: Settings) -> dict[str, Any]:
             for (name, demo, seed), wanted in asked.items()
         ],
     }
+    earlier = _earlier(out, recipes) if settings.add else None  # another command may have added to it meanwhile
     if earlier is not None:
         results = _together(earlier, results)
     _close_gaps(results["runs"])
@@ -175,13 +176,12 @@ def run(settings: Settings) -> dict[str, Any]:
     return results
 
 
-def _recipe(method: Method) -> dict[str, Any]:
-    """The settings of each stage, but for what differs between runs."""
-    stages = {"record": method.record or RECORD, "embed": method.embed, "imitate": method.imitate}
-    kept = {stage: kept_settings(settings) for stage, settings in stages.items()}
+def _recipe(method: Method, folder: Path, encoder: Stage) -> dict[str, Any]:
+    """The settings of each stage, but for what differs between runs; those of finished ones as they were made."""
+    learner = json.loads(json.dumps(kept_settings(method.imitate)))  # as it will be read: tuples are lists
     for name in ("name", "demo", "seed"):
-        del kept["imitate"][name]
-    return dict(json.loads(json.dumps(kept)))  # as it will be read: tuples are lists
+        del learner[name]
+    return {"record": Stage(folder / "record").settings, "embed": encoder.settings, "imitate": learner}
 
 
 def _figures(stage: Stage) -> dict[str, Any]:
@@ -191,29 +191,30 @@ def _figures(stage: Stage) -> dict[str, Any]:
     return stage.metrics | {"curve": {key: [float(f"{row[key]:.5g}") for row in kept] for key in CURVE}}
 
 
-def _earlier(out: Path) -> dict[str, Any] | None:
-    """What a file of results holds; None if there is none yet."""
+def _earlier(out: Path, recipes: dict[str, Any]) -> dict[str, Any] | None:
+    """What a file of results holds; None if there is none yet.
+
+    Raises:
+        UserError: It is none, or its runs were not learned like ours.
+    """
     if not out.exists():
         return None
     found = read_json(out)
     try:
         whole = all(isinstance(found[part], dict) for part in PARTS) and isinstance(found["command"], str)
-        whole &= {"method", "demo", "seed", "curve"} <= set.intersection(*map(set, found["runs"]))
-        whole &= set(found["settings"]) <= set(METHODS)
+        for row in found["runs"]:
+            whole &= row["method"] in METHODS and {"demo", "seed", "ee_error_m", *BASELINES} <= set(row)
+            whole &= set(CURVE) <= set(row["curve"])
     except (KeyError, TypeError):
         whole = False
     if not whole:
         raise UserError(f"{out}: not the results of this version's 'benchmark_imitation': name another --out")
-    return dict(found)
-
-
-def _check_alike(out: Path, earlier: dict[str, Any], recipes: dict[str, Any]) -> None:
-    """Refuse to put runs together that were not learned alike."""
     for name, recipe in recipes.items():
-        if earlier["settings"].get(name, recipe) != recipe:
+        if found["settings"].get(name, recipe) != recipe:
             raise UserError(
                 f"{out}: its runs of {name} were learned with other settings: name another --out, or leave out --add"
             )
+    return dict(found)
 
 
 def _together(earlier: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:

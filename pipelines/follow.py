@@ -1,7 +1,7 @@
 """``follow``: direct pose imitation. The robot reads the poses off a video and takes them: no learning, no reward.
 
-The second use that Sermanet et al. (2017) have for their embedding. The encoder's pose head guesses the first pose, and
-from there the robot tracks the demonstration by imagining itself (``imitate.pose_tracking``).
+Sermanet et al. (2017) decode each frame's pose from its embedding. Here that decoder, the encoder's pose head, only
+guesses: the robot then reads the poses by imagining itself (``imitate.pose_tracking``).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .demo import load_demo, stage_name
 from .policy import report, single_env
 from .rollout import Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
 
-SHIPPED_DEMO = f"{ASSETS / 'demonstration'}:0"
+SHIPPED_DEMO = ASSETS / "demonstration"
 REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
 
 
@@ -42,8 +42,8 @@ class Settings:
     """The run directory; it need not exist."""
     name: str = ""
     """The stage's folder in it; if empty, follow, or for another demonstration follow-test-3 and the like."""
-    demo: str = SHIPPED_DEMO
-    """test:N, an episode of the run; DATASET:N; or a video file. By default the one that comes with the package."""
+    demo: str = ""
+    """test:N, an episode of the run; DATASET:N; or a video file. If empty, the one that comes with the package."""
     resize: bool = False
     """Crop and scale a video to the encoder's size."""
     encoder: Path | None = None
@@ -70,17 +70,15 @@ def run(settings: Settings) -> Stage:
         )
     folder = _encoder(settings)
     encoder = load_encoder(folder, pick_device(settings.device))
-    demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
-    demos = [settings.demo] if settings.demo != SHIPPED_DEMO else []
-    stage = Stage.named(settings.run, settings.name or stage_name("follow", demos))
+    demonstration = load_demo(settings.demo or f"{SHIPPED_DEMO}:0", settings.run, encoder, settings.resize)
+    stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
     env = single_env(encoder, demonstration, HuberReward(), settings.arm, "velocity", settings.start_noise)
     wanted = kept_settings(settings) | {"encoder_sha256": sha256(folder / "encoder.safetensors")}
     if not stage.begin(wanted):
         env.close()
         print(f"{stage.folder} has followed already")
         return stage
-    own = env.reset(seed=settings.seed)[0][: env.action_space.shape[0]]  # type: ignore[index]
-    tracked = watch(encoder, encoder.embed(demonstration.frames), own, settings.arm)
+    tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm)
     rollout = roll_out(env, follower(tracked.poses), settings.seed, film=True)
     metrics = rollout.metrics() | baselines(env, settings.seed)
     metrics |= believed(tracked, demonstration, env.kuka_env.kuka)

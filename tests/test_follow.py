@@ -10,7 +10,7 @@ from imitate.errors import UserError
 from imitate.runs import Stage, read_json
 from imitate.video import Compression, read_video, write_video
 from pipelines import follow
-from pipelines.follow import REACH, SHIPPED_DEMO, Settings, follower
+from pipelines.follow import REACH, Settings, follower
 
 
 def test_each_joint_turns_to_where_it_is_to_be_next():
@@ -60,7 +60,7 @@ def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):
     assert stage.folder.name == "follow-test-0"
     assert stage.settings["encoder"] is None
     with pytest.raises(UserError, match=r"another camera|frames of"):
-        follow.run(Settings(run=run, demo=SHIPPED_DEMO))  # of other pictures than this encoder knows
+        follow.run(Settings(run=run))  # what comes with the package: of other pictures than this encoder knows
     assert not Stage(run / "follow").folder.exists()
 
 

@@ -4,8 +4,9 @@ import pytest
 from envs.cameras import CAMERAS
 from envs.imagination import Imagination
 from envs.kuka import Kuka
+from imitate import pose_tracking
 from imitate.errors import UserError
-from imitate.pose_tracking import Tracking, first_pose, track
+from imitate.pose_tracking import Tracking, first_pose, read_poses, track
 
 SECONDS = 0.05
 WEIGHTS = np.random.default_rng(0).normal(0, 1, (3, 16))
@@ -61,10 +62,51 @@ def test_a_robot_that_is_not_there_is_told_from_one_that_is():
 
 def test_the_first_pose_is_found_around_a_guess():
     pose = np.array([[0.5, -0.3, 0.0]])
-    found = first_pose(see(pose)[0], see, pose + 0.25, np.random.default_rng(0))
+    found, apart = first_pose(see(pose)[0], see, pose + 0.25, np.random.default_rng(0))
     assert np.abs(found - pose[0])[:2].max() < 0.05
-    known = first_pose(see(pose)[0], see, np.concatenate([pose + 0.25, pose]), np.random.default_rng(0))
+    assert apart == pytest.approx(np.linalg.norm(see(found[None]) - see(pose)))
+    known, apart = first_pose(see(pose)[0], see, np.concatenate([pose + 0.25, pose]), np.random.default_rng(0))
     np.testing.assert_array_equal(known, pose[0])
+    assert apart < 1e-9
+
+
+def test_linear_pictures_are_smoothed_as_by_least_squares():
+    """What the filter and the smoother find is then what makes states and pictures together most likely."""
+    length, joints, dim = 12, 2, 5
+    rng = np.random.default_rng(0)
+    matrix = rng.normal(0, 3, (dim, joints))
+    embeddings = rng.normal(0, 1, (length, dim))
+    start, how = np.array([0.3, -0.2]), Tracking(acceleration=2.0, noise=0.7, doubt=np.inf)
+    tracked = track(embeddings, lambda poses: poses @ matrix.T, start, SECONDS, how)
+    eye = np.eye(joints)
+    move = np.block([[eye, SECONDS * eye], [0 * eye, eye]])
+    pushed = how.acceleration**2 * np.block(
+        [[SECONDS**3 / 3 * eye, SECONDS**2 / 2 * eye], [SECONDS**2 / 2 * eye, SECONDS * eye]]
+    )
+    first = np.diag([pose_tracking.POSE**-1.0] * joints + [pose_tracking.VELOCITY**-1.0] * joints)
+    white = np.linalg.inv(np.linalg.cholesky(pushed))
+    rows, values = np.zeros((0, 2 * joints * length)), np.zeros(0)
+
+    def state(t):
+        return np.eye(2 * joints * length)[2 * joints * t : 2 * joints * (t + 1)]
+
+    for t in range(length):
+        moved = first @ state(0) if t == 0 else white @ (state(t) - move @ state(t - 1))
+        rows = np.concatenate([rows, moved, matrix @ state(t)[:joints] / how.noise])
+        expected = first @ np.concatenate([start, np.zeros(joints)]) if t == 0 else np.zeros(2 * joints)
+        values = np.concatenate([values, expected, embeddings[t] / how.noise])
+    likeliest = np.linalg.lstsq(rows, values)[0].reshape(length, 2, joints)[:, 0]
+    np.testing.assert_allclose(tracked.poses, likeliest, atol=1e-9)
+
+
+def test_a_movement_is_read_though_most_guesses_at_its_poses_are_wrong():
+    poses = movement()
+    guesses = np.full_like(poses, 3.0)
+    looked_at = np.linspace(0, 59, pose_tracking.ANCHORS).astype(int)
+    guesses[looked_at[2]] = poses[looked_at[2]] + 0.1
+    tracked = read_poses(see(poses), see, guesses, SECONDS)
+    assert np.abs(tracked.poses - poses)[:, :2].mean() < 0.03
+    assert tracked.apart.mean() < 0.5
 
 
 def test_the_robot_imagines_what_the_camera_would_see(encoder):
