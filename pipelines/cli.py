@@ -28,7 +28,7 @@ FACTS = (
     "encoder_sha256",
     "policy_sha256",
 )  # that stand beside the settings in a config.json, to be compared with
-STORAGE = frozenset(  # what a user can mend: the disk, a place on it, the right to it; any other OSError is a bug
+MENDABLE = frozenset(  # what a user can mend: disk, a place on it, the right to it, memory; any other OSError is a bug
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE,
         errno.EROFS, errno.EACCES, errno.EPERM,
@@ -63,7 +63,7 @@ def command(
         print(one_line(f"imitate {name}: {error}{advice}"), file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        if error.errno not in STORAGE:
+        if error.errno not in MENDABLE:
             raise
         what = f"{error.filename or 'a file'}: {error.strerror}"
         print(one_line(f"imitate {name}: {what}: when that is mended, {again}"), file=sys.stderr)
