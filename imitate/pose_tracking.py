@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 POSE, VELOCITY = 0.1, 0.5  # rad and rad/s, standard deviations of the first ones: it may be in the midst of moving
 ITERATIONS = 2  # of the filter, for each frame
 ANCHORS, TRACKS = 8, 3  # frames whose pose is searched for, and those of them that are tracked from, if need be
-RECOGNISED = 1.2  # mean distance of the embeddings, of norm 10, below which a demonstration was not lost
+KNOWN = 0.7  # distance of embeddings, of norm 10, below which a frame's pose is found
+RECOGNISED = 1.2  # mean distance of embeddings below which a demonstration was not lost
 ROUNDS, TRIED, KEPT = 8, 96, 12  # of the search for the first pose
 SCATTER, NARROWER = 0.3, 0.7  # of the poses that it tries, rad, and how much closer each round is
 
@@ -62,8 +63,8 @@ def read_poses(
 ) -> Tracked:
     """Read the poses off a demonstration of which nothing is known but its frames.
 
-    Some frames' poses are searched for. From the one that looks most like its frame the demonstration is tracked to its
-    end, and from there back to its beginning. Where that loses it, the next best frame is tried.
+    Frames' poses are searched for until one is found. From there the demonstration is tracked to its end, and from its
+    end back to its beginning. Where none is found, or one leads astray, the next best are tried.
 
     Args:
         embeddings: (length, dim) of its frames.
@@ -73,11 +74,14 @@ def read_poses(
         tracking: How.
     """
     rng = np.random.default_rng(0)
-    found = []
+    found: list[tuple[float, int, Floats]] = []
     for frame in np.unique(np.linspace(0, len(embeddings) - 1, ANCHORS).astype(int)):
-        found.append((*first_pose(embeddings[frame], see, guesses[frame : frame + 1], rng), frame))
+        pose, apart = first_pose(embeddings[frame], see, guesses[frame : frame + 1], rng)
+        found.append((apart, frame, pose))
+        if apart < KNOWN:
+            break
     tracks: list[Tracked] = []
-    for pose, _, frame in sorted(found, key=lambda one: one[1])[:TRACKS]:
+    for _, frame, pose in sorted(found, key=lambda one: one[:2])[:TRACKS]:
         end = track(embeddings[frame:], see, pose, seconds, tracking).poses[-1]
         back = track(embeddings[::-1], see, end, seconds, tracking)
         tracks.append(Tracked(back.poses[::-1], back.apart[::-1]))

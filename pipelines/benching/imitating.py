@@ -90,7 +90,8 @@ def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = F
         single: Embed the frames of each environment by themselves.
     """
     settings, dataset = subject.sizes.imitate, subject.recording("imitating")
-    settings = replace(settings, learner=subject.sizes.learner(envs), workers=workers or subject.workers)
+    # Poses are read off the demonstration once, before the first step: that is not asked for here.
+    settings = replace(settings, learner=subject.sizes.learner(envs), workers=workers or subject.workers, midway=0.0)
     encoder = subject.untrained("conv", dataset)
     demonstration = dataset.demonstration(dataset.split("test")[0])
     with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, demonstration) as env:
