@@ -153,11 +153,13 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
         benchmark_imitation.RECORD, train=40, validation=2, test=2, frames=40, held_out_frames=40, image_size=32
     )
     fit = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)
-    learn = replace(benchmark_imitation.IMITATE, steps=64, learner=Learner(n_envs=2, n_steps=16, batch_size=16))
+    learn = replace(
+        benchmark_imitation.IMITATE, midway=0.0, steps=64, learner=Learner(n_envs=2, n_steps=16, batch_size=16)
+    )
     run = tmp_path / "run"
     benchmark_imitation.record.run(replace(record, run=run))
     for name, method in METHODS.items():
-        small = replace(learn, **{k: getattr(method.imitate, k) for k in ("oracle", "midway", "control")})
+        small = replace(learn, **{k: getattr(method.imitate, k) for k in ("oracle", "control")})
         own = None if method.record is None else replace(record, image_size=48)
         trained = replace(fit, name=method.embed.name, self_regression=method.embed.self_regression)
         monkeypatch.setitem(METHODS, name, replace(method, embed=trained, imitate=small, record=own))
@@ -214,7 +216,9 @@ SMALL_FIT = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)
 
 def make_the_oracle_small():
     """Methods of which a run takes seconds, wherever they are learned."""
-    learn = replace(benchmark_imitation.IMITATE, steps=256, learner=Learner(n_envs=2, n_steps=32, batch_size=16))
+    learn = replace(
+        benchmark_imitation.IMITATE, midway=0.0, steps=256, learner=Learner(n_envs=2, n_steps=32, batch_size=16)
+    )
     benchmark_imitation.IMITATE = learn
     METHODS["oracle"] = replace(METHODS["oracle"], embed=SMALL_FIT, imitate=replace(learn, oracle=True))
 
