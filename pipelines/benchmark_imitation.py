@@ -142,11 +142,13 @@ def run(settings: Settings) -> dict[str, Any]:
     methods = {name: choose(METHODS, name, "method") for name in settings.methods}
     _check(settings, methods)
     out = settings.out or settings.run / settings.name / "imitation.json"
+    if settings.add:
+        _earlier(out)  # before hours of learning
     encoders = {name: _encoder(settings.run, name, method) for name, method in methods.items()}
     weights = {name: sha256(encoder.path("encoder") / "encoder.safetensors") for name, (_, encoder) in encoders.items()}
     recipes = {name: _recipe(method, *encoders[name]) for name, method in methods.items()}
     if settings.add:
-        _earlier(out, recipes)
+        _check_recipes(out, recipes)
     asked = {
         (name, demo, seed): _wanted(*encoders[name], name, methods[name], demo, seed)
         for name in methods
@@ -164,9 +166,9 @@ def run(settings: Settings) -> dict[str, Any]:
             for (name, demo, seed), wanted in asked.items()
         ],
     }
-    earlier = _earlier(out, recipes) if settings.add else None  # another command may have added to it meanwhile
-    if earlier is not None:
-        results = _together(earlier, results)
+    if settings.add:
+        _check_recipes(out, recipes)  # another command may have added to it meanwhile
+        results = _together(_earlier(out), results)
     _close_gaps(results["runs"])
     results["summary"] = summarise(results["runs"])
     write_json(out, results)
@@ -191,14 +193,14 @@ def _figures(stage: Stage) -> dict[str, Any]:
     return stage.metrics | {"curve": {key: [float(f"{row[key]:.5g}") for row in kept] for key in CURVE}}
 
 
-def _earlier(out: Path, recipes: dict[str, Any]) -> dict[str, Any] | None:
-    """What a file of results holds; None if there is none yet.
+def _earlier(out: Path) -> dict[str, Any]:
+    """What a file of results holds; nothing if there is none yet.
 
     Raises:
-        UserError: It is none, or its runs were not learned like ours.
+        UserError: It holds something else.
     """
     if not out.exists():
-        return None
+        return {"command": "", **{part: {} for part in PARTS}, "runs": []}
     found = read_json(out)
     try:
         whole = all(isinstance(found[part], dict) for part in PARTS) and isinstance(found["command"], str)
@@ -209,12 +211,17 @@ def _earlier(out: Path, recipes: dict[str, Any]) -> dict[str, Any] | None:
         whole = False
     if not whole:
         raise UserError(f"{out}: not the results of this version's 'benchmark_imitation': name another --out")
+    return dict(found)
+
+
+def _check_recipes(out: Path, recipes: dict[str, Any]) -> None:
+    """Refuse to put our runs beside runs of the same method that were not learned like them."""
+    kept = _earlier(out)["settings"]
     for name, recipe in recipes.items():
-        if found["settings"].get(name, recipe) != recipe:
+        if kept.get(name, recipe) != recipe:
             raise UserError(
                 f"{out}: its runs of {name} were learned with other settings: name another --out, or leave out --add"
             )
-    return dict(found)
 
 
 def _together(earlier: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
@@ -223,9 +230,8 @@ def _together(earlier: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     runs = {(row["method"], row["demo"], row["seed"]): row for row in earlier["runs"] + ours["runs"]}
     order = list(METHODS)
     inorder = sorted(runs.values(), key=lambda row: (order.index(row["method"]), row["seed"]))
-    again = ours["command"] in earlier["command"].split(" && ")
-    command = earlier["command"] if again else f"{earlier['command']} && {ours['command']}"
-    return {"command": command, **both, "runs": inorder}
+    commands = [command for command in earlier["command"].split(" && ") if command not in ("", ours["command"])]
+    return {"command": " && ".join([*commands, ours["command"]]), **both, "runs": inorder}
 
 
 def _check(settings: Settings, methods: dict[str, Method]) -> None:
