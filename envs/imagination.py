@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from imitate.checkpoint import TrainedEncoder
+from imitate.demonstration import Demonstration
 from imitate.pose_tracking import Tracked, read_poses
 
 from .kuka import CONTROL_HZ, Arm, Kuka
@@ -59,3 +62,10 @@ def watch(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | A
         return tracked._replace(poses=np.clip(tracked.poses, lower - room, upper + room))
     finally:
         see.close()
+
+
+def believing(demonstration: Demonstration, encoder: TrainedEncoder, arm: str | Arm = "iiwa") -> Demonstration:
+    """The demonstration with the poses that the robot reads off it, which takes seconds; itself if it has them."""
+    if demonstration.believed is not None:
+        return demonstration
+    return replace(demonstration, believed=watch(encoder, encoder.embed(demonstration.frames), arm).poses)

@@ -20,7 +20,7 @@ from imitate.rewards import Floats, Reward
 from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Targets
 
 from .cameras import CAMERAS
-from .imagination import watch
+from .imagination import believing, watch
 from .kuka import ARMS, ASSETS
 from .kuka_env import KukaEnv, Reference
 from .vector import KukaVectorEnv
@@ -31,7 +31,8 @@ class TCNImitateEnv(gym.Env):
 
     Observation: (n + n + dim + dim,) float32: joint positions, rad; joint velocities, rad/s; the embedding of
     the robot's own image; the embedding of the demonstration's next frame, which is the one that the coming
-    action will be scored against.
+    action will be scored against. With ``observe_pose`` (3 * n + 2 * dim,): before the embeddings stands the pose that
+    the robot reads off that frame, rad, by imagining itself (``envs.imagination``).
     Action: (n,) in [-1, 1]; what it means is the control mode's.
     Reward: the paper's, ``-scale * (alpha d^2 + beta sqrt(gamma + d^2))``, d the L2 distance between the
     embeddings of the robot's image and of the demonstration's frame at the same step.
@@ -44,8 +45,9 @@ class TCNImitateEnv(gym.Env):
         reward: Another than ``HuberReward()``: of ``imitate.rewards``, or any function from a ``Moment`` to (n,).
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
-        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. With ``midway``, the poses
-            of each demonstration are read off it first, which takes seconds.
+        observe_pose: Observe also the pose that the robot reads off the demonstration's next frame.
+        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. With ``midway``, as with
+            ``observe_pose``, the poses of each demonstration are read off it first, which takes seconds.
 
     Raises:
         UserError: An unknown name, a camera or an arm that is not the encoder's, a demonstration of the wrong size.
@@ -60,10 +62,11 @@ class TCNImitateEnv(gym.Env):
         reward: Reward | None = None,
         camera: str | Camera | None = None,
         give_up: float = NEVER,
+        observe_pose: bool = False,
         **kwargs: Any,
     ) -> None:
-        trained, targets, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
-        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, targets, reward, give_up)
+        trained, targets, kwargs = _resolve(encoder, demonstrations, camera, observe_pose, kwargs)
+        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, targets, reward, give_up, observe_pose)
         self.render_mode = self._env.render_mode
         self.observation_space = self._env.observation_space
         self.action_space = self._env.action_space
@@ -102,6 +105,7 @@ def tcn_imitate_vector(
     reward: Reward | None = None,
     camera: str | Camera | None = None,
     give_up: float = NEVER,
+    observe_pose: bool = False,
     workers: int = 0,
     **kwargs: Any,
 ) -> EmbeddingRewardVector:
@@ -109,14 +113,16 @@ def tcn_imitate_vector(
 
     Args as of ``TCNImitateEnv`` and ``KukaVectorEnv``.
     """
-    trained, targets, kwargs = _resolve(encoder, demonstrations, camera, kwargs)
-    return EmbeddingRewardVector(KukaVectorEnv(num_envs, workers, **kwargs), trained, targets, reward, give_up)
+    trained, targets, kwargs = _resolve(encoder, demonstrations, camera, observe_pose, kwargs)
+    env = KukaVectorEnv(num_envs, workers, **kwargs)
+    return EmbeddingRewardVector(env, trained, targets, reward, give_up, observe_pose)
 
 
 def _resolve(
     encoder: TrainedEncoder | str | Path | None,
     demonstrations: Sequence[Demonstration] | None,
     camera: str | Camera | None,
+    observe_pose: bool,
     kwargs: dict[str, Any],
 ) -> tuple[TrainedEncoder, Targets, dict[str, Any]]:
     """Fill in what comes with the package, and check that camera, encoder and demonstrations go together."""
@@ -139,24 +145,24 @@ def _resolve(
             raise UserError(
                 f"a demonstration of {shown.joints.shape[1]} joints, expected the {joints} of the arm {arm!r}"
             )
+    if observe_pose or kwargs.get("midway", 0) > 0:
+        demonstrations = [believing(shown, trained, arm) for shown in demonstrations]
     targets = Targets(trained, demonstrations)
     references = [
-        reference_of(demonstration, embeddings, trained, arm, kwargs.get("midway", 0) > 0)
+        reference_of(demonstration, embeddings, trained, arm)
         for demonstration, embeddings in zip(demonstrations, targets.each, strict=True)
     ]
     return trained, targets, {**kwargs, "references": references, "camera": chosen, "image_size": image_size}
 
 
-def reference_of(
-    demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, arm: str, midway: bool
-) -> Reference:
-    """Where the robot starts, and, if the demonstration's poses are known, what to measure by.
+def reference_of(demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, arm: str) -> Reference:
+    """Where the robot starts, what it believes to see, and, if the true poses are known, what to measure by.
 
-    A bare video says nothing of joints: the robot starts at the pose that it reads off the first frame. With ``midway``
-    it reads those of all frames off any demonstration, whose true ones have no part in that.
+    A bare video says nothing of joints: the robot starts at the pose that it reads off the first frame. It knows that
+    one and no other, so it reads it by itself, whether it has read all frames or not.
     """
     if demonstration.joints is not None:
         reference = Reference.from_joints(demonstration.joints)
     else:
         reference = Reference(watch(encoder, embeddings[:1], arm).poses[0], len(demonstration))
-    return replace(reference, believed=watch(encoder, embeddings, arm).poses) if midway else reference
+    return replace(reference, believed=demonstration.believed)

@@ -23,21 +23,24 @@ class Demonstration:
         name: What it is called.
         frames: (length, size, size, 3) uint8.
         joints: (length, joints) rad, or None for a video of unknown poses.
+        believed: (length, joints) poses, rad, that the robot has read off the frames; None: it has not.
     """
 
     name: str
     frames: NDArray[np.uint8]
     joints: NDArray[np.float64] | None
+    believed: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if len(self.frames) < 2:
             raise UserError(f"demonstration {self.name}: {len(self.frames)} frame(s), expected at least 2")
         if self.joints is not None:
             check_finite(f"demonstration {self.name}: a joint", self.joints, "expected poses in rad: record it anew")
-        if self.joints is not None and len(self.joints) != len(self.frames):
-            raise UserError(
-                f"demonstration {self.name}: {len(self.joints)} poses for {len(self.frames)} frames, expected as many"
-            )
+        for poses in (self.joints, self.believed):
+            if poses is not None and len(poses) != len(self.frames):
+                raise UserError(
+                    f"demonstration {self.name}: {len(poses)} poses for {len(self.frames)} frames, expected as many"
+                )
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -4,7 +4,9 @@ A robot that knows what it looks like, from a simulation or from practice, need 
 frame shows: it can try. From the first frame of a demonstration on, it asks how its joints would have to turn for its
 own picture to have the frame's embedding. That is visual servoing (Hutchinson, Hager and Corke, 1996) in the space of
 the embedding, whose interaction matrix is measured by turning each joint a little; and, over time, an iterated extended
-Kalman filter (Bell and Cathey, 1993) with the smoother of Rauch, Tung and Striebel (1965).
+Kalman filter (Bell and Cathey, 1993) with the smoother of Rauch, Tung and Striebel (1965). What that finds is refined
+by looking at all frames at once around it, closer each time: the iterated smoother (Bell, 1994), Gauss-Newton over the
+whole demonstration.
 """
 
 from __future__ import annotations
@@ -46,12 +48,17 @@ class Tracking:
     turn: float = 0.12
 
 
+# How found poses are refined: the nearer, the smoother the embedding is around them, and the more it can be trusted.
+REFINEMENTS = (Tracking(noise=0.5, turn=0.06), Tracking(noise=0.3, turn=0.06), Tracking(noise=0.3, turn=0.03))
+
+
 class Tracked(NamedTuple):
     """What was read off a demonstration.
 
     Attributes:
         poses: (length, joints) rad.
-        apart: (length,) how far the embeddings of the demonstration and of the filter's imagined poses are apart.
+        apart: (length,) how far the embeddings of the demonstration and of these poses are apart, or of those that the
+            filter came by.
     """
 
     poses: Floats
@@ -64,14 +71,14 @@ def read_poses(
     """Read the poses off a demonstration of which nothing is known but its frames.
 
     Frames' poses are searched for until one is found. From there the demonstration is tracked to its end, and from its
-    end back to its beginning. Where none is found, or one leads astray, the next best are tried.
+    end back to its beginning. Where none is found, or one leads astray, the next best are tried. The best is refined.
 
     Args:
         embeddings: (length, dim) of its frames.
         see: What the robot would see of itself.
         guesses: (length, joints) what the poses may be, rad.
         seconds: From a frame to the next.
-        tracking: How.
+        tracking: How, before it is refined.
     """
     rng = np.random.default_rng(0)
     found: list[tuple[float, int, Floats]] = []
@@ -87,7 +94,11 @@ def read_poses(
         tracks.append(Tracked(back.poses[::-1], back.apart[::-1]))
         if tracks[-1].apart.mean() < RECOGNISED:
             break
-    return min(tracks, key=lambda one: one.apart.mean())
+    best = min(tracks, key=lambda one: one.apart.mean())
+    for closer in REFINEMENTS:
+        refined = refine(embeddings, see, best.poses, seconds, closer)
+        best = min(best, refined, key=lambda one: one.apart.mean())
+    return best
 
 
 def track(
@@ -105,28 +116,75 @@ def track(
     Returns:
         The smoothed poses.
     """
-    how, joints, dim = tracking or Tracking(), len(start), embeddings.shape[1]
+    how = tracking or Tracking()
+
+    def look(frame: int, pose: Floats) -> View:
+        seen, jacobian = _look(see, pose[None], how.turn)
+        return View(pose, seen[0], jacobian[0])
+
+    first = np.concatenate([start, np.zeros_like(start)])
+    return _smooth(embeddings, look, first, seconds, how, ITERATIONS)
+
+
+def refine(embeddings: NDArray[np.floating], see: See, poses: Floats, seconds: float, tracking: Tracking) -> Tracked:
+    """Look at all frames of a demonstration around (length, joints) poses, rad, that are about right.
+
+    Returns:
+        Poses that are likelier, as far as embeddings change linearly from the one to the other.
+    """
+    views = list(map(View, poses, *_look(see, poses, tracking.turn)))
+    first = np.concatenate([poses[0], (poses[min(1, len(poses) - 1)] - poses[0]) / seconds])
+    refined = _smooth(embeddings, lambda frame, pose: views[frame], first, seconds, tracking, 1).poses
+    return Tracked(refined, np.linalg.norm(embeddings - see(refined), axis=1))
+
+
+class View(NamedTuple):
+    """A pose (joints,), its embedding (dim,), and how that changes with each joint (dim, joints)."""
+
+    pose: Floats
+    seen: Floats
+    jacobian: Floats
+
+
+def _smooth(
+    embeddings: NDArray[np.floating],
+    look: Callable[[int, Floats], View],
+    first: Floats,
+    seconds: float,
+    how: Tracking,
+    iterations: int,
+) -> Tracked:
+    """Filter and smooth a demonstration.
+
+    Args:
+        embeddings: (length, dim) of its frames.
+        look: A frame's number and the pose that it is expected to show, to what is seen around that or a better one.
+        first: (2 * joints,) about the first pose, rad, and its velocity, rad/s.
+        seconds: From a frame to the next.
+        how: It is tracked.
+        iterations: Looks at each frame.
+    """
+    joints, dim = len(first) // 2, embeddings.shape[1]
     transition = np.eye(2 * joints) + seconds * np.eye(2 * joints, k=joints)  # of positions and velocities
     white = [[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]]
     process = how.acceleration**2 * np.kron(white, np.eye(joints))
-    mean = np.concatenate([start, np.zeros(joints)])
-    covariance = np.diag([POSE**2] * joints + [VELOCITY**2] * joints)
+    mean, covariance = first, np.diag([POSE**2] * joints + [VELOCITY**2] * joints)
     filtered: list[tuple[Floats, Floats]] = []
     predicted: list[tuple[Floats, Floats]] = []
     apart = []
-    for embedding in embeddings:
+    for frame, embedding in enumerate(embeddings):
         if filtered:
             mean, covariance = transition @ mean, transition @ covariance @ transition.T + process
         predicted.append((mean, covariance))
-        for _ in range(ITERATIONS):
-            seen, jacobian = _look(see, mean[:joints], how.turn)
+        for _ in range(iterations):
+            pose, seen, jacobian = look(frame, mean[:joints])
             innovation = embedding - seen  # (dim,)
             distance = float(np.linalg.norm(innovation))
             noise = how.noise * max(1.0, distance / how.doubt)
             observed = np.hstack([jacobian, np.zeros((dim, joints))])  # (dim, 2 * joints)
             before, spread = predicted[-1]
             gain = np.linalg.solve(observed @ spread @ observed.T + noise**2 * np.eye(dim), observed @ spread).T
-            mean = before + gain @ (innovation + observed @ (mean - before))
+            mean = before + gain @ (innovation + jacobian @ (pose - before[:joints]))
         covariance = (np.eye(2 * joints) - gain @ observed) @ predicted[-1][1]
         filtered.append((mean, covariance))
         apart.append(distance)
@@ -167,9 +225,10 @@ def first_pose(
     return best[0], float(apart.min())
 
 
-def _look(see: See, pose: Floats, turn: float) -> tuple[Floats, Floats]:
-    """The embedding (dim,) at a pose, and how it changes with each joint (dim, joints), by central differences."""
-    joints = len(pose)
-    turned = turn * np.eye(joints)
-    seen = np.asarray(see(np.concatenate([pose[None], pose + turned, pose - turned])), np.float64)
-    return seen[0], (seen[1 : joints + 1] - seen[joints + 1 :]).T / (2 * turn)
+def _look(see: See, poses: Floats, turn: float) -> tuple[Floats, Floats]:
+    """Embeddings at poses (n, joints), and how they change with each joint (n, dim, joints), by central differences."""
+    n, joints = poses.shape
+    turned = turn * np.concatenate([np.zeros((1, joints)), np.eye(joints), -np.eye(joints)])
+    seen = np.asarray(see((poses[:, None] + turned).reshape(-1, joints)), np.float64).reshape(n, len(turned), -1)
+    jacobians = (seen[:, 1 : joints + 1] - seen[:, joints + 1 :]).transpose(0, 2, 1) / (2 * turn)
+    return seen[:, 0], jacobians

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
+from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
 from imitate.errors import UserError, first_line
@@ -81,32 +83,78 @@ class ImitationFeatures(BaseFeaturesExtractor):
     """What the policy's and the value function's networks see of an observation.
 
     Joints and velocities as they are; of the embeddings, the demonstration's and how far the robot's own is from
-    it, scaled down to the size of the joints. What to do next hangs on that difference, which a network would
-    first have to learn to take.
+    it, scaled down to the size of the joints; of the pose read off the demonstration, if it is observed, how far the
+    joints are from it, scaled up. What to do next hangs on these differences, which a network would first have to
+    learn to take.
 
     Args:
         space: Of ``policy_observation``.
         joints: Number of joints.
+        observe_pose: Whether there is a pose in it.
     """
 
     SCALE = 0.2
+    POSE_SCALE = 10.0  # within a step, joints turn by about 0.1 rad
 
-    def __init__(self, space: spaces.Box, joints: int) -> None:
+    def __init__(self, space: spaces.Box, joints: int, observe_pose: bool = False) -> None:
         super().__init__(space, space.shape[0])
-        self.dim = (space.shape[0] - 2 * joints) // 2
+        dim = (space.shape[0] - (2 + observe_pose) * joints) // 2
+        self.sizes = [joints, joints, joints * observe_pose, dim, dim]
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """Map (batch, 2 * joints + 2 * dim) to as many features."""
-        body, own, target = observations.split([observations.shape[1] - 2 * self.dim, self.dim, self.dim], dim=1)
-        return torch.cat([body, self.SCALE * (target - own), self.SCALE * target], dim=1)
+        """Map (batch, observed) to as many features."""
+        joints, velocities, pose, own, target = observations.split(self.sizes, dim=1)
+        ahead = self.POSE_SCALE * (pose - joints[:, : pose.shape[1]])
+        return torch.cat([joints, velocities, self.SCALE * (target - own), self.SCALE * target, ahead], dim=1)
 
 
-def build_ppo(learner: Learner, env: VecEnv, seed: int, device: torch.device, tensorboard: Path | None = None) -> PPO:
-    """Make a PPO model that has learned nothing yet."""
+class AlsoAhead(MlpExtractor):
+    """Two hidden layers, and past them, for the policy, how far the joints are from the pose that they are to take."""
+
+    def __init__(self, ahead: int, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ahead = ahead
+        self.latent_dim_pi += ahead
+
+    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (batch, features) to (batch, width + ahead)."""
+        return torch.cat([super().forward_actor(features), features[:, features.shape[1] - self.ahead :]], dim=1)
+
+
+class ImitationPolicy(ActorCriticPolicy):
+    """A policy that begins, where it observes poses, with taking them: learned is what is better than that.
+
+    A full action turns a joint by about ``1 / POSE_SCALE`` rad a step, whatever the control, so that the features
+    that say how far it is are such actions already (residual policy learning, Silver et al., 2018).
+    """
+
+    features_extractor: ImitationFeatures
+
+    def _build_mlp_extractor(self) -> None:
+        ahead = self.features_extractor.sizes[2]
+        self.mlp_extractor = AlsoAhead(ahead, self.features_dim, self.net_arch, self.activation_fn, self.device)
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        ahead = self.features_extractor.sizes[2]
+        with torch.no_grad():
+            weight = cast(torch.nn.Linear, self.action_net).weight
+            weight[:, weight.shape[1] - ahead :] = torch.eye(len(weight), ahead)
+
+
+def build_ppo(
+    learner: Learner,
+    env: VecEnv,
+    seed: int,
+    device: torch.device,
+    tensorboard: Path | None = None,
+    observe_pose: bool = False,
+) -> PPO:
+    """Make a PPO model that has learned nothing yet, for environments that observe poses or do not."""
     rate = learner.learning_rate
     env.observation_space.seed(seed)  # nobody samples it, but its generator is saved with the policy
     return PPO(
-        "MlpPolicy",
+        ImitationPolicy,
         env,
         learning_rate=(lambda remaining: rate * remaining) if learner.anneal else rate,
         n_steps=learner.n_steps,
@@ -119,7 +167,10 @@ def build_ppo(learner: Learner, env: VecEnv, seed: int, device: torch.device, te
             "net_arch": [learner.width, learner.width],
             "log_std_init": learner.log_std,
             "features_extractor_class": ImitationFeatures,
-            "features_extractor_kwargs": {"joints": env.action_space.shape[0]},  # type: ignore[index]
+            "features_extractor_kwargs": {
+                "joints": env.action_space.shape[0],  # type: ignore[index]
+                "observe_pose": observe_pose,
+            },
         },
         seed=seed,
         device=device,

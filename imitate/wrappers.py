@@ -38,6 +38,7 @@ class Targets:
 
     Attributes:
         each: (length, dim) embeddings of each demonstration.
+        poses: (frames, joints) that the robot has read off all of them, rad; None: not off every one.
 
     Raises:
         UserError: Frames that are not of the encoder's size, or no demonstration.
@@ -52,26 +53,37 @@ class Targets:
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
         self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)
         self.each: list[Floats] = np.split(self.embeddings, self.starts[1:])
+        read = [d.believed for d in demonstrations if d.believed is not None]
+        self.poses = np.concatenate(read).astype(np.float32) if len(read) == len(demonstrations) else None
+
+    def pose_at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats | None:
+        """(n, joints) poses, rad, read off the frames that ``at`` is of."""
+        return None if self.poses is None else self.poses[self._frame(demonstration, step)]
 
     def at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats:
         """(n, dim) embeddings of frame ``step`` of each ``demonstration``; the last frame beyond the end."""
-        return self.embeddings[self.starts[demonstration] + np.minimum(step, self.lengths[demonstration] - 1)]
+        return self.embeddings[self._frame(demonstration, step)]
+
+    def _frame(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.starts[demonstration] + np.minimum(step, self.lengths[demonstration] - 1)
 
     def moment(self, before: Floats, own: Floats, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Moment:
         """What a reward is asked for, of robots that are at (n,) ``step`` of (n,) ``demonstration``."""
         return Moment(before, own, self.at(demonstration, step), [self.each[index] for index in demonstration])
 
 
-def policy_space(observation: spaces.Dict, dim: int) -> spaces.Box:
+def policy_space(observation: spaces.Dict, dim: int, observe_pose: bool = False) -> spaces.Box:
     """The space of ``policy_observation``, for one environment."""
-    parts = [observation["joints"], observation["velocities"]]
+    parts = [observation["joints"], observation["velocities"], *[observation["joints"]] * observe_pose]
     low = np.concatenate([part.low for part in parts] + [np.full(2 * dim, -NORM)])  # type: ignore[attr-defined]
     high = np.concatenate([part.high for part in parts] + [np.full(2 * dim, NORM)])  # type: ignore[attr-defined]
     return spaces.Box(low.astype(np.float32), high.astype(np.float32))
 
 
-def policy_observation(observation: dict[str, Any], own: Floats, target: Floats) -> Floats:
+def policy_observation(observation: dict[str, Any], own: Floats, target: Floats, pose: Floats | None = None) -> Floats:
     """Joint positions, joint velocities, own embedding, embedding of the demonstration (section III.B).
+
+    With ``pose``, which the paper has not, it stands before the embeddings.
 
     The demonstration's is that of the *next* frame: the one that the action about to be chosen will be
     compared with. With the frame of the same step, as the paper words it, the policy would have to guess
@@ -81,13 +93,15 @@ def policy_observation(observation: dict[str, Any], own: Floats, target: Floats)
         observation: ``joints`` and ``velocities``, each (n, joints).
         own: (n, dim) embeddings of the robot's own frames.
         target: (n, dim) embeddings of the demonstrations' next frames.
+        pose: (n, joints) poses, rad, that the robot has read off the same frames.
 
     Returns:
-        (n, 2 * joints + 2 * dim) float32.
+        (n, 2 * joints + 2 * dim) float32; with ``pose``, (n, 3 * joints + 2 * dim).
     """
     # bfloat16 may round a component a hair beyond the norm
     embeddings = np.clip(np.concatenate([own, target], axis=-1), -NORM, NORM)
-    return np.concatenate([observation["joints"], observation["velocities"], embeddings], axis=-1, dtype=np.float32)
+    body = [observation["joints"], observation["velocities"], *([] if pose is None else [pose])]
+    return np.concatenate([*body, embeddings], axis=-1, dtype=np.float32)
 
 
 class EmbeddingReward(gym.Wrapper):
@@ -102,9 +116,10 @@ class EmbeddingReward(gym.Wrapper):
         reward: From a ``Moment`` to (n,) rewards; None: ``HuberReward()``.
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
+        observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
 
     Raises:
-        UserError: ``give_up`` is no distance.
+        UserError: ``give_up`` is no distance, or a pose is to be observed that has not been read.
     """
 
     def __init__(
@@ -114,13 +129,15 @@ class EmbeddingReward(gym.Wrapper):
         demonstrations: Sequence[Demonstration] | Targets,
         reward: Reward | None = None,
         give_up: float = NEVER,
+        observe_pose: bool = False,
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
-        self.observation_space = policy_space(env.observation_space, encoder.dim)  # type: ignore[arg-type]
+        self._observe_pose = _readable(observe_pose, self.targets)
+        self.observation_space = policy_space(env.observation_space, encoder.dim, observe_pose)  # type: ignore[arg-type]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Reset the environment below."""
@@ -140,9 +157,10 @@ class EmbeddingReward(gym.Wrapper):
         return self._observe(observation, info), reward, terminated, truncated, info
 
     def _observe(self, observation: dict[str, Any], info: dict[str, Any]) -> Floats:
-        ahead = self.targets.at(np.array([info["demonstration"]]), np.array([info["step"] + LOOKAHEAD]))
+        ahead = np.array([info["demonstration"]]), np.array([info["step"] + LOOKAHEAD])
         batch = {key: observation[key][None] for key in ("joints", "velocities")}
-        return policy_observation(batch, self._own, ahead)[0]
+        pose = self.targets.pose_at(*ahead) if self._observe_pose else None
+        return policy_observation(batch, self._own, self.targets.at(*ahead), pose)[0]
 
 
 class EmbeddingRewardVector(VectorWrapper):
@@ -159,9 +177,11 @@ class EmbeddingRewardVector(VectorWrapper):
         reward: From a ``Moment`` to (n,) rewards; None: ``HuberReward()``.
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
+        observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
 
     Raises:
-        UserError: The vector environment resets at another time, or ``give_up`` is no distance.
+        UserError: The vector environment resets at another time, ``give_up`` is no distance, or a pose is to be
+            observed that has not been read.
     """
 
     def __init__(
@@ -171,6 +191,7 @@ class EmbeddingRewardVector(VectorWrapper):
         demonstrations: Sequence[Demonstration] | Targets,
         reward: Reward | None = None,
         give_up: float = NEVER,
+        observe_pose: bool = False,
     ) -> None:
         mode = env.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
@@ -180,7 +201,8 @@ class EmbeddingRewardVector(VectorWrapper):
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
-        single = policy_space(env.single_observation_space, encoder.dim)  # type: ignore[arg-type]
+        self._observe_pose = _readable(observe_pose, self.targets)
+        single = policy_space(env.single_observation_space, encoder.dim, observe_pose)  # type: ignore[arg-type]
         self.single_observation_space = single
         self.observation_space = batch_space(single, env.num_envs)
 
@@ -255,8 +277,15 @@ class EmbeddingRewardVector(VectorWrapper):
         }  # fmt: skip
 
     def _observe(self, observation: dict[str, Any], own: Floats, infos: dict[str, Any]) -> Floats:
-        ahead = self.targets.at(infos["demonstration"], infos["step"] + LOOKAHEAD)
-        return policy_observation(observation, own, ahead)
+        ahead = infos["demonstration"], infos["step"] + LOOKAHEAD
+        pose = self.targets.pose_at(*ahead) if self._observe_pose else None
+        return policy_observation(observation, own, self.targets.at(*ahead), pose)
+
+
+def _readable(observe_pose: bool, targets: Targets) -> bool:
+    if observe_pose and targets.poses is None:
+        raise UserError("expected the poses of each demonstration as the robot reads them: `believed` is missing")
+    return observe_pose
 
 
 def _distance(give_up: float) -> float:

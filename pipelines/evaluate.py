@@ -61,8 +61,11 @@ def run(settings: Settings) -> Stage:
     policy_file = settings.run / settings.policy / "policy.zip"
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
-        env = single_env(encoder, demonstration, learned.reward, learned.arm, learned.control, settings.start_noise)
-        policy = acting(load(learned.learner, env, policy_file))
+        env = single_env(
+            encoder, demonstration, learned.reward, learned.arm, learned.control, settings.start_noise,
+            learned.observe_pose,
+        )  # fmt: skip
+        policy = acting(load(learned, env, policy_file))
         if number == 0:  # nothing is written before the policy is known to be whole
             wanted = kept_settings(replace(settings, demos=demos))
             wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")

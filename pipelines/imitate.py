@@ -18,6 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from envs.control import CONTROLS
+from envs.imagination import believing
 from envs.kuka import ARMS, CONTROL_HZ
 from envs.tcn_imitate import tcn_imitate_vector
 from imitate.checkpoint import TrainedEncoder, load_encoder
@@ -66,9 +67,11 @@ class Settings:
     """At most so many, of all environments together: whole rollouts, of 2048 by default, and one at least."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
+    observe_pose: bool = True
+    """Let the policy observe the pose that the robot reads off the demonstration's next frame, by imagining itself."""
     midway: float = 0.5
     """While learning, share of the episodes that start at a random frame of the demonstration, at the pose that the
-    robot reads off it, by imagining itself."""
+    robot reads off it."""
     give_up: float = 0.0
     """While learning, end an episode where the embeddings, of norm 10, are farther apart than this; 0: never."""
     oracle: bool = False
@@ -96,6 +99,7 @@ PRESETS = {
         Settings(
             arm="iiwa_gripper",
             control="torque",
+            observe_pose=False,
             midway=0.0,
             workers=16,
             learner=Learner(
@@ -141,6 +145,7 @@ def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Dem
         start_noise=settings.start_noise,
         midway=settings.midway,
         give_up=settings.give_up or NEVER,
+        observe_pose=settings.observe_pose,
     )
     env = SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
     try:
@@ -174,6 +179,14 @@ def _warn(folder: Path) -> None:
         print(f"imitate: the reward of {folder} may mislead: {poor} (see 'make check-reward')", file=sys.stderr)
 
 
+def _begun(stage: Stage, settings: Settings) -> bool:
+    """Whether there is anything to learn."""
+    begun = stage.begin(kept_settings(settings))
+    if not begun:
+        print(f"{stage.folder} has learned already")
+    return begun
+
+
 def run(settings: Settings) -> Stage:
     """Learn, then measure and film what was learned."""
     check(settings)
@@ -183,17 +196,24 @@ def run(settings: Settings) -> Stage:
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     stage = stage_of(settings)
-    # A mistake in the settings shows before anything is written.
     reward = reward_of(settings.reward_form, settings.reward)
-    env = single_env(encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise)
-    if not stage.begin(kept_settings(settings)):
+    if stage.finished and not _begun(stage, settings):  # before poses are read, which takes seconds
+        return stage
+    if settings.observe_pose or settings.midway:
+        demonstration = believing(demonstration, encoder, settings.arm)
+    # A mistake in the settings shows before anything is written.
+    env = single_env(
+        encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise, settings.observe_pose
+    )
+    if not _begun(stage, settings):
         env.close()
-        print(f"{stage.folder} has learned already")
         return stage
     if not settings.oracle:
         _warn(folder)
     with learning_env(settings, encoder, demonstration) as envs:
-        model = build_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
+        model = build_ppo(
+            settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), settings.observe_pose
+        )
         of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
         curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(SNAPSHOT), of))
     save_policy(model, stage.path("policy.zip"))

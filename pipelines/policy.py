@@ -35,6 +35,7 @@ class Learned:
     encoder: Path | None
     arm: str
     control: str
+    observe_pose: bool
     start_noise: float
     learner: Learner
     reward: Reward
@@ -76,6 +77,7 @@ def single_env(
     arm: str,
     control: str,
     start_noise: float,
+    observe_pose: bool = False,
 ) -> TCNImitateEnv:
     """The environment as a policy is measured in it."""
     return TCNImitateEnv(
@@ -85,15 +87,17 @@ def single_env(
         arm=arm,
         control=control,
         start_noise=start_noise,
+        observe_pose=observe_pose,
         render_mode="rgb_array",
         render_size=PEOPLE,
     )
 
 
-def load(learner: Learner, env: gym.Env, path: Path) -> PPO:
+def load(learned: Learned, env: gym.Env, path: Path) -> PPO:
     """The policy in a file, for one environment."""
-    alone = replace(learner, batch_size=learner.n_steps)  # SB3 warns of a batch above one env's steps
-    return load_policy(build_ppo(alone, DummyVecEnv([partial(_same, env)]), 0, torch.device("cpu")), path)
+    alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
+    envs = DummyVecEnv([partial(_same, env)])
+    return load_policy(build_ppo(alone, envs, 0, torch.device("cpu"), observe_pose=learned.observe_pose), path)
 
 
 def _same(env: gym.Env) -> gym.Env:

@@ -154,7 +154,11 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
     )
     fit = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)
     learn = replace(
-        benchmark_imitation.IMITATE, midway=0.0, steps=64, learner=Learner(n_envs=2, n_steps=16, batch_size=16)
+        benchmark_imitation.IMITATE,
+        observe_pose=False,
+        midway=0.0,
+        steps=64,
+        learner=Learner(n_envs=2, n_steps=16, batch_size=16),
     )
     run = tmp_path / "run"
     benchmark_imitation.record.run(replace(record, run=run))
@@ -217,7 +221,11 @@ SMALL_FIT = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)
 def make_the_oracle_small():
     """Methods of which a run takes seconds, wherever they are learned."""
     learn = replace(
-        benchmark_imitation.IMITATE, midway=0.0, steps=256, learner=Learner(n_envs=2, n_steps=32, batch_size=16)
+        benchmark_imitation.IMITATE,
+        observe_pose=False,
+        midway=0.0,
+        steps=256,
+        learner=Learner(n_envs=2, n_steps=32, batch_size=16),
     )
     benchmark_imitation.IMITATE = learn
     METHODS["oracle"] = replace(METHODS["oracle"], embed=SMALL_FIT, imitate=replace(learn, oracle=True))

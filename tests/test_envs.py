@@ -13,7 +13,7 @@ import envs
 from envs.bullet import block_means
 from envs.cameras import CAMERAS
 from envs.control import CONTROLS
-from envs.imagination import Imagination, watch
+from envs.imagination import Imagination, believing, watch
 from envs.kuka import ARMS, ASSETS, Kuka
 from envs.kuka_env import KukaEnv, Reference
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
@@ -26,7 +26,7 @@ from imitate.rewards import FORMS, HuberReward, reward_of
 from imitate.snapshot import Snapshot
 from imitate.vec_env import SB3VecEnv
 from imitate.workers import WorkerDied
-from imitate.wrappers import TrueReward
+from imitate.wrappers import EmbeddingReward, TrueReward
 
 
 @pytest.mark.parametrize("env_id", envs.ENV_IDS)
@@ -237,6 +237,34 @@ def test_observation_holds_the_next_frame_and_reward_the_present_one(encoder, de
     env.close()
 
 
+def test_the_pose_read_off_the_next_frame_is_observed_where_asked_for(encoder, demonstrations):
+    shown = demonstrations[0]
+    believed = believing(shown, encoder).believed
+    np.testing.assert_array_equal(believed, watch(encoder, encoder.embed(shown.frames)).poses)
+    env, without = TCNImitateEnv(encoder, [shown], observe_pose=True), TCNImitateEnv(encoder, [shown])
+    action = np.full(7, 0.1, np.float32)
+    observation, plain = env.reset(seed=0)[0], without.reset(seed=0)[0]
+    truncated, step = False, 0
+    while not truncated:
+        assert env.observation_space.contains(observation)
+        ahead = believed[min(step + 1, len(shown) - 1)]
+        np.testing.assert_allclose(observation[14:21], ahead, atol=1e-6)
+        np.testing.assert_array_equal(np.delete(observation, range(14, 21)), plain)
+        (observation, _, _, truncated, _), plain = env.step(action), without.step(action)[0]
+        step += 1
+    env.close()
+    without.close()
+
+
+def test_poses_are_read_once(encoder, demonstrations):
+    shown = replace(demonstrations[0], believed=demonstrations[0].joints)
+    assert believing(shown, encoder) is shown
+    with pytest.raises(UserError, match="`believed` is missing"):
+        EmbeddingReward(KukaEnv(image_size=32), encoder, [shown, demonstrations[1]], observe_pose=True)
+    with pytest.raises(UserError, match="3 poses for 12 frames"):
+        replace(shown, believed=shown.joints[:3])
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_rewards_of_every_form_are_made_by_name(pixels, demonstrations, form):
     reward = reward_of(form, HuberReward(bonus=3.0))
@@ -257,15 +285,17 @@ def test_rewards_of_every_form_are_made_by_name(pixels, demonstrations, form):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batched_equals_single_step_by_step(encoder, demonstrations, workers):
     count = 3
-    batched = tcn_imitate_vector(count, encoder, demonstrations, workers=workers, start_noise=0.1, midway=0.5)
-    singles = [TCNImitateEnv(encoder, demonstrations, start_noise=0.1, midway=0.5) for _ in range(count)]
+    made = {"start_noise": 0.1, "midway": 0.5, "observe_pose": True}
+    shown = [replace(one, believed=one.joints[::-1]) for one in demonstrations]  # told apart from the true ones
+    batched = tcn_imitate_vector(count, encoder, shown, workers=workers, **made)
+    singles = [TCNImitateEnv(encoder, shown, **made) for _ in range(count)]
     rng = np.random.default_rng(0)
     observations, infos = batched.reset(seed=5)
     expected = [env.reset(seed=5 + i) for i, env in enumerate(singles)]
     for step in range(25):  # longer than both demonstrations: resets are compared too
         for i, (observation, info) in enumerate(expected):
-            np.testing.assert_array_equal(observations[i, :14], observation[:14])
-            np.testing.assert_allclose(observations[i, 14:], observation[14:], atol=0.08)  # bfloat16 kernels
+            np.testing.assert_array_equal(observations[i, :21], observation[:21])
+            np.testing.assert_allclose(observations[i, 21:], observation[21:], atol=0.08)  # bfloat16 kernels
             for key in ("demonstration", "step", "ee_error_m", "joint_error_rad"):
                 assert infos[key][i] == info[key], (step, key)
         actions = rng.uniform(-1, 1, (count, 7)).astype(np.float32)

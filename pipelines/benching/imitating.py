@@ -90,10 +90,11 @@ def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = F
         single: Embed the frames of each environment by themselves.
     """
     settings, dataset = subject.sizes.imitate, subject.recording("imitating")
-    # Poses are read off the demonstration once, before the first step: that is not asked for here.
-    settings = replace(settings, learner=subject.sizes.learner(envs), workers=workers or subject.workers, midway=0.0)
+    settings = replace(settings, learner=subject.sizes.learner(envs), workers=workers or subject.workers)
     encoder = subject.untrained("conv", dataset)
     demonstration = dataset.demonstration(dataset.split("test")[0])
+    # Poses are read once, before the first step, and with an encoder that knows something: not asked for here.
+    demonstration = replace(demonstration, believed=demonstration.joints)
     with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, demonstration) as env:
         yield _updates(settings, env, subject)
 

@@ -28,7 +28,7 @@ from imitate.wrappers import policy_space
 
 from .damage import BYTES, draw, written
 from .files import below
-from .subject import EMBED, LEARNER, RECORD, Subject
+from .subject import EMBED, IMITATE, LEARNER, RECORD, Subject
 
 MEMORY = 12 * 2**30  # bytes of addresses that a process may take: a reader that asks for more is told so
 EDGE = 2000  # bytes at both ends of a file, where headers and indices stand: half of the mutations fall there
@@ -163,10 +163,10 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
 def _model() -> PPO:
     """A policy of the right shape, in an environment that is never stepped."""
     joints = 7
-    space = policy_space(observation_space(joints, RECORD.image_size), EMBED.dim)
+    space = policy_space(observation_space(joints, RECORD.image_size), EMBED.dim, IMITATE.observe_pose)
 
     class Still(gym.Env):
         observation_space = space
         action_space = gym.spaces.Box(-1.0, 1.0, (joints,), np.float32)
 
-    return build_ppo(LEARNER, DummyVecEnv([Still]), 0, torch.device("cpu"))
+    return build_ppo(LEARNER, DummyVecEnv([Still]), 0, torch.device("cpu"), observe_pose=IMITATE.observe_pose)
