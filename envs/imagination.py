@@ -51,9 +51,13 @@ def watch(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | A
         encoder: That embedded it. If it has a pose head, that guesses the poses to search around; else it is home.
         embeddings: (length, dim) of its frames, 20 a second.
         arm: Of the robot, which stays within its range.
+
+    Raises:
+        UserError: The encoder was trained on another arm.
     """
     see = Imagination(encoder, arm)
     try:
+        encoder.check_arm(arm, see.arm.joints)
         lower, upper = np.array(see.arm.lower), np.array(see.arm.upper)
         home = np.zeros((len(embeddings), len(lower)))
         guesses = home if encoder.pose_head is None else encoder.decode_joints(embeddings)

@@ -135,11 +135,7 @@ def _resolve(
     trained.check_camera(chosen, image_size)
     arm = kwargs.get("arm", "iiwa")
     joints = choose(ARMS, arm, "arm").joints
-    if trained.pose_head is not None and trained.pose_head.joints != joints:
-        raise UserError(
-            f"the encoder was trained on an arm of {trained.pose_head.joints} joints, expected the {joints} of the arm "
-            f"{arm!r}: use its arm, or train an encoder on this one"
-        )
+    trained.check_arm(arm, joints)
     for shown in demonstrations:
         if shown.joints is not None and shown.joints.shape[1] != joints:
             raise UserError(

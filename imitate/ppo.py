@@ -63,8 +63,8 @@ class Learner:
     """At the start."""
     anneal: bool = True
     """Let the learning rate fall linearly to 0."""
-    log_std: float = -1.0
-    """Logarithm of the actions' standard deviation at the start."""
+    log_std: float = -2.0
+    """Logarithm of the actions' standard deviation at the start. Of a policy that begins with nothing, -1."""
     width: int = 256
     """Units of each of the two hidden layers, of policy and value function."""
 

@@ -7,13 +7,10 @@ guesses: the robot then reads the poses by imagining itself (``imitate.pose_trac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from envs.control import VELOCITY_SCALE
 from envs.imagination import watch
 from envs.kuka import ASSETS, CONTROL_HZ, Kuka
 from imitate.checkpoint import load_encoder
@@ -28,10 +25,9 @@ from imitate.runs import Stage, kept_settings, write_json
 from .cli import STARTS_OVER, command
 from .demo import load_demo, stage_name
 from .policy import report, single_env
-from .rollout import Policy, baselines, film_demonstration, roll_out, side_by_side, write_videos
+from .rollout import baselines, film_demonstration, follower, roll_out, side_by_side, write_videos
 
 SHIPPED_DEMO = ASSETS / "demonstration"
-REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
 
 
 @dataclass(frozen=True)
@@ -98,21 +94,6 @@ def _encoder(settings: Settings) -> Path:
         return settings.encoder
     trained = Stage(settings.run / "embed")
     return trained.path("encoder") if trained.finished else ASSETS / "encoder"
-
-
-def follower(poses: NDArray[np.floating]) -> Policy:
-    """Turn each joint to where it is to be at the next frame, for one episode.
-
-    Args:
-        poses: (length, joints) rad.
-    """
-    frame = count(1)
-
-    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        ahead = poses[min(next(frame), len(poses) - 1)]
-        return np.clip((ahead - observation[: len(ahead)]) / REACH, -1, 1).astype(np.float32)
-
-    return act
 
 
 def believed(tracked: Tracked, demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:

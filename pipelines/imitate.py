@@ -63,7 +63,7 @@ class Settings:
     """iiwa or iiwa_gripper."""
     control: str = "velocity"
     """velocity, position or torque."""
-    steps: int = 150_000
+    steps: int = 50_000
     """At most so many, of all environments together: whole rollouts, of 2048 by default, and one at least."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
@@ -94,6 +94,10 @@ class Settings:
 
 PRESETS = {
     "default": ("Joint velocities, gamma 0.9: minutes on two cores.", Settings()),
+    "plain": (
+        "The policy reads no poses: it learns from pixels and time alone, and takes three times as long.",
+        Settings(steps=150_000, observe_pose=False, midway=0.0, learner=Learner(log_std=-1.0), preset="plain"),
+    ),
     "paper": (
         "Tables 1 and 2 of the paper: torques on 12 joints, gamma 0.99, an update every 1000 steps.",
         Settings(

@@ -114,10 +114,12 @@ def acting(model: PPO, explore: bool = False) -> Policy:
 
 
 def report(metrics: dict[str, Any], look_at: Path) -> None:
-    """Print the policy beside holding still and acting at random."""
-    print(f"{'':24}{'policy':>10}{'holding still':>15}{'random':>10}")
+    """Print the policy beside taking the poses that were read, holding still and acting at random."""
+    shown = {"policy": "", "poses read": "direct_", "holding still": "hold_still_", "random": "random_"}
+    shown = {who: prefix for who, prefix in shown.items() if f"{prefix}reward" in metrics}
+    print(f"{'':24}" + "".join(f"{who:>15}" for who in shown))
     for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):
-        values = [metrics[prefix + name] for prefix in ("", "hold_still_", "random_")]
+        values = [metrics[prefix + name] for prefix in shown.values()]
         cells = [f"{value:.3f}" if np.isfinite(value) else "unknown" for value in values]
-        print(f"{name:24}{cells[0]:>10}{cells[1]:>15}{cells[2]:>10}")
+        print(f"{name:24}" + "".join(f"{cell:>15}" for cell in cells))
     print(f"look at {look_at}")

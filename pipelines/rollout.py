@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from envs.control import VELOCITY_SCALE
+from envs.kuka import CONTROL_HZ
 from envs.kuka_env import KukaEnv
 from envs.tcn_imitate import TCNImitateEnv
 from imitate.demonstration import Demonstration
@@ -20,6 +23,7 @@ from imitate.video import FOR_PEOPLE, write_video
 Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions
 PEOPLE = 256  # pixels a side of what people look at
 BAND = 20  # pixels above, for the captions
+REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,30 @@ def roll_out(env: TCNImitateEnv, policy: Policy, seed: int, film: bool = False) 
     return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(poses), np.stack(frames) if film else None)
 
 
+def follower(poses: NDArray[np.floating]) -> Policy:
+    """Turn each joint to where it is to be at the next frame, for one episode.
+
+    Args:
+        poses: (length, joints) rad.
+    """
+    frame = count(1)
+
+    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        ahead = poses[min(next(frame), len(poses) - 1)]
+        return np.clip((ahead - observation[: len(ahead)]) / REACH, -1, 1).astype(np.float32)
+
+    return act
+
+
 def baselines(env: TCNImitateEnv, seed: int) -> dict[str, float]:
-    """The metrics of holding still, and of random actions."""
+    """The metrics of holding still, of random actions, and of taking the poses read off the demonstration, if any."""
     joints = env.action_space.shape[0]  # type: ignore[index]
     rng = np.random.default_rng(seed)
     still = roll_out(env, lambda _: np.zeros(joints, np.float32), seed)
     random = roll_out(env, lambda _: rng.uniform(-1, 1, joints).astype(np.float32), seed)
-    return still.metrics("hold_still_") | random.metrics("random_")
+    figures = still.metrics("hold_still_") | random.metrics("random_")
+    believed = env.kuka_env.references[0].believed
+    return figures if believed is None else figures | roll_out(env, follower(believed), seed).metrics("direct_")
 
 
 def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np.uint8]:

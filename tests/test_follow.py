@@ -10,7 +10,7 @@ from imitate.errors import UserError
 from imitate.runs import Stage, read_json
 from imitate.video import Compression, read_video, write_video
 from pipelines import follow
-from pipelines.follow import REACH, Settings, follower
+from pipelines.follow import Settings
 
 
 def test_each_joint_turns_to_where_it_is_to_be_next():
