@@ -11,6 +11,7 @@ from imitate.runs import Stage, read_json
 from imitate.video import Compression, read_video, write_video
 from pipelines import follow
 from pipelines.follow import Settings
+from pipelines.rollout import REACH, follower
 
 
 def test_each_joint_turns_to_where_it_is_to_be_next():
@@ -46,12 +47,11 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
 
 
 @pytest.mark.slow
-def test_the_demonstration_that_comes_with_the_package_is_followed_from_near_and_far(tmp_path):
-    for name, noise in (("near", 0.0), ("far", 0.3)):
-        stage = follow.run(Settings(run=tmp_path, name=name, start_noise=noise))
-        assert stage.metrics["believed_ee_error_m"] < 0.04
-        assert stage.metrics["ee_error_m"] < 0.05 < 0.2 * stage.metrics["hold_still_ee_error_m"]
-        assert stage.metrics["joint_error_rad"] < 0.1
+def test_the_demonstration_that_comes_with_the_package_is_followed_from_afar(tmp_path):
+    stage = follow.run(Settings(run=tmp_path, start_noise=0.3))
+    assert stage.metrics["believed_ee_error_m"] < 0.03
+    assert stage.metrics["ee_error_m"] < 0.05 < 0.2 * stage.metrics["hold_still_ee_error_m"]
+    assert stage.metrics["joint_error_rad"] < 0.1
 
 
 def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):
