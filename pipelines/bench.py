@@ -18,7 +18,7 @@ from imitate.device import pick_device
 from imitate.errors import UserError, choose
 from imitate.runs import write_json
 
-from .benching import imitating, memory, peak, recording, training
+from .benching import agent, imitating, memory, peak, recording, training
 from .benching.machine import machine
 from .benching.profile import PROFILES, Part
 from .benching.rows import Row
@@ -39,6 +39,7 @@ ROWS = {
         recording.growth_record_processes,
         imitating.growth_imitate_processes,
         imitating.growth_imitate_envs,
+        agent.agent_fast,
         *MEMORY,
     )
 }

@@ -139,7 +139,9 @@ def paper_env(size: int, device: str) -> gym.Env:
 def _updates(settings: imitate.Settings, env: VecEnv, subject: Subject) -> Measure:
     """What steps and updates once, after a first time in which processes start and kernels are chosen."""
     learner = settings.learner
-    model = build_ppo(learner, env, settings.seed, torch.device("cpu"), subject.folder / "tensorboard")
+    model = build_ppo(
+        learner, env, settings.seed, torch.device("cpu"), subject.folder / "tensorboard", settings.observe_pose
+    )
     steps = learner.n_envs * learner.n_steps
 
     def rate() -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,20 @@ PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (re
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """The settings of all stages."""
+
+    record: Record
+    embed: Embed
+    imitate: Imitate
+
+    @classmethod
+    def of(cls, preset: str) -> Recipe:
+        """Those of a preset that all have."""
+        return cls(record.PRESETS[preset][1], embed.PRESETS[preset][1], imitate.PRESETS[preset][1])
+
+
+@dataclass(frozen=True)
 class Sizes:
     """How much of each stage is measured at once: its settings.
 
@@ -35,6 +49,7 @@ class Sizes:
         paper_record: What the paper's encoder is trained on here.
         paper_embed: The paper's, a single batch.
         paper: The paper's; ``steps`` are those of one environment between two updates.
+        recipes: Whole ones: ``fast`` and the ``default``.
     """
 
     record: Record
@@ -43,6 +58,7 @@ class Sizes:
     paper_record: Record
     paper_embed: Embed
     paper: Imitate
+    recipes: Mapping[str, Recipe]
 
     def learner(self, envs: int = 0) -> Learner:
         """The default's, of so many environments (0: its own), with as many steps in all between two updates."""
@@ -58,8 +74,14 @@ FULL = Sizes(
     paper_record=replace(PAPER_RECORD, train=4, validation=2, test=1, frames=40, held_out_frames=40),
     paper_embed=replace(PAPER_EMBED, epochs=1, videos=4, per_video=16, passes=1),
     paper=replace(PAPER, steps=16),
+    recipes={name: Recipe.of(name) for name in ("fast", "default")},
 )
 SHORT = {"train": 3, "validation": 2, "test": 1, "frames": 34, "held_out_frames": 34, "held_out_travel": 0.0}
+QUICK_RECIPE = Recipe(
+    replace(RECORD, **SHORT | {"test": 3}, image_size=32),
+    replace(EMBED, epochs=2, videos=4, batch=4),
+    replace(IMITATE, steps=32, observe_pose=False, midway=0.0, learner=Learner(n_envs=4, n_steps=8, batch_size=16)),
+)
 QUICK = Sizes(
     record=replace(RECORD, **SHORT, image_size=32),
     embed=replace(EMBED, epochs=2, videos=4, batch=4),
@@ -67,6 +89,7 @@ QUICK = Sizes(
     paper_record=replace(PAPER_RECORD, **SHORT, image_size=75),
     paper_embed=replace(PAPER_EMBED, epochs=1, videos=2, per_video=1, passes=1, batch=2),
     paper=replace(PAPER, steps=2),
+    recipes=dict.fromkeys(("fast", "default"), QUICK_RECIPE),
 )
 
 
