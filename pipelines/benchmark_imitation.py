@@ -44,6 +44,7 @@ DISTANCE = HuberReward(alpha=0, beta=1, gamma=0, scale=0.1)
 CURVE, POINTS = ("steps", "seconds", "ee_error_m"), 50  # what the results keep of a learning curve
 FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance", "gap_closed")
 BASELINES = ("hold_still_ee_error_m", "random_ee_error_m")
+STAGES = {"record": record, "embed": embed, "imitate": imitate}
 PARTS = ("methods", "settings", "encoders")  # of the results, which are dicts
 
 
@@ -207,6 +208,8 @@ def _earlier(out: Path) -> dict[str, Any]:
     found = read_json(out)
     try:
         whole = all(isinstance(found[part], dict) for part in PARTS) and isinstance(found["command"], str)
+        for recipe in found["settings"].values():
+            whole &= all(isinstance(recipe[stage], dict) for stage in STAGES)
         for row in found["runs"]:
             whole &= row["method"] in METHODS and {"demo", "seed", "ee_error_m", *BASELINES} <= set(row)
             whole &= set(CURVE) <= set(row["curve"])
@@ -220,8 +223,11 @@ def _earlier(out: Path) -> dict[str, Any]:
 def _check_recipes(out: Path, recipes: dict[str, Any]) -> None:
     """Refuse to put our runs beside runs of the same method that were not learned like them."""
     kept = _earlier(out)["settings"]
+    defaults = {stage: json.loads(json.dumps(kept_settings(module.Settings()))) for stage, module in STAGES.items()}
     for name, recipe in recipes.items():
-        if kept.get(name, recipe) != recipe:
+        # A setting that there was not yet was as it is by default.
+        known = {stage: defaults[stage] | kept.get(name, recipe)[stage] for stage in STAGES}
+        if any(known[stage] != defaults[stage] | recipe[stage] for stage in STAGES):
             raise UserError(
                 f"{out}: its runs of {name} were learned with other settings: name another --out, or leave out --add"
             )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from envs.cameras import CAMERAS
 from envs.kuka import ARMS, CONTROL_HZ
@@ -19,6 +21,8 @@ from imitate.runs import Stage
 from imitate.video import check_name
 
 from . import record
+
+MISREAD = 0.03  # rad, about as far as poses that are read off a video are off
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,39 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     demonstration = dataset.demonstration(episode, camera.name)
     demonstration.check_size(encoder.image_size)
     return demonstration
+
+
+def load_training(episodes: int, run: Path, encoder: TrainedEncoder, seed: int) -> list[Demonstration]:
+    """The first training episodes of the run, which the robot filmed itself, as demonstrations to practise with.
+
+    It knows its poses in them. To practise for what it will read off the videos of others, it believes others: off by a
+    misreading in each joint that drifts from the first frame to the last.
+
+    Args:
+        episodes: How many.
+        run: The run directory.
+        encoder: That will embed them: its camera must have taken their frames.
+        seed: Of the misreadings.
+
+    Raises:
+        UserError: There are fewer, or they can't be scored by this encoder.
+    """
+    dataset = LeRobotDataset(run / "record" / "dataset")
+    train = dataset.split("train")
+    if episodes > len(train):
+        raise UserError(
+            f"episodes is {episodes}, expected at most the {len(train)} training episodes of {dataset.folder}"
+        )
+    camera = dataset.camera(encoder.camera.name)
+    encoder.check_camera(camera, dataset.image_size(camera.name))
+    rng = np.random.default_rng(seed)
+    shown = []
+    for one in dataset.demonstrations(train[:episodes], camera.name):
+        assert one.joints is not None  # the robot's own
+        first, last = rng.normal(0.0, MISREAD, (2, 1, one.joints.shape[1]))
+        along = np.linspace(0, 1, len(one))[:, None]
+        shown.append(replace(one, believed=one.joints + (1 - along) * first + along * last))
+    return shown
 
 
 def parse_demo(text: str) -> tuple[str, int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ from imitate.wrappers import NEVER, TrueReward
 from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
-from .demo import check_demo, has_poses, load_demo, recording_of, stage_name
+from .demo import check_demo, has_poses, load_demo, load_training, recording_of, stage_name
 from .policy import acting, find_encoder, report, single_env
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
 from .signals import held_back
@@ -65,6 +65,9 @@ class Settings:
     """velocity, position or torque."""
     steps: int = 50_000
     """At most so many, of all environments together: whole rollouts, of 2048 by default, and one at least."""
+    episodes: int = 0
+    """Practise with so many of the run's training episodes instead of with the demonstration, and so learn to follow
+    any; the demonstration is what the robot is then measured on. 0: learn the demonstration."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
     observe_pose: bool = True
@@ -94,6 +97,10 @@ class Settings:
 
 PRESETS = {
     "default": ("Joint velocities, gamma 0.9: minutes on two cores.", Settings()),
+    "any": (
+        "One policy for any demonstration: it practises with training episodes.",
+        Settings(episodes=500, steps=300_000, start_noise=0.1),
+    ),
     "fast": (
         "A fifth of the steps, on a third of the recording: from nothing to a robot that imitates in minutes.",
         Settings(steps=10_000, preset="fast"),
@@ -135,17 +142,21 @@ def check(settings: Settings) -> None:
         raise UserError("expected a start_noise of 0 to pi rad, and a give_up of 0 or more")
     if not 0 <= settings.midway <= 1:
         raise UserError(f"midway is {settings.midway}, expected a share of 0 to 1")
-    if settings.steps < 1:
-        raise UserError(f"steps is {settings.steps}, expected at least 1")
+    if settings.steps < 1 or settings.episodes < 0:
+        raise UserError(
+            f"steps {settings.steps} and episodes {settings.episodes}: expected at least 1 step, 0 episodes"
+        )
 
 
 @contextmanager
-def learning_env(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> Iterator[SB3VecEnv]:
-    """The environments that the policy learns in."""
+def learning_env(
+    settings: Settings, encoder: TrainedEncoder, demonstrations: Sequence[Demonstration]
+) -> Iterator[SB3VecEnv]:
+    """The environments that the policy learns in: each episode shows one of the demonstrations."""
     vector = tcn_imitate_vector(
         settings.learner.n_envs,
         encoder,
-        [demonstration],
+        demonstrations,
         reward_of(settings.reward_form, settings.reward),
         workers=settings.workers or os.cpu_count() or 1,
         arm=settings.arm,
@@ -176,7 +187,8 @@ def _check_demo(settings: Settings) -> None:
 def stage_of(settings: Settings) -> Stage:
     """Where what these settings learn stands."""
     demos = [settings.demo] if settings.demo != DEFAULT_DEMO else []
-    return Stage.named(settings.run, settings.name or stage_name("imitate", demos))
+    base = "imitate-any" if settings.episodes else "imitate"
+    return Stage.named(settings.run, settings.name or stage_name(base, demos))
 
 
 def _warn(folder: Path) -> None:
@@ -218,7 +230,10 @@ def run(settings: Settings) -> Stage:
         return stage
     if not settings.oracle:
         _warn(folder)
-    with learning_env(settings, encoder, demonstration) as envs:
+    practised = [demonstration]
+    if settings.episodes:
+        practised = load_training(settings.episodes, settings.run, encoder, settings.seed)
+    with learning_env(settings, encoder, practised) as envs:
         model = build_ppo(
             settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), settings.observe_pose
         )

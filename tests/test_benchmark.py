@@ -198,6 +198,9 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
         first_command, second_command = both["command"].split(" && ")
         assert first_command == one["command"]
         assert second_command.endswith("--add")
+    del both["settings"]["tcn"]["imitate"]["start_noise"]  # as if written before there was this setting
+    part.out.write_text(json.dumps(both))
+    benchmark_imitation.run(replace(part, methods=("tcn", "pixels_96"), add=True))
     monkeypatch.setitem(METHODS, "tcn", replace(METHODS["tcn"], imitate=replace(METHODS["tcn"].imitate, steps=32)))
     with pytest.raises(UserError, match=r"part.json: its runs of tcn were learned with other settings"):
         benchmark_imitation.run(replace(part, methods=("tcn",), add=True))

@@ -95,7 +95,7 @@ def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = F
     demonstration = dataset.demonstration(dataset.split("test")[0])
     # Poses are read once, before the first step, and with an encoder that knows something: not asked for here.
     demonstration = replace(demonstration, believed=demonstration.joints)
-    with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, demonstration) as env:
+    with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, [demonstration]) as env:
         yield _updates(settings, env, subject)
 
 
