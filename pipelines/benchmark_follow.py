@@ -1,6 +1,7 @@
 """``benchmark_follow``: many demonstrations that nothing has seen before, each followed at once, as it is and worse.
 
-No policy is trained for any of them. Each row is kept as soon as it is known: interrupted, it goes on with the next.
+No policy is trained for any of them: the poses that were read are taken, ``direct``, and, if it is asked for, a policy
+follows that has learned to follow any. Each row is kept as soon as it is known: interrupted, it goes on with the next.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from . import record
 from .checking.views import drawn
 from .cli import command, command_line
 from .demo import load_demo
-from .follow import believed, follower
-from .policy import find_encoder, single_env
+from .follow import believed
+from .policy import acting, find_encoder, learned_with, load, single_env
 from .rollout import baselines, roll_out
 
 RECORD = record.PRESETS["default"][1]
@@ -124,7 +125,9 @@ class Settings:
     name: str = "benchmark-follow"
     """The folder in it that demonstrations and figures go to."""
     encoder: Path | None = None
-    """The folder of a trained encoder; None: the run's own, trained first if it is missing."""
+    """The folder of a trained encoder; None: the policy's, or the run's own, trained first if it is missing."""
+    policy: str = ""
+    """The stage of the run that learned a policy for any demonstration, as imitate-any; empty: direct alone."""
     demos: int = 100
     """Demonstrations."""
     seed: int = 1000
@@ -151,15 +154,20 @@ def run(settings: Settings) -> dict[str, Any]:
     conditions = {name: choose(CONDITIONS, name, "condition") for name in settings.conditions}
     _check(settings)
     stage = Stage.named(settings.run, settings.name)
-    encoder = find_encoder(settings.run, settings.encoder, "default", "auto")
+    policy = Stage.named(settings.run, settings.policy) if settings.policy else None
+    own = settings.encoder if policy is None else learned_with(policy).encoder
+    encoder = find_encoder(settings.run, own, "default", "auto")
     _check_encoder(encoder)
     weights = sha256(encoder / "encoder.safetensors")
     kept = replace(settings, out=None, jobs=0)
-    begun = stage.begin(kept_settings(kept) | {"encoder_sha256": weights}, resumable=True)
+    sums = {"encoder_sha256": weights}
+    if policy is not None:
+        sums["policy_sha256"] = sha256(policy.path("policy.zip"))
+    begun = stage.begin(kept_settings(kept) | sums, resumable=True)
     if begun:
         record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
         jobs = [
-            partial(_follow_one, encoder, stage.folder, condition, number)
+            partial(_follow_one, encoder, policy, stage.folder, condition, number)
             for condition in conditions
             for number in range(settings.demos)
             if not _row(stage.folder, condition, number).exists()
@@ -173,21 +181,28 @@ def run(settings: Settings) -> dict[str, Any]:
     rows = {
         name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
     }
-    direct = {name: _summary(part) for name, part in rows.items()}
+    ways = ("direct", "policy") if settings.policy else ("direct",)
+    summaries = {way: {name: _summary(part, way) for name, part in rows.items()} for way in ways}
     results = {
         "command": command_line("benchmark_follow", settings),
         "settings": kept_settings(kept),
         "encoder": weights,
         "conditions": {name: condition.says for name, condition in conditions.items()},
-        "direct": direct.get("plain", {}) | {name: part for name, part in direct.items() if name != "plain"},
+        **{
+            way: found.get("plain", {}) | {name: part for name, part in found.items() if name != "plain"}
+            for way, found in summaries.items()
+        },
         "runs": rows,
     }
     out = settings.out or stage.path("any-video.json")
     if begun or settings.out:
         write_json(out, results)
     if begun:
-        stage.finish({name: part["median_ee_error_m"] for name, part in direct.items()})
-    _report(direct)
+        stage.finish(
+            {way: {name: part["median_ee_error_m"] for name, part in found.items()} for way, found in summaries.items()}
+        )
+    for way, found in summaries.items():
+        _report(way, found)
     print(f"figures in {out}")
     return results
 
@@ -195,6 +210,10 @@ def run(settings: Settings) -> dict[str, Any]:
 def _check(settings: Settings) -> None:
     if settings.demos < 1 or settings.jobs < 0 or not settings.conditions:
         raise UserError("expected at least one demonstration and one condition, and 0 jobs or more")
+    if settings.policy and settings.encoder is not None:
+        raise UserError(
+            f"encoder {settings.encoder} and policy {settings.policy}: expected one, a policy has its encoder"
+        )
     if not 0 <= settings.seed < 2**32:
         raise UserError(f"seed is {settings.seed}, expected 0 to 2**32 - 1")
     recorded = Stage(settings.run / "record")
@@ -209,11 +228,7 @@ def _check_encoder(folder: Path) -> None:
     """Refuse, before anything is recorded, an encoder that could not embed it."""
     encoder = load_encoder(folder)
     encoder.check_camera(CAMERAS[RECORD.cameras[0]], RECORD.image_size)
-    joints = ARMS[RECORD.arm].joints
-    if encoder.pose_head is not None and encoder.pose_head.joints != joints:
-        raise UserError(
-            f"{folder}: of an arm of {encoder.pose_head.joints} joints, expected the {joints} of {RECORD.arm}"
-        )
+    encoder.check_arm(RECORD.arm, ARMS[RECORD.arm].joints)
 
 
 def _row(folder: Path, condition: str, number: int) -> Path:
@@ -225,15 +240,20 @@ def _on_one_core() -> None:
     end_with_parent()
 
 
-def _follow_one(encoder_folder: Path, folder: Path, name: str, number: int) -> None:
+def _follow_one(encoder_folder: Path, policy: Stage | None, folder: Path, name: str, number: int) -> None:
     """One demonstration under one condition. Runs in a worker process."""
     condition, encoder = CONDITIONS[name], load_encoder(encoder_folder)
     shown = _shown(load_demo(f"test:{number}", folder, encoder), condition, encoder, number)
-    env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", condition.start_noise)
     tracked = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
-    figures = roll_out(env, follower(tracked.poses), number).metrics() | baselines(env, number)
-    figures |= believed(tracked, shown, env.kuka_env.kuka)
+    shown = replace(shown, believed=tracked.poses)
+    env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", condition.start_noise)
+    figures = baselines(env, number) | believed(tracked, shown, env.kuka_env.kuka)
     env.close()
+    if policy is not None:
+        how = learned_with(policy)
+        env = single_env(encoder, shown, how.reward, how.arm, how.control, condition.start_noise, how.observe_pose)
+        figures |= roll_out(env, acting(load(how, env, policy.path("policy.zip"))), number).metrics("policy_")
+        env.close()
     write_json(_row(folder, name, number), {"demo": f"test:{number}", **figures})
 
 
@@ -250,19 +270,18 @@ def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedE
     return Demonstration(demonstration.name, condition.seen(frames, np.random.default_rng(seed)), joints)
 
 
-def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    figures: dict[str, Any] = {"success": float(np.mean([bool(success(row)) for row in rows])), "demos": len(rows)}
+def _summary(rows: Sequence[dict[str, Any]], way: str) -> dict[str, Any]:
+    ours = [{key.removeprefix(f"{way}_"): value for key, value in row.items()} for row in rows]
+    figures: dict[str, Any] = {"success": float(np.mean([bool(success(row)) for row in ours])), "demos": len(rows)}
     for key in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "believed_ee_error_m", "hold_still_ee_error_m"):
-        median, _, low, high = spread([row[key] for row in rows])
+        median, _, low, high = spread([row[key] for row in ours])
         figures |= {f"median_{key}": median, f"{key}_interval": [low, high]}
     return figures
 
 
-def _report(direct: dict[str, dict[str, Any]]) -> None:
-    print(
-        f"{'median':14}{'flange error, m':>17}{'95 % interval':>17}{'joint error, rad':>18}{'success':>9}{'still':>8}"
-    )
-    for name, row in direct.items():
+def _report(way: str, found: dict[str, dict[str, Any]]) -> None:
+    print(f"{way:14}{'flange error, m':>17}{'95 % interval':>17}{'joint error, rad':>18}{'success':>9}{'still':>8}")
+    for name, row in found.items():
         low, high = row["ee_error_m_interval"]
         cells = f"{row['median_ee_error_m']:17.3f}{f'{low:.3f} to {high:.3f}':>17}{row['median_joint_error_rad']:18.3f}"
         print(f"{name:14}{cells}{row['success']:9.2f}{row['median_hold_still_ee_error_m']:8.3f}")

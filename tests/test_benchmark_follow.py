@@ -10,7 +10,8 @@ from envs.kuka import ASSETS
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
-from pipelines import benchmark_follow
+from imitate.ppo import Learner
+from pipelines import benchmark_follow, imitate, record
 from pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
 
 
@@ -52,9 +53,22 @@ def test_lost_frames_are_those_before(shipped):
 def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     small = replace(benchmark_follow.RECORD, held_out_frames=10, held_out_travel=0.0)
     monkeypatch.setattr(benchmark_follow, "RECORD", small)
+    run = tmp_path / "run"
+    record.run(replace(small, run=run, train=2, validation=2, test=1, frames=10))
+    learned = imitate.run(
+        replace(
+            imitate.PRESETS["any"][1],
+            run=run,
+            encoder=ASSETS / "encoder",
+            episodes=2,
+            steps=64,
+            learner=Learner(n_envs=2, n_steps=32, batch_size=16, n_epochs=1, width=16),
+        )
+    )
+    assert learned.folder.name == "imitate-any"
     asked = Settings(
-        run=tmp_path / "run",
-        encoder=ASSETS / "encoder",
+        run=run,
+        policy="imitate-any",
         demos=2,
         conditions=("plain", "double_speed"),
         jobs=2,
@@ -65,7 +79,12 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert direct["demos"] == direct["double_speed"]["demos"] == 2
     assert 0 <= direct["success"] <= 1
     assert direct["median_ee_error_m"] < direct["median_hold_still_ee_error_m"]
-    assert json.loads(asked.out.read_text())["direct"] == direct
+    written = json.loads(asked.out.read_text())
+    assert written["direct"] == direct
+    assert written["policy"].keys() == direct.keys()
+    # A policy that has hardly learned takes the poses that it is shown.
+    apart = [abs(row["policy_ee_error_m"] - row["direct_ee_error_m"]) for row in written["runs"]["plain"]]
+    assert 0 < max(apart) < 0.03
     assert "double_speed" in capsys.readouterr().out
     folder = tmp_path / "run" / "benchmark-follow"
     row, manifest = folder / "rows" / "plain-1.json", folder / "manifest.json"
@@ -88,6 +107,8 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         ({"demos": 0}, "at least one demonstration"),
         ({"jobs": -1}, "0 jobs or more"),
         ({"conditions": ("upside_down",)}, "unknown condition 'upside_down': choose one of away, covered"),
+        ({"policy": "imitate"}, "imitate: no finished policy there"),
+        ({"policy": "imitate", "encoder": Path("x")}, "a policy has its encoder"),
         ({"seed": 0}, "seed is 0, that of the run's own recording"),
     ],
 )
