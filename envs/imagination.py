@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
+from imitate.errors import choose
 from imitate.pose_tracking import Tracked, read_poses
 
-from .kuka import CONTROL_HZ, Arm, Kuka
+from .kuka import ARMS, CONTROL_HZ, Arm, Kuka
 
+AT_ONCE = 256  # pictures that are held in memory
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
 
@@ -24,20 +26,25 @@ class Imagination:
         arm: One of ``ARMS``, or an arm of your own.
 
     Raises:
-        UserError: An unknown arm.
+        UserError: An unknown arm, one that the encoder was not trained on, or an encoder whose camera is unknown.
     """
 
     def __init__(self, encoder: TrainedEncoder, arm: str | Arm = "iiwa") -> None:
-        self._encoder, self._kuka = encoder, Kuka(arm)
-        self.arm = self._kuka.arm
+        encoder.check_camera(encoder.camera, encoder.image_size)
+        self.arm = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
+        encoder.check_arm(self.arm.joints)
+        self._encoder, self._kuka = encoder, Kuka(self.arm)
 
     def __call__(self, poses: NDArray[np.floating]) -> NDArray[np.float32]:
         """Embed what is seen at ``poses`` (n, joints), rad, as (n, dim)."""
-        frames = []
-        for pose in poses:
-            self._kuka.reset(pose)
-            frames.append(self._kuka.film(self._encoder.camera, self._encoder.image_size))
-        return self._encoder.embed(np.stack(frames))
+        embeddings = []
+        for start in range(0, len(poses), AT_ONCE):
+            frames = []
+            for pose in poses[start : start + AT_ONCE]:
+                self._kuka.reset(pose)
+                frames.append(self._kuka.film(self._encoder.camera, self._encoder.image_size))
+            embeddings.append(self._encoder.embed(np.stack(frames)))
+        return np.concatenate(embeddings)
 
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""
@@ -53,11 +60,10 @@ def watch(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | A
         arm: Of the robot, which stays within its range.
 
     Raises:
-        UserError: The encoder was trained on another arm.
+        UserError: As ``Imagination`` does.
     """
     see = Imagination(encoder, arm)
     try:
-        encoder.check_arm(arm, see.arm.joints)
         lower, upper = np.array(see.arm.lower), np.array(see.arm.upper)
         home = np.zeros((len(embeddings), len(lower)))
         guesses = home if encoder.pose_head is None else encoder.decode_joints(embeddings)

@@ -189,7 +189,7 @@ class KukaEnv(gym.Env):
 
     def _start(self, reference: Reference) -> tuple[int, NDArray[np.float64]]:
         """The frame and the pose that an episode starts at."""
-        if reference.believed is None or self.np_random.random() >= self.midway:
+        if not self.midway or reference.believed is None or self.np_random.random() >= self.midway:
             return 0, reference.start
         step = int(self.np_random.integers(reference.length - 1))
         return step, reference.believed[step] if step else reference.start

@@ -72,6 +72,11 @@ class TCNImitateEnv(gym.Env):
         self.action_space = self._env.action_space
 
     @property
+    def encoder(self) -> TrainedEncoder:
+        """That embeds the robot's frames and the demonstrations'."""
+        return self._env.encoder
+
+    @property
     def kuka_env(self) -> KukaEnv:
         """The environment inside, without the learned reward."""
         return self._env.unwrapped  # type: ignore[return-value]
@@ -135,12 +140,11 @@ def _resolve(
     trained.check_camera(chosen, image_size)
     arm = kwargs.get("arm", "iiwa")
     joints = choose(ARMS, arm, "arm").joints
-    trained.check_arm(arm, joints)
+    trained.check_arm(joints)
     for shown in demonstrations:
-        if shown.joints is not None and shown.joints.shape[1] != joints:
-            raise UserError(
-                f"a demonstration of {shown.joints.shape[1]} joints, expected the {joints} of the arm {arm!r}"
-            )
+        for poses in (shown.joints, shown.believed):
+            if poses is not None and poses.shape[1] != joints:
+                raise UserError(f"a demonstration of {poses.shape[1]} joints, expected the {joints} of the arm {arm!r}")
     if observe_pose or kwargs.get("midway", 0) > 0:
         demonstrations = [believing(shown, trained, arm) for shown in demonstrations]
     targets = Targets(trained, demonstrations)
@@ -154,8 +158,8 @@ def _resolve(
 def reference_of(demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, arm: str) -> Reference:
     """Where the robot starts, what it believes to see, and, if the true poses are known, what to measure by.
 
-    A bare video says nothing of joints: the robot starts at the pose that it reads off the first frame. It knows that
-    one and no other, so it reads it by itself, whether it has read all frames or not.
+    A bare video says nothing of joints: the robot starts at the pose that it reads off the first frame, and off no
+    other, so that it starts alike whether it has read the others or not.
     """
     if demonstration.joints is not None:
         reference = Reference.from_joints(demonstration.joints)

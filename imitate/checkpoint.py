@@ -143,7 +143,7 @@ class TrainedEncoder:
                 "use that camera, or train an encoder on this one"
             )
 
-    def check_arm(self, arm: object, joints: int) -> None:
+    def check_arm(self, joints: int) -> None:
         """Refuse to read the poses of an arm of other joints.
 
         Raises:
@@ -152,7 +152,7 @@ class TrainedEncoder:
         if self.pose_head is not None and self.pose_head.joints != joints:
             raise UserError(
                 f"the encoder was trained on an arm of {self.pose_head.joints} joints, expected the {joints} of the "
-                f"arm {arm!r}: use its arm, or train an encoder on this one"
+                "arm that is to imitate: use its arm, or train an encoder on this one"
             )
 
     def save(self, folder: Path) -> None:

@@ -34,10 +34,11 @@ class Demonstration:
     def __post_init__(self) -> None:
         if len(self.frames) < 2:
             raise UserError(f"demonstration {self.name}: {len(self.frames)} frame(s), expected at least 2")
-        if self.joints is not None:
-            check_finite(f"demonstration {self.name}: a joint", self.joints, "expected poses in rad: record it anew")
         for poses in (self.joints, self.believed):
-            if poses is not None and len(poses) != len(self.frames):
+            if poses is None:
+                continue
+            check_finite(f"demonstration {self.name}: a joint", poses, "expected poses in rad: record it anew")
+            if len(poses) != len(self.frames):
                 raise UserError(
                     f"demonstration {self.name}: {len(poses)} poses for {len(self.frames)} frames, expected as many"
                 )

@@ -5,8 +5,8 @@ frame shows: it can try. From the first frame of a demonstration on, it asks how
 own picture to have the frame's embedding. That is visual servoing (Hutchinson, Hager and Corke, 1996) in the space of
 the embedding, whose interaction matrix is measured by turning each joint a little; and, over time, an iterated extended
 Kalman filter (Bell and Cathey, 1993) with the smoother of Rauch, Tung and Striebel (1965). What that finds is refined
-by looking at all frames at once around it, closer each time: the iterated smoother (Bell, 1994), Gauss-Newton over the
-whole demonstration.
+by looking at all frames again around it, closer each time, and smoothing anew, as an iterated smoother does (Bell,
+1994).
 """
 
 from __future__ import annotations
@@ -57,8 +57,7 @@ class Tracked(NamedTuple):
 
     Attributes:
         poses: (length, joints) rad.
-        apart: (length,) how far the embeddings of the demonstration and of these poses are apart, or of those that the
-            filter came by.
+        apart: (length,) how far the embeddings of the demonstration and of these poses are apart.
     """
 
     poses: Floats
@@ -123,7 +122,7 @@ def track(
         return View(pose, seen[0], jacobian[0])
 
     first = np.concatenate([start, np.zeros_like(start)])
-    return _smooth(embeddings, look, first, seconds, how, ITERATIONS)
+    return _tracked(embeddings, see, _smooth(embeddings, look, first, seconds, how, ITERATIONS))
 
 
 def refine(embeddings: NDArray[np.floating], see: See, poses: Floats, seconds: float, tracking: Tracking) -> Tracked:
@@ -134,8 +133,11 @@ def refine(embeddings: NDArray[np.floating], see: See, poses: Floats, seconds: f
     """
     views = list(map(View, poses, *_look(see, poses, tracking.turn)))
     first = np.concatenate([poses[0], (poses[min(1, len(poses) - 1)] - poses[0]) / seconds])
-    refined = _smooth(embeddings, lambda frame, pose: views[frame], first, seconds, tracking, 1).poses
-    return Tracked(refined, np.linalg.norm(embeddings - see(refined), axis=1))
+    return _tracked(embeddings, see, _smooth(embeddings, lambda frame, pose: views[frame], first, seconds, tracking, 1))
+
+
+def _tracked(embeddings: NDArray[np.floating], see: See, poses: Floats) -> Tracked:
+    return Tracked(poses, np.linalg.norm(embeddings - see(poses), axis=1))
 
 
 class View(NamedTuple):
@@ -153,7 +155,7 @@ def _smooth(
     seconds: float,
     how: Tracking,
     iterations: int,
-) -> Tracked:
+) -> Floats:
     """Filter and smooth a demonstration.
 
     Args:
@@ -163,6 +165,9 @@ def _smooth(
         seconds: From a frame to the next.
         how: It is tracked.
         iterations: Looks at each frame.
+
+    Returns:
+        (length, joints) poses, rad.
     """
     joints, dim = len(first) // 2, embeddings.shape[1]
     transition = np.eye(2 * joints) + seconds * np.eye(2 * joints, k=joints)  # of positions and velocities
@@ -171,7 +176,6 @@ def _smooth(
     mean, covariance = first, np.diag([POSE**2] * joints + [VELOCITY**2] * joints)
     filtered: list[tuple[Floats, Floats]] = []
     predicted: list[tuple[Floats, Floats]] = []
-    apart = []
     for frame, embedding in enumerate(embeddings):
         if filtered:
             mean, covariance = transition @ mean, transition @ covariance @ transition.T + process
@@ -187,8 +191,7 @@ def _smooth(
             mean = before + gain @ (innovation + jacobian @ (pose - before[:joints]))
         covariance = (np.eye(2 * joints) - gain @ observed) @ predicted[-1][1]
         filtered.append((mean, covariance))
-        apart.append(distance)
-    return Tracked(_smoothed(filtered, predicted, transition)[:, :joints], np.array(apart))
+    return _smoothed(filtered, predicted, transition)[:, :joints]
 
 
 def _smoothed(

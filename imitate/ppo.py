@@ -90,16 +90,24 @@ class ImitationFeatures(BaseFeaturesExtractor):
     Args:
         space: Of ``policy_observation``.
         joints: Number of joints.
-        observe_pose: Whether there is a pose in it.
+        dim: Of the embeddings.
+
+    Raises:
+        UserError: What is left of the space is neither a pose nor nothing.
     """
 
     SCALE = 0.2
     POSE_SCALE = 10.0  # within a step, joints turn by about 0.1 rad
 
-    def __init__(self, space: spaces.Box, joints: int, observe_pose: bool = False) -> None:
+    def __init__(self, space: spaces.Box, joints: int, dim: int) -> None:
         super().__init__(space, space.shape[0])
-        dim = (space.shape[0] - (2 + observe_pose) * joints) // 2
-        self.sizes = [joints, joints, joints * observe_pose, dim, dim]
+        pose = space.shape[0] - 2 * joints - 2 * dim
+        if pose not in (0, joints):
+            raise UserError(
+                f"observations of {space.shape[0]} for {joints} joints and embeddings of {dim}, expected "
+                f"{2 * joints + 2 * dim}, or with poses {3 * joints + 2 * dim}"
+            )
+        self.sizes = [joints, joints, pose, dim, dim]
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """Map (batch, observed) to as many features."""
@@ -108,7 +116,7 @@ class ImitationFeatures(BaseFeaturesExtractor):
         return torch.cat([joints, velocities, self.SCALE * (target - own), self.SCALE * target, ahead], dim=1)
 
 
-class AlsoAhead(MlpExtractor):
+class Shortcut(MlpExtractor):
     """Two hidden layers, and past them, for the policy, how far the joints are from the pose that they are to take."""
 
     def __init__(self, ahead: int, *args: Any, **kwargs: Any) -> None:
@@ -132,7 +140,7 @@ class ImitationPolicy(ActorCriticPolicy):
 
     def _build_mlp_extractor(self) -> None:
         ahead = self.features_extractor.sizes[2]
-        self.mlp_extractor = AlsoAhead(ahead, self.features_dim, self.net_arch, self.activation_fn, self.device)
+        self.mlp_extractor = Shortcut(ahead, self.features_dim, self.net_arch, self.activation_fn, self.device)
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
@@ -148,9 +156,21 @@ def build_ppo(
     seed: int,
     device: torch.device,
     tensorboard: Path | None = None,
-    observe_pose: bool = False,
+    dim: int = 32,
 ) -> PPO:
-    """Make a PPO model that has learned nothing yet, for environments that observe poses or do not."""
+    """Make a PPO model that has learned nothing yet.
+
+    Args:
+        learner: Settings of PPO.
+        env: That it will learn in, with observations as of ``policy_observation``.
+        seed: Of everything random.
+        device: Of its networks.
+        tensorboard: Folder of its logs.
+        dim: Of the embeddings.
+
+    Raises:
+        UserError: Embeddings of that dimension do not fit the observations.
+    """
     rate = learner.learning_rate
     env.observation_space.seed(seed)  # nobody samples it, but its generator is saved with the policy
     return PPO(
@@ -169,7 +189,7 @@ def build_ppo(
             "features_extractor_class": ImitationFeatures,
             "features_extractor_kwargs": {
                 "joints": env.action_space.shape[0],  # type: ignore[index]
-                "observe_pose": observe_pose,
+                "dim": dim,
             },
         },
         seed=seed,

@@ -36,9 +36,8 @@ from . import record
 from .checking.views import drawn
 from .cli import command, command_line
 from .demo import load_demo
-from .follow import believed
 from .policy import acting, find_encoder, learned_with, load, single_env
-from .rollout import baselines, roll_out
+from .rollout import baselines, misread, roll_out
 
 RECORD = record.PRESETS["default"][1]
 Frames = NDArray[np.uint8]
@@ -228,7 +227,7 @@ def _check_encoder(folder: Path) -> None:
     """Refuse, before anything is recorded, an encoder that could not embed it."""
     encoder = load_encoder(folder)
     encoder.check_camera(CAMERAS[RECORD.cameras[0]], RECORD.image_size)
-    encoder.check_arm(RECORD.arm, ARMS[RECORD.arm].joints)
+    encoder.check_arm(ARMS[RECORD.arm].joints)
 
 
 def _row(folder: Path, condition: str, number: int) -> Path:
@@ -247,7 +246,8 @@ def _follow_one(encoder_folder: Path, policy: Stage | None, folder: Path, name: 
     tracked = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
     shown = replace(shown, believed=tracked.poses)
     env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", condition.start_noise)
-    figures = baselines(env, number) | believed(tracked, shown, env.kuka_env.kuka)
+    figures = baselines(env, number) | misread(shown, env.kuka_env.kuka)
+    figures["believed_embedding_distance"] = float(tracked.apart.mean())
     env.close()
     if policy is not None:
         how = learned_with(policy)

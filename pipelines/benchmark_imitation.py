@@ -36,13 +36,14 @@ from .demo import check_demo, has_poses, recording_of, stage_name
 from .signals import Interrupted
 
 RECORD, EMBED, IMITATE = (module.PRESETS["default"][1] for module in (record, embed, imitate))
-PLAIN_EMBED, PLAIN = (replace(module.PRESETS["plain"][1], preset="default") for module in (embed, imitate))
+PLAIN_EMBED, PLAIN = (module.PRESETS["plain"][1] for module in (embed, imitate))
 PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (record, embed, imitate))
 
 
 DISTANCE = HuberReward(alpha=0, beta=1, gamma=0, scale=0.1)
 CURVE, POINTS = ("steps", "seconds", "ee_error_m"), 50  # what the results keep of a learning curve
-FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance", "gap_closed")
+ERRORS = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
+FIGURES = (*ERRORS, "gap_closed", *[f"direct_{name}" for name in ERRORS])  # direct: before it learned
 BASELINES = ("hold_still_ee_error_m", "random_ee_error_m")
 STAGES = {"record": record, "embed": embed, "imitate": imitate}
 PARTS = ("methods", "settings", "encoders")  # of the results, which are dicts
@@ -67,9 +68,9 @@ class Method:
 
 METHODS = {
     "tcn_self": Method("the defaults: with self-regression"),
-    "tcn": Method("the plain time-contrastive network", replace(PLAIN_EMBED, name="embed-plain")),
-    "tcn_plain": Method(
-        "from pixels and time alone, also in the learner: no pose is read",
+    "tcn": Method("the plain time-contrastive network as encoder", replace(PLAIN_EMBED, name="embed-plain")),
+    "tcn_pixels": Method(
+        "from pixels and time alone, also in the learner: no pose is read; 150,000 steps",
         replace(PLAIN_EMBED, name="embed-plain"),
         PLAIN,
     ),
@@ -82,7 +83,9 @@ METHODS = {
         replace(PAPER_RECORD, image_size=RECORD.image_size),
     ),
     # What one setting changes. Those of the learner first: they share the default encoder.
-    "no_pose": Method("no pose is observed", imitate=replace(PLAIN, midway=IMITATE.midway)),
+    "no_pose": Method(
+        "no pose is observed; 150,000 steps, wider exploration", imitate=replace(PLAIN, midway=IMITATE.midway)
+    ),
     "first_frame": Method("no episode starts midway", imitate=replace(IMITATE, midway=0.0)),
     "gamma_0.99": Method("discount 0.99", imitate=replace(IMITATE, learner=Learner(gamma=0.99))),
     "distance": Method("minus the distance as reward", imitate=replace(IMITATE, reward=DISTANCE)),
@@ -106,7 +109,7 @@ METHODS = {
     "pixels_96": Method("images of 96x96", record=replace(RECORD, image_size=96)),
     "videos_300": Method("a tenth of the videos", record=replace(RECORD, train=300)),
 }
-HEADLINE = ("tcn_self", "tcn", "tcn_plain", "oracle", "torque", "paper")
+HEADLINE = ("tcn_self", "tcn", "tcn_pixels", "oracle", "torque", "paper")
 ABLATIONS = tuple(name for name in METHODS if name not in HEADLINE)
 
 
@@ -118,7 +121,7 @@ class Settings:
     """The run directory."""
     name: str = "benchmark"
     """The folder in it that the figures go to, as imitation.json; the learning curves beside it, as PNG."""
-    methods: tuple[str, ...] = ("tcn_self", "tcn", "oracle")
+    methods: tuple[str, ...] = ("tcn_self", "tcn", "tcn_pixels", "oracle")
     """Of the list that this command prints when it does not know one; the oracle closes the gap."""
     demos: tuple[str, ...] = ("test:0", "test:1", "test:2", "test:3", "test:4")
     """Demonstrations that neither encoder nor tuning has seen."""
@@ -317,7 +320,7 @@ def _on_one_core() -> None:
 
 
 def _close_gaps(runs: list[dict[str, Any]]) -> None:
-    """Add ``gap_closed`` to the runs that an oracle stands beside: of the same demonstration, seed, arm and control."""
+    """Add ``gap_closed`` to the runs that an oracle stands beside, of the same ``_conditions``."""
     oracles = {_conditions(row): row["ee_error_m"] for row in runs if METHODS[row["method"]].imitate.oracle}
     for row in runs:
         oracle = oracles.get(_conditions(row))
@@ -326,9 +329,10 @@ def _close_gaps(runs: list[dict[str, Any]]) -> None:
             row["gap_closed"] = (still - row["ee_error_m"]) / (still - oracle)
 
 
-def _conditions(row: dict[str, Any]) -> tuple[str, int, str, str]:
+def _conditions(row: dict[str, Any]) -> tuple[str, int, str, str, bool]:
+    """What else a run is learned under: demonstration, seed, arm, control, and whether poses are observed."""
     learner = METHODS[row["method"]].imitate
-    return row["demo"], row["seed"], learner.arm, learner.control
+    return row["demo"], row["seed"], learner.arm, learner.control, learner.observe_pose
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -59,6 +59,11 @@ def run(settings: Settings) -> Stage:
     shown = [load_demo(text, settings.run, encoder, settings.resize or learned.resize) for text in demos]
     stage = Stage.named(settings.run, settings.name or stage_name("evaluate", settings.demos))
     policy_file = settings.run / settings.policy / "policy.zip"
+    wanted = kept_settings(replace(settings, demos=demos))
+    wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
+    wanted["policy_sha256"] = sha256(policy_file)
+    if stage.finished and not _begun(stage, wanted):  # before poses are read, which takes seconds
+        return stage
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
         env = single_env(
@@ -66,13 +71,8 @@ def run(settings: Settings) -> Stage:
             learned.observe_pose,
         )  # fmt: skip
         policy = acting(load(learned, env, policy_file))
-        if number == 0:  # nothing is written before the policy is known to be whole
-            wanted = kept_settings(replace(settings, demos=demos))
-            wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
-            wanted["policy_sha256"] = sha256(policy_file)
-            if not stage.begin(wanted):
-                print(f"{stage.folder} is evaluated already")
-                return stage
+        if number == 0 and not _begun(stage, wanted):  # nothing is written before the policy is known to be whole
+            return stage
         for seed in settings.seeds:
             rollout = roll_out(env, policy, seed, film=seed == settings.seeds[0])
             rows.append({"demo": text, "seed": seed, **rollout.metrics(), **baselines(env, seed)})
@@ -86,6 +86,14 @@ def run(settings: Settings) -> Stage:
     stage.finish({**medians, "runs": rows})
     report(medians, stage.path("demonstration-0.gif"))
     return stage
+
+
+def _begun(stage: Stage, wanted: dict[str, Any]) -> bool:
+    """Whether there is anything to measure."""
+    begun = stage.begin(wanted)
+    if not begun:
+        print(f"{stage.folder} is evaluated already")
+    return begun
 
 
 def main() -> None:

@@ -6,26 +6,24 @@ guesses: the robot then reads the poses by imagining itself (``imitate.pose_trac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from envs.imagination import watch
-from envs.kuka import ASSETS, CONTROL_HZ, Kuka
+from envs.kuka import ASSETS, CONTROL_HZ
 from imitate.checkpoint import load_encoder
-from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import UserError
 from imitate.manifest import sha256
-from imitate.pose_tracking import Tracked
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import STARTS_OVER, command
 from .demo import load_demo, stage_name
 from .policy import report, single_env
-from .rollout import baselines, film_demonstration, follower, roll_out, side_by_side, write_videos
+from .rollout import baselines, film_demonstration, follower, roll_out, side_by_side, write_poses, write_videos
 
 SHIPPED_DEMO = ASSETS / "demonstration"
 
@@ -77,8 +75,8 @@ def run(settings: Settings) -> Stage:
     tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm)
     rollout = roll_out(env, follower(tracked.poses), settings.seed, film=True)
     metrics = rollout.metrics() | baselines(env, settings.seed)
-    metrics |= believed(tracked, demonstration, env.kuka_env.kuka)
-    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "joints": np.round(tracked.poses, 5).tolist()})
+    metrics["believed_embedding_distance"] = float(tracked.apart.mean())
+    metrics |= write_poses(stage, replace(demonstration, believed=tracked.poses), env.kuka_env.kuka)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)
@@ -94,19 +92,6 @@ def _encoder(settings: Settings) -> Path:
         return settings.encoder
     trained = Stage(settings.run / "embed")
     return trained.path("encoder") if trained.finished else ASSETS / "encoder"
-
-
-def believed(tracked: Tracked, demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:
-    """How well the poses were read, whatever the robot made of them: means over the frames. Moves the arm.
-
-    ``believed_embedding_distance`` is known of any video. Where it is far above 1, the robot has lost it.
-    """
-    figures = {"believed_embedding_distance": float(tracked.apart.mean())}
-    if demonstration.joints is not None:
-        apart = kuka.flange_positions(tracked.poses) - kuka.flange_positions(demonstration.joints)
-        figures["believed_ee_error_m"] = float(np.linalg.norm(apart, axis=1).mean())
-        figures["believed_joint_error_rad"] = float(np.abs(tracked.poses - demonstration.joints).mean())
-    return figures
 
 
 def main() -> None:

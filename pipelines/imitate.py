@@ -39,7 +39,7 @@ from .checking.verdict import weakness
 from .cli import command
 from .demo import check_demo, has_poses, load_demo, load_training, recording_of, stage_name
 from .policy import acting, find_encoder, report, single_env
-from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
+from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 from .signals import held_back
 
 DEFAULT_DEMO = "test:0"
@@ -71,7 +71,8 @@ class Settings:
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
     observe_pose: bool = True
-    """Let the policy observe the pose that the robot reads off the demonstration's next frame, by imagining itself."""
+    """Let the policy observe the pose that the robot reads off the demonstration's next frame, by imagining itself, and
+    begin with taking it. Without, learning wants more steps and a learner.log-std of -1: PRESET=plain."""
     midway: float = 0.5
     """While learning, share of the episodes that start at a random frame of the demonstration, at the pose that the
     robot reads off it."""
@@ -114,6 +115,7 @@ PRESETS = {
         Settings(
             arm="iiwa_gripper",
             control="torque",
+            steps=150_000,
             observe_pose=False,
             midway=0.0,
             workers=16,
@@ -235,7 +237,7 @@ def run(settings: Settings) -> Stage:
         practised = load_training(settings.episodes, settings.run, encoder, settings.seed)
     with learning_env(settings, encoder, practised) as envs:
         model = build_ppo(
-            settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), settings.observe_pose
+            settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim
         )
         of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
         curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(SNAPSHOT), of))
@@ -244,6 +246,8 @@ def run(settings: Settings) -> Stage:
 
     rollout = roll_out(env, acting(model), settings.seed, film=True)
     metrics: dict[str, Any] = rollout.metrics() | baselines(env, settings.seed)
+    if demonstration.believed is not None:
+        metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     shown = film_demonstration(demonstration, env.kuka_env)

@@ -93,11 +93,11 @@ def single_env(
     )
 
 
-def load(learned: Learned, env: gym.Env, path: Path) -> PPO:
+def load(learned: Learned, env: TCNImitateEnv, path: Path) -> PPO:
     """The policy in a file, for one environment."""
     alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
     envs = DummyVecEnv([partial(_same, env)])
-    return load_policy(build_ppo(alone, envs, 0, torch.device("cpu"), observe_pose=learned.observe_pose), path)
+    return load_policy(build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim), path)
 
 
 def _same(env: gym.Env) -> gym.Env:
@@ -115,7 +115,7 @@ def acting(model: PPO, explore: bool = False) -> Policy:
 
 def report(metrics: dict[str, Any], look_at: Path) -> None:
     """Print the policy beside taking the poses that were read, holding still and acting at random."""
-    shown = {"policy": "", "poses read": "direct_", "holding still": "hold_still_", "random": "random_"}
+    shown = {"policy": "", "direct": "direct_", "holding still": "hold_still_", "random": "random_"}
     shown = {who: prefix for who, prefix in shown.items() if f"{prefix}reward" in metrics}
     print(f"{'':24}" + "".join(f"{who:>15}" for who in shown))
     for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):

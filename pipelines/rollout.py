@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from envs.control import VELOCITY_SCALE
-from envs.kuka import CONTROL_HZ
+from envs.kuka import CONTROL_HZ, Kuka
 from envs.kuka_env import KukaEnv
 from envs.tcn_imitate import TCNImitateEnv
 from imitate.demonstration import Demonstration
-from imitate.runs import written_aside
+from imitate.runs import Stage, write_json, written_aside
 from imitate.video import FOR_PEOPLE, write_video
 
 Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions
@@ -109,6 +109,28 @@ def baselines(env: TCNImitateEnv, seed: int) -> dict[str, float]:
     figures = still.metrics("hold_still_") | random.metrics("random_")
     believed = env.kuka_env.references[0].believed
     return figures if believed is None else figures | roll_out(env, follower(believed), seed).metrics("direct_")
+
+
+def write_poses(stage: Stage, demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:
+    """Keep the poses that were read off a demonstration, as ``poses.json``. Moves the arm.
+
+    Returns:
+        How well they were read, where that is known, as means over the frames.
+    """
+    assert demonstration.believed is not None
+    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "joints": np.round(demonstration.believed, 5).tolist()})
+    return misread(demonstration, kuka)
+
+
+def misread(demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:
+    """How far the poses that were read off a demonstration are from its true ones. Moves the arm."""
+    if demonstration.joints is None or demonstration.believed is None:
+        return {}
+    apart = kuka.flange_positions(demonstration.believed) - kuka.flange_positions(demonstration.joints)
+    return {
+        "believed_ee_error_m": float(np.linalg.norm(apart, axis=1).mean()),
+        "believed_joint_error_rad": float(np.abs(demonstration.believed - demonstration.joints).mean()),
+    }
 
 
 def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np.uint8]:

@@ -57,9 +57,18 @@ def test_the_summary_is_of_each_method_and_of_doing_nothing():
     assert summary["random"]["success"] == 0
 
 
+def test_what_was_known_before_learning_stands_beside_each_method():
+    known = {f"direct_{name}": 0.04 for name in FIGURES}
+    summary = summarise([row("tcn_self", 0.03, **known), row("paper", 0.5)])
+    assert summary["direct"]["ee_error_m"] == summary["tcn_self"]["direct_ee_error_m"] == 0.04
+    assert summary["direct"]["success"] == 1
+    assert "direct_ee_error_m" not in summary["paper"]
+
+
 def test_the_gap_is_closed_by_the_oracle_of_the_same_demonstration_and_seed():
-    rows = [row(name, 0.1) for name in ("tcn_self", "tcn_plain", "pixels_96")]
+    rows = [row(name, 0.1) for name in ("tcn_self", "tcn", "pixels_96")]
     others = [row("oracle", 0.0), {**row("tcn_self", 0.1), "seed": 1}, row("torque", 0.1), row("paper", 0.1)]
+    others.append(row("tcn_pixels", 0.1))
     benchmark_imitation._close_gaps(rows + others)
     assert [one["gap_closed"] for one in rows] == pytest.approx([0.8] * 3)
     assert all("gap_closed" not in one for one in others)
@@ -84,7 +93,7 @@ def test_methods_differ_in_what_they_say():
     assert METHODS["tcn_self"].embed.self_regression > 0
     assert METHODS["oracle"].imitate.oracle
     assert METHODS["torque"].imitate.control == METHODS["paper"].imitate.control == "torque"
-    plain = METHODS["tcn_plain"]
+    plain = METHODS["tcn_pixels"]
     assert (plain.embed, plain.imitate.midway) == (METHODS["tcn"].embed, 0)
     difference, distance = METHODS["difference"].imitate, METHODS["distance"].imitate
     assert replace(difference, reward_form="huber") == distance

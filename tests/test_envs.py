@@ -256,6 +256,16 @@ def test_the_pose_read_off_the_next_frame_is_observed_where_asked_for(encoder, d
     without.close()
 
 
+def test_an_episode_starts_alike_whether_poses_were_read_or_not(demonstrations):
+    joints = demonstrations[0].joints
+    starts = []
+    for reference in (Reference.from_joints(joints), replace(Reference.from_joints(joints), believed=joints + 0.1)):
+        env = KukaEnv([reference], image_size=16, start_noise=0.1)
+        starts.append(env.reset(seed=0)[0]["joints"])
+        env.close()
+    np.testing.assert_array_equal(*starts)
+
+
 def test_poses_are_read_once(encoder, demonstrations):
     shown = replace(demonstrations[0], believed=demonstrations[0].joints)
     assert believing(shown, encoder) is shown
@@ -434,7 +444,9 @@ def test_a_camera_that_is_not_the_encoders_is_refused(encoder, demonstrations):
 def test_an_encoder_of_another_arm_is_refused(encoder, demonstrations, joints):
     shown = Demonstration("other arm", demonstrations[0].frames, joints)
     for make in (TCNImitateEnv, tcn_imitate_vector):
-        with pytest.raises(UserError, match="an arm of 7 joints, expected the 12 of the arm 'iiwa_gripper': use its"):
+        with pytest.raises(
+            UserError, match="an arm of 7 joints, expected the 12 of the arm that is to imitate: use its"
+        ):
             make(encoder=encoder, demonstrations=[shown], arm="iiwa_gripper", midway=0.5)
 
 

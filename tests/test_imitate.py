@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
 from imitate.runs import Stage, read_json
@@ -49,6 +48,9 @@ def test_a_bare_video_is_imitated_without_a_truth_to_measure_by(learned):
         assert [learned.metrics[f"{prefix}{name}"] for prefix in ("", "hold_still_", "random_")] == [None] * 3
     assert learned.metrics["embedding_distance"] > 0
     assert learned.metrics["env_steps"] == 64
+    assert learned.metrics["direct_embedding_distance"] > 0
+    assert "believed_ee_error_m" not in learned.metrics  # nobody knows
+    assert np.shape(read_json(learned.path("poses.json"))["joints"]) == (FRAMES, 7)
     curve = read_json(learned.path("curve.json"))
     assert all(row.get("ee_error_m") is None and row["reward"] < 0 for row in curve)
     assert len(read_video(learned.path("side_by_side.mp4"))[0]) == FRAMES
@@ -85,12 +87,11 @@ def test_a_run_may_be_moved_and_named_otherwise(run, settings, tmp_path, monkeyp
         assert stage.metrics["reward"] == pytest.approx(Stage(Path("after/mine")).metrics["reward"])
 
 
-def test_what_has_learned_already_frees_its_simulation(learned, settings, capsys, monkeypatch):
-    closed = []
-    monkeypatch.setattr(TCNImitateEnv, "close", lambda env: closed.append(env))
+def test_what_has_learned_already_simulates_nothing(learned, settings, capsys, monkeypatch):
+    monkeypatch.setattr(imitate, "believing", pytest.fail)
+    monkeypatch.setattr(imitate, "single_env", pytest.fail)
     imitate.run(settings)
     assert "has learned already" in capsys.readouterr().out
-    assert len(closed) == 1
 
 
 def test_a_bare_video_has_no_truth_for_an_oracle(settings):

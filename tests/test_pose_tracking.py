@@ -6,7 +6,7 @@ from envs.imagination import Imagination
 from envs.kuka import Kuka
 from imitate import pose_tracking
 from imitate.errors import UserError
-from imitate.pose_tracking import Tracking, first_pose, read_poses, track
+from imitate.pose_tracking import Tracking, first_pose, read_poses, refine, track
 
 SECONDS = 0.05
 WEIGHTS = np.random.default_rng(0).normal(0, 1, (3, 16))
@@ -97,6 +97,25 @@ def test_linear_pictures_are_smoothed_as_by_least_squares():
         values = np.concatenate([values, expected, embeddings[t] / how.noise])
     likeliest = np.linalg.lstsq(rows, values)[0].reshape(length, 2, joints)[:, 0]
     np.testing.assert_allclose(tracked.poses, likeliest, atol=1e-9)
+
+
+def test_what_was_read_roughly_is_refined():
+    poses = movement()
+    rough = poses + 0.1 * np.sin(np.linspace(0, 3, 60))[:, None] * [1.0, -1.0, 0.5]
+    refined = refine(see(poses), see, rough, SECONDS, Tracking(noise=0.3, turn=0.03))
+    assert np.abs(refined.poses - poses)[:, :2].mean() < 0.2 * np.abs(rough - poses)[:, :2].mean()
+    np.testing.assert_allclose(refined.apart, np.linalg.norm(see(refined.poses) - see(poses), axis=1))
+
+
+def test_what_refining_would_make_worse_stays(monkeypatch):
+    poses = movement()
+    guesses, embeddings = poses + 0.2, see(poses)
+    read = read_poses(embeddings, see, guesses, SECONDS)
+    monkeypatch.setattr(
+        pose_tracking, "refine", lambda *args: pose_tracking.Tracked(np.zeros_like(poses), np.full(60, 9.0))
+    )
+    unrefined = read_poses(embeddings, see, guesses, SECONDS)
+    assert read.apart.mean() < unrefined.apart.mean() < 1
 
 
 def test_a_movement_is_read_though_most_guesses_at_its_poses_are_wrong():

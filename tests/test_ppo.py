@@ -22,6 +22,7 @@ from imitate.ppo import (
 )
 from imitate.snapshot import Snapshot, random_states, restore_random_states
 from imitate.vec_env import SB3VecEnv
+from pipelines.rollout import REACH
 
 CPU = torch.device("cpu")
 SMALL = Learner(n_envs=2, n_steps=8, batch_size=8, n_epochs=1, width=16)
@@ -35,7 +36,7 @@ def env(encoder, demonstrations):
 
 
 def test_features_are_the_body_the_difference_and_the_target(env):
-    features = ImitationFeatures(env.observation_space, joints=7)
+    features = ImitationFeatures(env.observation_space, joints=7, dim=32)
     observation = torch.randn(3, 14 + 64)
     out = features(observation)
     own, target = observation[:, 14:46], observation[:, 46:]
@@ -44,11 +45,20 @@ def test_features_are_the_body_the_difference_and_the_target(env):
     torch.testing.assert_close(out[:, 46:], 0.2 * target)
 
 
+def test_observations_that_do_not_fit_are_refused(env):
+    with pytest.raises(UserError, match=r"observations of 78 for 7 joints and embeddings of 20, expected 54, or .* 61"):
+        build_ppo(SMALL, env, 0, CPU, dim=20)
+
+
+def test_a_full_action_is_what_the_features_say_it_is():
+    assert pytest.approx(1 / REACH) == ImitationFeatures.POSE_SCALE
+
+
 @pytest.mark.parametrize("control", CONTROLS)
 def test_a_policy_that_observes_poses_begins_with_taking_them(encoder, demonstrations, control):
     shown = [replace(one, believed=one.joints) for one in demonstrations]
     env = SB3VecEnv(tcn_imitate_vector(2, encoder, shown, control=control, observe_pose=True))
-    model = build_ppo(SMALL, env, 0, CPU, observe_pose=True)
+    model = build_ppo(SMALL, env, 0, CPU)
     features = model.policy.extract_features(torch.from_numpy(observation := env.reset()))
     np.testing.assert_allclose(features[:, -7:].detach(), 10 * (observation[:, 14:21] - observation[:, :7]), atol=1e-5)
     errors = []
@@ -57,6 +67,23 @@ def test_a_policy_that_observes_poses_begins_with_taking_them(encoder, demonstra
         errors += [info["joint_error_rad"] for info in infos]
     env.close()
     assert np.mean(errors) < 0.05  # rad; holding still it is 0.3
+
+
+def test_a_policy_that_observes_poses_goes_on_from_its_state_and_comes_back_from_its_file(
+    encoder, demonstrations, tmp_path
+):
+    shown = [replace(one, believed=one.joints) for one in demonstrations]
+    env = SB3VecEnv(tcn_imitate_vector(2, encoder, shown, observe_pose=True))
+    model = build_ppo(SMALL, env, 0, CPU).learn(32)
+    save_policy(model, tmp_path / "policy.zip")
+    restored = build_ppo(SMALL, env, 1, CPU)
+    restore_learner(restored, learner_state(model))
+    observation = env.reset()
+    for other in (load_policy(build_ppo(SMALL, env, 1, CPU), tmp_path / "policy.zip"), restored):
+        np.testing.assert_array_equal(
+            model.predict(observation, deterministic=True)[0], other.predict(observation, deterministic=True)[0]
+        )
+    env.close()
 
 
 def test_a_policy_round_trip_acts_alike(env, tmp_path):

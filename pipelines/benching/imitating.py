@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
 from envs.cameras import CAMERAS
+from envs.kuka import ARMS
 from envs.kuka_env import KukaEnv, Reference
 from envs.original import ORIGINAL
 from imitate.checkpoint import TrainedEncoder
@@ -26,7 +27,7 @@ from imitate.wrappers import EmbeddingReward
 from .. import imitate
 from .bare import Bare, Played
 from .rows import Measure, Row, compare
-from .subject import Subject
+from .subject import EMBED, Subject
 
 EPISODE = 100  # frames of the demonstrations
 
@@ -94,7 +95,7 @@ def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = F
     encoder = subject.untrained("conv", dataset)
     demonstration = dataset.demonstration(dataset.split("test")[0])
     # Poses are read once, before the first step, and with an encoder that knows something: not asked for here.
-    demonstration = replace(demonstration, believed=demonstration.joints)
+    demonstration = replace(demonstration, believed=np.zeros((len(demonstration), ARMS[settings.arm].joints)))
     with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, [demonstration]) as env:
         yield _updates(settings, env, subject)
 
@@ -139,9 +140,7 @@ def paper_env(size: int, device: str) -> gym.Env:
 def _updates(settings: imitate.Settings, env: VecEnv, subject: Subject) -> Measure:
     """What steps and updates once, after a first time in which processes start and kernels are chosen."""
     learner = settings.learner
-    model = build_ppo(
-        learner, env, settings.seed, torch.device("cpu"), subject.folder / "tensorboard", settings.observe_pose
-    )
+    model = build_ppo(learner, env, settings.seed, torch.device("cpu"), subject.folder / "tensorboard", EMBED.dim)
     steps = learner.n_envs * learner.n_steps
 
     def rate() -> float:

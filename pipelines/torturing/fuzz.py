@@ -169,4 +169,4 @@ def _model() -> PPO:
         observation_space = space
         action_space = gym.spaces.Box(-1.0, 1.0, (joints,), np.float32)
 
-    return build_ppo(LEARNER, DummyVecEnv([Still]), 0, torch.device("cpu"), observe_pose=IMITATE.observe_pose)
+    return build_ppo(LEARNER, DummyVecEnv([Still]), 0, torch.device("cpu"), dim=EMBED.dim)
