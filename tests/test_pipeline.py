@@ -48,7 +48,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "small"
     command("record", folder, *RECORD)
     command("embed", folder, "--epochs", "400")
-    command("imitate", folder, "--steps", "40000")
+    command("imitate", folder, "--steps", "10240")
     command("evaluate", folder)
     command("check_reward", folder, "--policy", "imitate", "--name", "check-reward")
     return folder
@@ -139,7 +139,7 @@ def test_the_policy_imitates(run):
     assert metrics["ee_error_m"] < metrics["hold_still_ee_error_m"]
     assert metrics["ee_error_m"] < metrics["random_ee_error_m"]
     assert metrics["reward"] > metrics["hold_still_reward"]
-    assert 38_000 < metrics["env_steps"] <= 40_000
+    assert metrics["env_steps"] == 10_240
     steps = read_json(run / "imitate" / "rollout.json")
     assert len(steps["ee_error_m"]) == len(steps["embedding_distance"]) == HELD_OUT - 1
     assert np.mean(steps["ee_error_m"]) == pytest.approx(metrics["ee_error_m"], abs=1e-4)
@@ -158,7 +158,7 @@ def test_what_is_done_is_not_done_again(run):
     before = sums(run)
     assert "is recorded already" in command("record", run, *RECORD)
     assert "is trained already" in command("embed", run, "--epochs", "400")
-    assert "has learned already" in command("imitate", run, "--steps", "40000")
+    assert "has learned already" in command("imitate", run, "--steps", "10240")
     assert "is evaluated already" in command("evaluate", run)
     assert "is checked already" in command("check_reward", run, "--policy", "imitate", "--name", "check-reward")
     assert sums(run) == before
