@@ -9,10 +9,12 @@ RUN    ?= runs/default
 PRESET ?= default
 DEVICE ?= auto
 DEMO   ?=
+DEMOS  ?=
 ARGS   ?=
 
 BIN := .venv/bin
 GO  := $(BIN)/python -m pipelines
+IMITATE = $(if $(DEMOS),$(if $(filter all,$(DEMOS)),any,$(error DEMOS=$(DEMOS): expected all; name one with DEMO=)),$(PRESET))
 IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 
 .DEFAULT_GOAL := help
@@ -39,8 +41,8 @@ record: install ## film the robot's babbling [RUN= PRESET= ARGS=]
 embed: install ## train the encoder on it [RUN= PRESET= DEVICE= ARGS=]
 	$(GO) embed $(PRESET) --run $(RUN) --device $(DEVICE) $(ARGS)
 
-imitate: install ## learn to follow a demonstration [DEMO= RUN= PRESET= DEVICE= ARGS=]
-	$(GO) imitate $(PRESET) --run $(RUN) --device $(DEVICE) $(IF_DEMO) $(ARGS)
+imitate: install ## learn to follow a demonstration, or any [DEMO= DEMOS=all RUN= PRESET= DEVICE= ARGS=]
+	$(GO) imitate $(IMITATE) --run $(RUN) --device $(DEVICE) $(IF_DEMO) $(ARGS)
 
 evaluate: install ## run a saved policy again [DEMO= RUN= ARGS=]
 	$(GO) evaluate --run $(RUN) --device $(DEVICE) $(if $(DEMO),--demos "$(DEMO)") $(ARGS)
