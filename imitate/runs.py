@@ -132,10 +132,12 @@ class Stage:
         """The stage of a run that a user has named.
 
         Raises:
-            UserError: The name would lead out of the run.
+            UserError: The name would lead out of the run, or to what ``record`` alone writes.
         """
         if name in ("", ".", "..") or Path(name).name != name:
             raise UserError(f"stage name {name!r}: expected the name of a folder in the run, such as embed-2")
+        if name == "record":
+            raise UserError("stage name 'record': expected another, the run's recording goes there")
         return cls(run / name)
 
     def path(self, name: str) -> Path:
@@ -184,9 +186,15 @@ class Stage:
         if self.finished or self._has("config.json"):
             before = self.settings
             changed = [k for k in sorted({*before, *settings}) if before.get(k) != settings.get(k)]
+            if 2 * len(before.keys() & settings.keys()) < len(before.keys() | settings.keys()):
+                raise UserError(
+                    f"{self.folder} was made by another command: choose another run or --name, or delete it"
+                )
             if changed:
                 was = ", ".join(f"{k} was {before.get(k)!r}, is now {settings.get(k)!r}" for k in changed[:3])
-                raise UserError(f"{self.folder} was made with other settings ({was}): choose another run, or delete it")
+                raise UserError(
+                    f"{self.folder} was made with other settings ({was}): choose another run or --name, or delete it"
+                )
             return not self.finished
         config = {"settings": settings, "versions": _versions(), "git_commit": _git_commit()}
         write_json(self.path("config.json"), config)

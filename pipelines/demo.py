@@ -176,6 +176,8 @@ def parse_demo(text: str) -> tuple[str, int | None]:
                 f"demonstration {text!r}: {head} is neither a split ({', '.join(SPLITS)}) nor a dataset folder"
             )
         return head, int(number)
+    if colon and head in SPLITS:
+        raise UserError(f"demonstration {text!r}: expected the number of an episode, such as '{head}:3'")
     check_name(text)
     if not Path(text).suffix:
         raise UserError(
@@ -195,6 +197,8 @@ def _video(path: Path, size: int, resize: bool) -> Demonstration:
 
 def _episode(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
     """The dataset, and which of all its episodes is meant."""
+    if head in SPLITS and not Stage(run / "record").finished:
+        raise UserError(f"demonstration '{head}:{number}': {run} has recorded nothing yet: run 'record' first")
     dataset = LeRobotDataset(run / "record" / "dataset" if head in SPLITS else Path(head))
     if dataset.fps != CONTROL_HZ:
         raise UserError(f"{dataset.folder}: {dataset.fps} frames a second, expected {CONTROL_HZ}: record it anew")

@@ -82,10 +82,16 @@ def run(settings: Settings) -> Stage:
                 write_json(stage.path(f"demonstration-{number}.json"), {"fps": CONTROL_HZ, **rollout.series()})
         env.close()
     names = [key for key in rows[0] if key not in ("demo", "seed")]
-    medians = {name: float(np.median([row[name] for row in rows])) for name in names}
+    medians = {name: _median([row[name] for row in rows]) for name in names}
     stage.finish({**medians, "runs": rows})
     report(medians, stage.path("demonstration-0.gif"))
     return stage
+
+
+def _median(values: list[float]) -> float:
+    """Of those that are known; a bare video knows no errors."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.median(known)) if known else np.nan
 
 
 def _begun(stage: Stage, wanted: dict[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import STARTS_OVER, command
 from .demo import load_demo, stage_name
-from .policy import report, single_env
+from .policy import report, single_env, warn_if_lost
 from .rollout import baselines, film_demonstration, follower, roll_out, side_by_side, write_poses, write_videos
 
 SHIPPED_DEMO = ASSETS / "demonstration"
@@ -76,6 +76,7 @@ def run(settings: Settings) -> Stage:
     rollout = roll_out(env, follower(tracked.poses), settings.seed, film=True)
     metrics = rollout.metrics() | baselines(env, settings.seed)
     metrics["believed_embedding_distance"] = float(tracked.apart.mean())
+    warn_if_lost(settings.demo, metrics["believed_embedding_distance"])
     metrics |= write_poses(stage, replace(demonstration, believed=tracked.poses), env.kuka_env.kuka)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)

@@ -38,7 +38,7 @@ from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
 from .demo import check_demo, has_poses, load_demo, load_training, recording_of, stage_name
-from .policy import acting, find_encoder, report, single_env
+from .policy import acting, find_encoder, report, single_env, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 from .signals import held_back
 
@@ -111,7 +111,7 @@ PRESETS = {
         Settings(steps=150_000, observe_pose=False, midway=0.0, learner=Learner(log_std=-1.0), preset="plain"),
     ),
     "paper": (
-        "Tables 1 and 2 of the paper: torques on 12 joints, gamma 0.99, an update every 1000 steps.",
+        "Tables 1 and 2 of the paper: torques on 12 joints, gamma 0.99, an update every 1,008 steps.",
         Settings(
             arm="iiwa_gripper",
             control="torque",
@@ -221,6 +221,9 @@ def run(settings: Settings) -> Stage:
     reward = reward_of(settings.reward_form, settings.reward)
     if stage.finished and not _begun(stage, settings):  # before poses are read, which takes seconds
         return stage
+    practised = None
+    if settings.episodes:
+        practised = load_training(settings.episodes, settings.run, encoder, settings.seed)
     if settings.observe_pose or settings.midway:
         demonstration = believing(demonstration, encoder, settings.arm)
     # A mistake in the settings shows before anything is written.
@@ -232,10 +235,7 @@ def run(settings: Settings) -> Stage:
         return stage
     if not settings.oracle:
         _warn(folder)
-    practised = [demonstration]
-    if settings.episodes:
-        practised = load_training(settings.episodes, settings.run, encoder, settings.seed)
-    with learning_env(settings, encoder, practised) as envs:
+    with learning_env(settings, encoder, practised or [demonstration]) as envs:
         model = build_ppo(
             settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim
         )
@@ -248,6 +248,7 @@ def run(settings: Settings) -> Stage:
     metrics: dict[str, Any] = rollout.metrics() | baselines(env, settings.seed)
     if demonstration.believed is not None:
         metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
+        warn_if_lost(settings.demo, metrics["direct_embedding_distance"])
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     shown = film_demonstration(demonstration, env.kuka_env)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ from imitate.runs import Stage
 
 from . import embed
 from .rollout import PEOPLE, Policy
+
+LOST = 2.5  # mean distance of embeddings, of norm 10
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,20 @@ def acting(model: PPO, explore: bool = False) -> Policy:
     return act
 
 
+def warn_if_lost(demo: str, distance: float) -> None:
+    """Say so if the robot hardly looks like the demonstration at the poses that it read off it."""
+    if distance > LOST:
+        print(
+            f"the robot does not recognise itself in {demo or 'this demonstration'}: at the poses that it read, its "
+            f"embeddings are {distance:.1f} from the video's, where 0.5 is usual. Expected a video of this arm, filmed "
+            "by the encoder's camera",
+            file=sys.stderr,
+        )
+
+
 def report(metrics: dict[str, Any], look_at: Path) -> None:
     """Print the policy beside taking the poses that were read, holding still and acting at random."""
-    shown = {"policy": "", "direct": "direct_", "holding still": "hold_still_", "random": "random_"}
+    shown = {"robot": "", "direct": "direct_", "holding still": "hold_still_", "random": "random_"}
     shown = {who: prefix for who, prefix in shown.items() if f"{prefix}reward" in metrics}
     print(f"{'':24}" + "".join(f"{who:>15}" for who in shown))
     for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):

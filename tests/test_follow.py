@@ -11,6 +11,7 @@ from imitate.runs import Stage, read_json
 from imitate.video import Compression, read_video, write_video
 from pipelines import follow
 from pipelines.follow import Settings
+from pipelines.policy import LOST
 from pipelines.rollout import REACH, follower
 
 
@@ -41,7 +42,9 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     assert stage.metrics["embedding_distance"] < 0.5 * stage.metrics["random_embedding_distance"]
     assert np.shape(read_json(stage.path("poses.json"))["joints"]) == (12, 7)
     assert len(read_video(stage.path("side_by_side.mp4"))[0]) == 12
-    assert "unknown" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "unknown" in told.out
+    assert "recognise" not in told.err
     follow.run(Settings(run=tmp_path / "new", demo=str(few)))
     assert "has followed already" in capsys.readouterr().out
 
@@ -64,6 +67,14 @@ def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):
     assert not Stage(run / "follow").folder.exists()
 
 
+def test_what_is_not_recognised_is_said(tmp_path, capsys):
+    noise = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
+    write_video(tmp_path / "noise.mp4", noise, 20, Compression(0, "yuv444p"))
+    stage = follow.run(Settings(run=tmp_path / "new", demo=str(tmp_path / "noise.mp4")))
+    assert stage.metrics["believed_embedding_distance"] > LOST
+    assert "the robot does not recognise itself in" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -72,7 +83,9 @@ def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):
         ({"arm": "panda"}, "unknown arm 'panda'"),
         ({"arm": "iiwa_gripper"}, "trained on an arm of 7 joints, expected the 12"),
         ({"demo": "no.mp4"}, "no.mp4: no such video file"),
-        ({"demo": "test:0"}, "record"),
+        ({"demo": "test:0"}, "has recorded nothing yet: run 'record' first"),
+        ({"demo": "test:-1"}, "expected the number of an episode, such as 'test:3'"),
+        ({"name": "record"}, "stage name 'record': expected another"),
         ({"encoder": Path("no")}, "no such file"),
     ],
 )

@@ -111,6 +111,7 @@ def test_a_policy_is_evaluated_on_several_demonstrations(learned, video):
     assert [(row["demo"], row["seed"]) for row in rows] == [(demo, seed) for demo in wanted.demos for seed in (0, 1)]
     assert rows[0]["ee_error_m"] != rows[1]["ee_error_m"]  # another start
     assert all(row["ee_error_m"] is None for row in rows[4:])
+    assert stage.metrics["ee_error_m"] == pytest.approx(np.median([row["ee_error_m"] for row in rows[:4]]))
     assert stage.metrics["embedding_distance"] == pytest.approx(np.median([row["embedding_distance"] for row in rows]))
     for number in range(3):
         assert len(read_video(stage.path(f"demonstration-{number}.mp4"))[0]) == FRAMES

@@ -88,6 +88,16 @@ def test_other_settings_are_named(tmp_path, resumable, settings, message):
     assert stage.settings == {"seed": 1, "arm": "iiwa"}
 
 
+def test_what_another_command_made_is_said_to_be(tmp_path):
+    stage = Stage.named(tmp_path, "mine")
+    stage.begin({"seed": 1, "crf": 3, "frames": 50})
+    stage.finish({})
+    with pytest.raises(UserError, match=r"mine was made by another command: choose another run or --name"):
+        stage.begin({"seed": 1, "demo": "test:0", "steps": 3})
+    with pytest.raises(UserError, match="stage name 'record': expected another"):
+        Stage.named(tmp_path, "record")
+
+
 def test_an_unfinished_stage_that_cannot_resume_starts_over(tmp_path):
     stage = Stage(tmp_path / "stage")
     stage.begin({"rate": 1.0})
