@@ -75,7 +75,7 @@ def test_the_bare_simulation_moves_and_draws_as_the_arm_does(monkeypatch):
     drawn = []
     real = kuka._bullet._client.getCameraImage
     monkeypatch.setattr(
-        "envs.bullet.pybullet.getCameraImage", lambda *args, **kwargs: drawn.append(real.func(*args, **kwargs)[2])
+        "envs.bullet.pybullet.getCameraImage", lambda *args, **kwargs: drawn.append(real(*args, **kwargs)[2])
     )
     start, actions = np.full(7, 0.3), np.random.default_rng(0).uniform(-1.2, 1.2, (5, 7))
     kuka.reset(start)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pybullet_utils.bullet_client import BulletClient
 
-import envs.bullet
 from envs.cameras import CAMERAS
 from envs.kuka import ARMS, Kuka
 from envs.kuka_env import KukaEnv
@@ -49,13 +49,20 @@ FAULTS = {
 def message(request, monkeypatch):
     """What is said of a renderer with a fault."""
     fault, said = FAULTS[request.param]
-    draw = envs.bullet.pybullet.getCameraImage
+    client = BulletClient.__getattr__
 
-    def broken(*args, **kwargs):
-        picture = draw(*args, **kwargs)
-        return (*picture[:2], fault(picture[2]), *picture[3:])
+    def broken(self, name):
+        attribute = client(self, name)
+        if name != "getCameraImage":
+            return attribute
 
-    monkeypatch.setattr(envs.bullet.pybullet, "getCameraImage", broken)
+        def draw(*args, **kwargs):
+            picture = attribute(*args, **kwargs)
+            return (*picture[:2], fault(picture[2]), *picture[3:])
+
+        return draw
+
+    monkeypatch.setattr(BulletClient, "__getattr__", broken)
     stale.__defaults__[0].clear()
     return said
 
