@@ -197,7 +197,7 @@ def _video(path: Path, size: int, resize: bool) -> Demonstration:
 
 def _episode(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
     """The dataset, and which of all its episodes is meant."""
-    if head in SPLITS and not Stage(run / "record").finished:
+    if head in SPLITS and not (run / "record" / "dataset").is_dir():
         raise UserError(f"demonstration '{head}:{number}': {run} has recorded nothing yet: run 'record' first")
     dataset = LeRobotDataset(run / "record" / "dataset" if head in SPLITS else Path(head))
     if dataset.fps != CONTROL_HZ:

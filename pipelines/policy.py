@@ -52,6 +52,8 @@ def learned_with(stage: Stage) -> Learned:
     """
     if not stage.finished:
         raise UserError(f"{stage.folder}: no finished policy there: learn one with 'imitate' first")
+    if not stage.path("policy.zip").is_file():
+        raise UserError(f"{stage.path('policy.zip')}: no such policy")
     try:
         known = {field.name: stage.settings[field.name] for field in fields(Learned)}
         known["encoder"] = stage.folder.parent / known["encoder"] if known["encoder"] else None

@@ -153,7 +153,7 @@ def test_a_part_is_not_charged_for_another():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"only": ("record_vs_limits",)}, "unknown row 'record_vs_limits': choose one of embed_vs_limit"),
+        ({"only": ("record_vs_limits",)}, "unknown row 'record_vs_limits': choose one of agent_fast, embed_vs_limit"),
         ({"repeats": 0}, "repeats 0: expected numbers of 1 or more"),
         ({"episodes": ()}, "episodes : expected"),
         ({"processes": (1, 0)}, "processes 1 0: expected"),
@@ -234,7 +234,8 @@ def test_all_rows_end_to_end(tmp_path):
     names = [row.name for row in rows]
     more = {"record_processes": 2, "imitate_processes": 2, "imitate_envs": 4, "record_episodes": 6, "embed_episodes": 6}
     grown = [f"growth_{name}_{n}" for name, n in more.items()]
-    assert sorted(names) == sorted([*(name for name in ROWS if not name.startswith("growth")), *grown])
+    alone = [name for name in ROWS if not name.startswith(("growth", "agent"))]
+    assert sorted(names) == sorted([*alone, *grown, "agent_fast_seconds", "agent_fast_error"])
     assert all(row.ours > 0 and row.ratio == pytest.approx(row.ours / row.reference) for row in rows)
     parts = json.loads(out.with_name("results-profile.json").read_text())["parts"]
     assert {part["part"] for part in parts if part["stage"] == "imitate"} == {
