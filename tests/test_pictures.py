@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pybullet_utils.bullet_client import BulletClient
 
 from envs.cameras import CAMERAS
 from envs.kuka import ARMS, Kuka
@@ -49,7 +48,10 @@ FAULTS = {
 def message(request, monkeypatch):
     """What is said of a renderer with a fault."""
     fault, said = FAULTS[request.param]
-    client = BulletClient.__getattr__
+    kuka = Kuka("iiwa")
+    made = type(kuka._bullet._client)
+    kuka.close()
+    client = made.__getattr__
 
     def broken(self, name):
         attribute = client(self, name)
@@ -62,7 +64,7 @@ def message(request, monkeypatch):
 
         return draw
 
-    monkeypatch.setattr(BulletClient, "__getattr__", broken)
+    monkeypatch.setattr(made, "__getattr__", broken)
     stale.__defaults__[0].clear()
     return said
 
