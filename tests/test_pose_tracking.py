@@ -128,6 +128,37 @@ def test_a_movement_is_read_though_most_guesses_at_its_poses_are_wrong():
     assert tracked.apart.mean() < 0.5
 
 
+def rapidly(poses):
+    """As ``see``, but changing faster with the pose: one who looks away for a moment is lost."""
+    seen = np.sin(2.5 * np.asarray(poses) * [1.0, 1.0, 0.1] @ WEIGHTS)
+    return 10 * seen / np.linalg.norm(seen, axis=1, keepdims=True)
+
+
+def sudden():
+    """From 6 rad/s to rest: faster at first than a filter expects."""
+    time = SECONDS * np.arange(60)[:, None]
+    return 0.2 + 2 * (1 - np.exp(-3 * time)) * [1.0, -0.6, 0.3]
+
+
+def test_a_movement_that_was_lost_is_found_again(monkeypatch):
+    poses = sudden()
+    found = read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS)
+    assert np.abs(found.poses - poses)[:, :2].mean() < 0.01
+    np.testing.assert_allclose(found.apart, np.linalg.norm(rapidly(found.poses) - rapidly(poses), axis=1))
+    monkeypatch.setattr(pose_tracking, "AGAIN", 0)
+    assert read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS).apart.mean() > 5
+
+
+def test_what_searching_again_would_make_worse_stays(monkeypatch):
+    """Two halves that are far apart: whoever follows the one has lost the other."""
+    poses = np.concatenate([movement(40), movement(15) - 2.5])
+    read = read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS)
+    assert np.abs(read.poses - poses)[:35, :2].mean() < 0.05
+    assert read.apart[42:].mean() > 1
+    monkeypatch.setattr(pose_tracking, "AGAIN", 0)
+    np.testing.assert_array_equal(read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS).poses, read.poses)
+
+
 def test_the_robot_imagines_what_the_camera_would_see(encoder):
     poses = np.random.default_rng(0).uniform(-1, 1, (3, 7))
     kuka, imagined = Kuka(), Imagination(encoder)
