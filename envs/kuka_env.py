@@ -133,7 +133,10 @@ class KukaEnv(gym.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Go to the start of a reference: ``options["demonstration"]``, or one drawn at random."""
+        """Go to the start of a reference: ``options["demonstration"]``, or one drawn at random.
+
+        With ``options["start"]``, (joints,) rad, the episode starts there, at the first frame.
+        """
         super().reset(seed=seed)
         drawn = int(self.np_random.integers(len(self.references)))
         self._index = int((options or {}).get("demonstration", drawn))
@@ -141,6 +144,8 @@ class KukaEnv(gym.Env):
             raise UserError(f"no demonstration {self._index}, expected 0 to {len(self.references) - 1}")
         self._first, start = self._start(self.references[self._index])
         self._pose = start + self.np_random.uniform(-self.start_noise, self.start_noise, len(start))
+        if options and "start" in options:
+            self._first, self._pose = 0, self._checked_pose(options["start"])
         self._actions = []
         self.kuka.reset(self._pose)
         return self._observe(), self._info()
@@ -186,6 +191,12 @@ class KukaEnv(gym.Env):
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""
         self.kuka.close()
+
+    def _checked_pose(self, pose: Any) -> NDArray[np.float64]:
+        if np.shape(pose) != self.action_space.shape:
+            raise UserError(f"a start of shape {np.shape(pose)}, expected {self.action_space.shape}: a pose, rad")
+        check_finite("a start", np.asarray(pose), "expected a pose in rad")
+        return np.array(pose, np.float64)
 
     def _start(self, reference: Reference) -> tuple[int, NDArray[np.float64]]:
         """The frame and the pose that an episode starts at."""

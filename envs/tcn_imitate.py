@@ -84,7 +84,7 @@ class TCNImitateEnv(gym.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Go to the start of a demonstration: ``options["demonstration"]``, or one drawn at random."""
+        """Go to the start of a demonstration; ``options`` as of ``KukaEnv.reset``."""
         result = self._env.reset(seed=seed, options=options)
         # All randomness is that of the environment inside: one generator, known to both.
         self._np_random, self._np_random_seed = self.kuka_env.np_random, self.kuka_env.np_random_seed

@@ -22,8 +22,8 @@ POSE, VELOCITY = 0.1, 0.5  # rad and rad/s, standard deviations of the first one
 ITERATIONS = 2  # of the filter, for each frame
 ANCHORS, TRACKS = 8, 3  # frames whose pose is searched for, and those of them that are tracked from, if need be
 KNOWN = 0.7  # distance of embeddings, of norm 10, below which a frame's pose is found
-ASTRAY, ABOUT = 0.8, 5  # above which, on average over some frames, a track is searched for anew from among these
-AGAIN, NEARER = 3, 0.7  # times at most that this is done, and by how much it has to bring that frame nearer
+ASTRAY, ABOUT = 0.8, 5  # above which, on average over so many frames, the robot was lost there
+AGAIN, NEARER = 5, 0.7  # times that this is tried, and share of its distance that the frame must come within
 RECOGNISED = 1.2  # mean distance of embeddings below which a demonstration was not lost
 ROUNDS, TRIED, KEPT = 8, 96, 12  # of the search for the first pose
 SCATTER, NARROWER = 0.3, 0.7  # of the poses that it tries, rad, and how much closer each round is
@@ -71,10 +71,10 @@ def read_poses(
 ) -> Tracked:
     """Read the poses off a demonstration of which nothing is known but its frames.
 
-    Frames' poses are searched for until one is found. From there the demonstration is tracked to its end and to its
-    beginning. Where none is found, or one leads astray, the next best are tried. The best is refined. Where it is still
-    far from what is seen, the pose is searched for again, and tracked from there: a filter that has lost a robot finds
-    another pose that looks somewhat alike, and stays with it.
+    Frames' poses are searched for until one is found. From there the demonstration is tracked to its end, and from its
+    end back to its beginning. Where none is found, or one leads astray, the next best are tried. The best is refined.
+    Where it is still far from what is seen, the pose is searched for again, and tracked from there: a filter that has
+    lost the robot stays with another pose that looks somewhat alike.
 
     Args:
         embeddings: (length, dim) of its frames.
@@ -92,35 +92,33 @@ def read_poses(
             break
     tracks: list[Tracked] = []
     for _, frame, pose in sorted(found, key=lambda one: one[:2])[:TRACKS]:
-        tracks.append(_tracked_from(frame, pose, embeddings, see, seconds, tracking))
+        end = track(embeddings[frame:], see, pose, seconds, tracking).poses[-1]
+        back = track(embeddings[::-1], see, end, seconds, tracking)
+        tracks.append(Tracked(back.poses[::-1], back.apart[::-1]))
         if tracks[-1].apart.mean() < RECOGNISED:
             break
     best = _refined(min(tracks, key=_distance), embeddings, see, seconds)
     for _ in range(AGAIN):
         around = np.convolve(best.apart, np.full(ABOUT, 1 / ABOUT), "same")
-        frame = int(around.argmax())
-        if around[frame] < ASTRAY:
+        if around.max() < ASTRAY:
             break
+        frame = int(rng.choice(np.flatnonzero(around >= ASTRAY)))
         near = np.stack([best.poses[frame], guesses[frame]])
         pose, apart = first_pose(embeddings[frame], see, near, rng)
-        if apart > NEARER * best.apart[frame]:
-            break
-        again = _tracked_from(frame, pose, embeddings, see, seconds, tracking)
-        again = _refined(again, embeddings, see, seconds)
-        if _distance(again) >= _distance(best):
-            break
-        best = again
+        if apart < NEARER * best.apart[frame]:
+            again = _outwards(frame, pose, embeddings, see, seconds, tracking)
+            best = min(best, _refined(again, embeddings, see, seconds), key=_distance)
     return best
 
 
-def _tracked_from(
+def _outwards(
     frame: int, pose: Floats, embeddings: NDArray[np.floating], see: See, seconds: float, tracking: Tracking | None
 ) -> Tracked:
-    """From a frame of known pose ahead, and back."""
+    """Track a demonstration from a frame of known pose to its end, and to its beginning."""
     ahead = track(embeddings[frame:], see, pose, seconds, tracking)
     back = track(embeddings[frame::-1], see, ahead.poses[0], seconds, tracking)
-    outwards = zip(back, ahead, strict=True)
-    return Tracked(*(np.concatenate([before[::-1], after[1:]]) for before, after in outwards))
+    both = zip(back, ahead, strict=True)
+    return Tracked(*(np.concatenate([before[::-1], after[1:]]) for before, after in both))
 
 
 def _refined(rough: Tracked, embeddings: NDArray[np.floating], see: See, seconds: float) -> Tracked:

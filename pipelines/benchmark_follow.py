@@ -50,13 +50,13 @@ class Condition:
     Attributes:
         says: What it is.
         speed: How much faster the movement is shown than it was made.
-        start_noise: As of ``imitate``.
+        away: From the first pose, where the robot starts, rad in each joint, to either side.
         seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
     """
 
     says: str
     speed: float = 1.0
-    start_noise: float = 0.0
+    away: float = 0.0
     seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
 
 
@@ -105,7 +105,7 @@ CONDITIONS = {
     "plain": Condition("as recorded"),
     "half_speed": Condition("at half the speed", speed=0.5),
     "double_speed": Condition("at twice the speed", speed=2.0),
-    "away": Condition("starting up to 0.3 rad away in each joint", start_noise=0.3),
+    "away": Condition("starting 0.3 rad away in each joint", away=0.3),
     "dropped": Condition("a tenth of the frames lost", seen=dropped),
     "noisy": Condition("noise of 10 in 255", seen=noisy),
     "darker": Condition("a fifth darker", seen=darker),
@@ -245,14 +245,18 @@ def _follow_one(encoder_folder: Path, policy: Stage | None, folder: Path, name: 
     shown = _shown(load_demo(f"test:{number}", folder, encoder), condition, encoder, number)
     tracked = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
     shown = replace(shown, believed=tracked.poses)
-    env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", condition.start_noise)
-    figures = baselines(env, number) | misread(shown, env.kuka_env.kuka)
+    assert shown.joints is not None  # it was recorded here
+    sides = np.random.default_rng(number).choice([-1.0, 1.0], shown.joints.shape[1])
+    start = shown.joints[0] + condition.away * sides
+    env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", 0.0)
+    figures = baselines(env, number, start) | misread(shown, env.kuka_env.kuka)
     figures["believed_embedding_distance"] = float(tracked.apart.mean())
     env.close()
     if policy is not None:
         how = learned_with(policy)
-        env = single_env(encoder, shown, how.reward, how.arm, how.control, condition.start_noise, how.observe_pose)
-        figures |= roll_out(env, acting(load(how, env, policy.path("policy.zip"))), number).metrics("policy_")
+        env = single_env(encoder, shown, how.reward, how.arm, how.control, 0.0, how.observe_pose)
+        act = acting(load(how, env, policy.path("policy.zip")))
+        figures |= roll_out(env, act, number, start=start).metrics("policy_")
         env.close()
     write_json(_row(folder, name, number), {"demo": f"test:{number}", **figures})
 

@@ -67,9 +67,15 @@ class Rollout:
         return {name: np.round(values, 5).tolist() for name, values in named.items()}
 
 
-def roll_out(env: TCNImitateEnv, policy: Policy, seed: int, film: bool = False) -> Rollout:
-    """Let ``policy`` act for one episode."""
-    observation, _ = env.reset(seed=seed)
+def roll_out(
+    env: TCNImitateEnv,
+    policy: Policy,
+    seed: int,
+    film: bool = False,
+    start: NDArray[np.floating] | None = None,
+) -> Rollout:
+    """Let ``policy`` act for one episode, from the demonstration's first pose or from ``start`` (joints,), rad."""
+    observation, _ = env.reset(seed=seed, options={} if start is None else {"start": start})
     frames = [env.render()] if film else []
     rows, poses = [], []
     done = False
@@ -100,15 +106,19 @@ def follower(poses: NDArray[np.floating]) -> Policy:
     return act
 
 
-def baselines(env: TCNImitateEnv, seed: int) -> dict[str, float]:
+def baselines(env: TCNImitateEnv, seed: int, start: NDArray[np.floating] | None = None) -> dict[str, float]:
     """The metrics of holding still, of random actions, and of taking the poses read off the demonstration, if any."""
     joints = env.action_space.shape[0]  # type: ignore[index]
     rng = np.random.default_rng(seed)
-    still = roll_out(env, lambda _: np.zeros(joints, np.float32), seed)
-    random = roll_out(env, lambda _: rng.uniform(-1, 1, joints).astype(np.float32), seed)
+    still = roll_out(env, lambda _: np.zeros(joints, np.float32), seed, start=start)
+    random = roll_out(env, lambda _: rng.uniform(-1, 1, joints).astype(np.float32), seed, start=start)
     figures = still.metrics("hold_still_") | random.metrics("random_")
     believed = env.kuka_env.references[0].believed
-    return figures if believed is None else figures | roll_out(env, follower(believed), seed).metrics("direct_")
+    return (
+        figures
+        if believed is None
+        else figures | roll_out(env, follower(believed), seed, start=start).metrics("direct_")
+    )
 
 
 def write_poses(stage: Stage, demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:

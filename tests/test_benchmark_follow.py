@@ -70,7 +70,7 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         run=run,
         policy="imitate-any",
         demos=2,
-        conditions=("plain", "double_speed"),
+        conditions=("plain", "double_speed", "away"),
         jobs=2,
         out=tmp_path / "any-video.json",
     )
@@ -79,6 +79,8 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert direct["demos"] == direct["double_speed"]["demos"] == 2
     assert 0 <= direct["success"] <= 1
     assert direct["median_ee_error_m"] < direct["median_hold_still_ee_error_m"]
+    for way in ("direct", "policy"):  # where it starts, it is 0.3 rad away in each joint
+        assert 0.005 < results[way]["away"]["median_joint_error_rad"] - results[way]["median_joint_error_rad"] < 0.3
     written = json.loads(asked.out.read_text())
     assert written["direct"] == direct
     assert written["policy"].keys() == direct.keys()

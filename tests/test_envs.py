@@ -163,6 +163,20 @@ def test_start_noise_is_bounded_and_seeded(demonstrations):
     env.close()
 
 
+def test_an_episode_starts_where_it_is_asked_to(demonstrations):
+    shown = demonstrations[0].joints
+    env = KukaEnv([Reference(shown[0], len(shown), shown, shown)], image_size=16, start_noise=0.3, midway=1.0)
+    observation, info = env.reset(seed=0, options={"start": shown[0] + 0.3})
+    np.testing.assert_allclose(observation["joints"], shown[0] + 0.3, atol=1e-6)
+    assert info["step"] == 0
+    assert info["joint_error_rad"] == pytest.approx(0.3, abs=1e-6)
+    assert env.reset()[1]["step"] > 0, "the next one is drawn again"
+    for start, message in (([0.0, 0.0], r"a start of shape \(2,\)"), (np.full(7, np.nan), "a start")):
+        with pytest.raises(UserError, match=message):
+            env.reset(options={"start": start})
+    env.close()
+
+
 def test_episodes_start_midway_where_the_robot_believes_to_see_the_demonstration(encoder, demonstrations):
     shown = demonstrations[0]
     env = TCNImitateEnv(encoder, [shown], midway=0.5)
