@@ -99,7 +99,7 @@ def read_poses(
             break
     best = _refined(min(tracks, key=_distance), embeddings, see, seconds)
     for _ in range(AGAIN):
-        around = np.convolve(best.apart, np.full(ABOUT, 1 / ABOUT), "same")
+        around = np.convolve(np.pad(best.apart, ABOUT // 2, "edge"), np.full(ABOUT, 1 / ABOUT), "valid")
         if around.max() < ASTRAY:
             break
         frame = int(rng.choice(np.flatnonzero(around >= ASTRAY)))
