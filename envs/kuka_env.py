@@ -20,6 +20,7 @@ from .kuka import CONTROL_HZ, Arm, Kuka
 
 JOINT_BOUND = 4 * np.pi  # rad; the widest limits in the arms' descriptions are 10.4
 VELOCITY_BOUND = 20.0  # rad/s, ten times a full action
+PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,16 @@ class Reference:
 class KukaEnv(gym.Env):
     """Follow a reference with the arm, seen by a camera.
 
-    Time advances the reference by a frame each step: after step t the robot is compared with frame t. An
-    episode is truncated at the reference's last frame: the video ends, the world does not.
+    Time advances the reference by a frame each step: after step t the robot is compared with frame t, unless it is told
+    to ``aim_at`` another. An episode is truncated at the reference's last frame: the video ends, the world does not; or
+    after ``PATIENCE`` times as many steps as the reference has.
 
     Observation (dict): ``image`` (size, size, 3) uint8; ``joints`` (n,) rad; ``velocities`` (n,) rad/s.
     Action: (n,) in [-1, 1], see ``envs.control``.
     Reward: minus the mean absolute joint error, rad: the *true* reward, which ``TCNImitate-v0`` replaces; 0
     where the reference's poses are unknown.
-    Info: ``demonstration`` (index), ``step``, and where known ``ee_error_m`` and ``joint_error_rad``.
+    Info: ``demonstration`` (index), ``step``, the frame of it that the robot is compared with, and where known
+    ``ee_error_m`` and ``joint_error_rad``.
 
     Args:
         references: To follow; one is drawn at each reset. None: the arm's home pose for 100 frames.
@@ -120,15 +123,12 @@ class KukaEnv(gym.Env):
         self.render_size = render_size
         self.observation_space = observation_space(n, image_size)
         self.action_space = spaces.Box(-1.0, 1.0, (n,), np.float32)
+        self.aim = 1  # the frame that the next step is compared with
         self._index = 0
         self._first = 0
+        self._frame = 0
         self._pose = np.zeros(n)
         self._actions: list[NDArray[np.floating]] = []
-
-    @property
-    def _step(self) -> int:
-        """The frame that the episode is at."""
-        return self._first + len(self._actions)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -147,8 +147,13 @@ class KukaEnv(gym.Env):
         if options and "start" in options:
             self._first, self._pose = 0, self._checked_pose(options["start"])
         self._actions = []
+        self._frame, self.aim = self._first, self._first + 1
         self.kuka.reset(self._pose)
         return self._observe(), self._info()
+
+    def aim_at(self, frame: int) -> None:
+        """Compare the next step with this frame of the reference, instead of the one after the last step's."""
+        self.aim = min(int(frame), self.references[self._index].length - 1)
 
     def step(self, action: NDArray[np.floating]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Apply an action for 1/20 s.
@@ -161,8 +166,10 @@ class KukaEnv(gym.Env):
         check_finite("an action", np.asarray(action), "expected numbers in [-1, 1]")
         self.kuka.step(action)
         self._actions.append(np.array(action))
+        self._frame, self.aim = self.aim, self.aim + 1
         info = self._info()
-        truncated = self._step >= self.references[self._index].length - 1
+        last = self.references[self._index].length - 1
+        truncated = self._frame >= last or len(self._actions) >= PATIENCE * last
         return self._observe(), -info.get("joint_error_rad", 0.0), False, truncated, info
 
     def state(self) -> dict[str, Any]:
@@ -170,6 +177,8 @@ class KukaEnv(gym.Env):
         return {
             "demonstration": self._index,
             "step": self._first,
+            "frame": self._frame,
+            "aim": self.aim,
             "pose": self._pose,
             "actions": np.array(self._actions),
             "generator": self.np_random.bit_generator.state,
@@ -178,6 +187,7 @@ class KukaEnv(gym.Env):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state, to the bit, by doing again what was done: Bullet hides some of its own state."""
         self._index, self._first, self._pose = state["demonstration"], state["step"], state["pose"]
+        self._frame, self.aim = state["frame"], state["aim"]
         self._actions = list(state["actions"])
         self.kuka.reset(self._pose)
         for action in self._actions:
@@ -216,10 +226,10 @@ class KukaEnv(gym.Env):
         }
 
     def _info(self) -> dict[str, Any]:
-        info: dict[str, Any] = {"demonstration": self._index, "step": self._step}
+        info: dict[str, Any] = {"demonstration": self._index, "step": self._frame}
         reference = self.references[self._index]
         if reference.joints is not None:
-            t = min(self._step, reference.length - 1)
+            t = min(self._frame, reference.length - 1)
             joints, _ = self.kuka.joint_states()
             flange = self._flange[self._index]
             info["joint_error_rad"] = float(np.abs(joints - reference.joints[t]).mean())

@@ -46,6 +46,8 @@ class TCNImitateEnv(gym.Env):
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
         observe_pose: Observe also the pose that the robot reads off the demonstration's next frame.
+        clock: The demonstration advances by a frame a step. If false, it waits for the robot: its next frame is the one
+            after the nearest ahead, in the embedding. An episode takes as long as the robot, within ``PATIENCE``.
         kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. With ``midway``, as with
             ``observe_pose``, the poses of each demonstration are read off it first, which takes seconds.
 
@@ -63,10 +65,11 @@ class TCNImitateEnv(gym.Env):
         camera: str | Camera | None = None,
         give_up: float = NEVER,
         observe_pose: bool = False,
+        clock: bool = True,
         **kwargs: Any,
     ) -> None:
         trained, targets, kwargs = _resolve(encoder, demonstrations, camera, observe_pose, kwargs)
-        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, targets, reward, give_up, observe_pose)
+        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, targets, reward, give_up, observe_pose, clock)
         self.render_mode = self._env.render_mode
         self.observation_space = self._env.observation_space
         self.action_space = self._env.action_space
@@ -111,6 +114,7 @@ def tcn_imitate_vector(
     camera: str | Camera | None = None,
     give_up: float = NEVER,
     observe_pose: bool = False,
+    clock: bool = True,
     workers: int = 0,
     **kwargs: Any,
 ) -> EmbeddingRewardVector:
@@ -120,7 +124,7 @@ def tcn_imitate_vector(
     """
     trained, targets, kwargs = _resolve(encoder, demonstrations, camera, observe_pose, kwargs)
     env = KukaVectorEnv(num_envs, workers, **kwargs)
-    return EmbeddingRewardVector(env, trained, targets, reward, give_up, observe_pose)
+    return EmbeddingRewardVector(env, trained, targets, reward, give_up, observe_pose, clock)
 
 
 def _resolve(

@@ -111,6 +111,10 @@ class KukaVectorEnv(VectorEnv):
         reward = self._arrays["reward"].copy()
         return self._observed(""), reward, np.zeros(self.num_envs, np.bool_), truncated, infos
 
+    def aim_at(self, frames: NDArray[np.int64]) -> None:
+        """Compare the next step of each with this frame (num_envs,) of its reference."""
+        self._run(lambda part: ("aim_at", frames[part]))
+
     def state(self) -> list[dict[str, Any]]:
         """For ``restore``: the state of each environment."""
         return [state for states in self._run(lambda part: ("state",)) for state in states]
@@ -188,6 +192,10 @@ class _Slice:
                 self._write(row, "final_", observation, info)
                 observation, info = env.reset()
             self._write(row, "", observation, info)
+
+    def aim_at(self, frames: NDArray[np.int64]) -> None:
+        for env, frame in zip(self._envs, frames, strict=True):
+            env.aim_at(frame)
 
     def state(self) -> list[dict[str, Any]]:
         return [env.state() for env in self._envs]

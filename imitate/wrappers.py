@@ -26,6 +26,7 @@ from imitate.finite import check_finite
 from imitate.rewards import Floats, HuberReward, Moment, Reward
 
 LOOKAHEAD = 1  # frames
+AHEAD, ALIKE = 3, 0.1  # frames that a robot may come on by in a step, and distance within which they look alike to it
 NEVER = float("inf")
 
 
@@ -63,6 +64,27 @@ class Targets:
     def at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats:
         """(n, dim) embeddings of frame ``step`` of each ``demonstration``; the last frame beyond the end."""
         return self.embeddings[self._frame(demonstration, step)]
+
+    def reached(self, own: Floats, demonstration: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) frames, from (n,) ``frame`` on, that look most like (n, dim) ``own``; the last of those that look alike.
+
+        So that a robot passes the frames of a pause.
+        """
+        few = frame[:, None] + np.arange(AHEAD + 1)
+        few = np.minimum(few, self.lengths[demonstration][:, None] - 1)
+        apart = np.linalg.norm(self.at(demonstration[:, None], few) - own[:, None], axis=2)
+        alike = apart <= apart.min(axis=1, keepdims=True) + ALIKE
+        return few[np.arange(len(few)), AHEAD - alike[:, ::-1].argmax(axis=1)]
+
+    def ahead(
+        self, own: Floats, demonstration: NDArray[np.int64], step: NDArray[np.int64], clock: bool
+    ) -> NDArray[np.int64]:
+        """(n,) frames that the next step of robots is compared with, which look like (n, dim) ``own``.
+
+        With a clock, the one after that of (n,) ``step``. Without, the one after the nearest that is not before the one
+        that they had reached: the demonstration waits for a robot that lags, and one that is ahead need not wait.
+        """
+        return step + LOOKAHEAD if clock else self.reached(own, demonstration, np.maximum(step - 1, 0)) + LOOKAHEAD
 
     def _frame(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.starts[demonstration] + np.minimum(step, self.lengths[demonstration] - 1)
@@ -117,6 +139,9 @@ class EmbeddingReward(gym.Wrapper):
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
         observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
+        clock: The demonstration's next frame is that of the next step. If false, it is the one after the frame that the
+            robot has reached: the nearest ahead, in the embedding, within ``AHEAD`` frames. The environment then
+            must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
 
     Raises:
         UserError: ``give_up`` is no distance, or a pose is to be observed that has not been read.
@@ -130,6 +155,7 @@ class EmbeddingReward(gym.Wrapper):
         reward: Reward | None = None,
         give_up: float = NEVER,
         observe_pose: bool = False,
+        clock: bool = True,
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
@@ -137,6 +163,7 @@ class EmbeddingReward(gym.Wrapper):
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
         self._observe_pose = _readable(observe_pose, self.targets)
+        self._clock = _told_by(env, clock)
         self.observation_space = policy_space(env.observation_space, encoder.dim, observe_pose)  # type: ignore[arg-type]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
@@ -157,10 +184,13 @@ class EmbeddingReward(gym.Wrapper):
         return self._observe(observation, info), reward, terminated, truncated, info
 
     def _observe(self, observation: dict[str, Any], info: dict[str, Any]) -> Floats:
-        ahead = np.array([info["demonstration"]]), np.array([info["step"] + LOOKAHEAD])
+        shown, step = np.array([info["demonstration"]]), np.array([info["step"]])
+        ahead = self.targets.ahead(self._own, shown, step, self._clock)
+        if not self._clock:
+            self.env.unwrapped.aim_at(int(ahead[0]))  # type: ignore[attr-defined]
         batch = {key: observation[key][None] for key in ("joints", "velocities")}
-        pose = self.targets.pose_at(*ahead) if self._observe_pose else None
-        return policy_observation(batch, self._own, self.targets.at(*ahead), pose)[0]
+        pose = self.targets.pose_at(shown, ahead) if self._observe_pose else None
+        return policy_observation(batch, self._own, self.targets.at(shown, ahead), pose)[0]
 
 
 class EmbeddingRewardVector(VectorWrapper):
@@ -178,6 +208,9 @@ class EmbeddingRewardVector(VectorWrapper):
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
         observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
+        clock: The demonstration's next frame is that of the next step. If false, it is the one after the frame that the
+            robot has reached: the nearest ahead, in the embedding, within ``AHEAD`` frames. The environment then
+            must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
 
     Raises:
         UserError: The vector environment resets at another time, ``give_up`` is no distance, or a pose is to be
@@ -192,6 +225,7 @@ class EmbeddingRewardVector(VectorWrapper):
         reward: Reward | None = None,
         give_up: float = NEVER,
         observe_pose: bool = False,
+        clock: bool = True,
     ) -> None:
         mode = env.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
@@ -202,6 +236,7 @@ class EmbeddingRewardVector(VectorWrapper):
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
         self._observe_pose = _readable(observe_pose, self.targets)
+        self._clock = _told_by(env, clock)
         single = policy_space(env.single_observation_space, encoder.dim, observe_pose)  # type: ignore[arg-type]
         self.single_observation_space = single
         self.observation_space = batch_space(single, env.num_envs)
@@ -212,6 +247,7 @@ class EmbeddingRewardVector(VectorWrapper):
         """Reset all environments."""
         observation, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
         self._own = self.encoder.embed(observation["image"])
+        self._aim(infos)
         return self._observe(observation, self._own, infos), infos
 
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
@@ -241,6 +277,7 @@ class EmbeddingRewardVector(VectorWrapper):
         lost = (distance > self.give_up) & ~ended
         if lost.any():
             policy, infos = self._give_up(lost, policy, infos)
+        self._aim(infos)
         return (
             policy,
             _checked(self.reward(moment), self.num_envs),
@@ -276,16 +313,29 @@ class EmbeddingRewardVector(VectorWrapper):
             **kept, "final_obs": final_obs, "_final_obs": ended, "final_info": final_info, "_final_info": ended.copy()
         }  # fmt: skip
 
+    def _aim(self, infos: dict[str, Any]) -> None:
+        """Tell the environments what they are going to be compared with, if that is not the next frame."""
+        if not self._clock:
+            ahead = self.targets.ahead(self._own, infos["demonstration"], infos["step"], self._clock)
+            self.env.aim_at(ahead)  # type: ignore[attr-defined]
+
     def _observe(self, observation: dict[str, Any], own: Floats, infos: dict[str, Any]) -> Floats:
-        ahead = infos["demonstration"], infos["step"] + LOOKAHEAD
-        pose = self.targets.pose_at(*ahead) if self._observe_pose else None
-        return policy_observation(observation, own, self.targets.at(*ahead), pose)
+        shown = infos["demonstration"]
+        ahead = self.targets.ahead(own, shown, infos["step"], self._clock)
+        pose = self.targets.pose_at(shown, ahead) if self._observe_pose else None
+        return policy_observation(observation, own, self.targets.at(shown, ahead), pose)
 
 
 def _readable(observe_pose: bool, targets: Targets) -> bool:
     if observe_pose and targets.poses is None:
         raise UserError("expected the poses of each demonstration as the robot reads them: `believed` is missing")
     return observe_pose
+
+
+def _told_by(env: Any, clock: bool) -> bool:
+    if not clock and not hasattr(env.unwrapped, "aim_at"):
+        raise UserError(f"{env.unwrapped}: expected aim_at, for it to be told the frame that a robot has reached")
+    return clock
 
 
 def _distance(give_up: float) -> float:

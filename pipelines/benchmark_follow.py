@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from envs.cameras import CAMERAS
 from envs.imagination import watch
-from envs.kuka import ARMS, Kuka
+from envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError, choose
@@ -41,6 +41,7 @@ from .rollout import baselines, misread, roll_out
 
 RECORD = record.PRESETS["default"][1]
 Frames = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,27 @@ class Condition:
 
     Attributes:
         says: What it is.
-        speed: How much faster the movement is shown than it was made.
+        times: Which moments of the movement are shown, in frames, of one of so many; None: each frame once.
         away: From the first pose, where the robot starts, rad in each joint, to either side.
         seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
     """
 
     says: str
-    speed: float = 1.0
+    times: Callable[[int, np.random.Generator], Floats] | None = None
     away: float = 0.0
     seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
+
+
+def at_speed(speed: float, length: int, rng: np.random.Generator) -> Floats:
+    """Faster than it was made, or slower."""
+    return np.arange(0, length - 1 + 1e-9, speed)
+
+
+def pausing(length: int, rng: np.random.Generator) -> Floats:
+    """The video stops twice, for a second each."""
+    often = np.ones(length, int)
+    often[rng.choice(length, 2, replace=False)] += CONTROL_HZ
+    return np.repeat(np.arange(length, dtype=float), often)
 
 
 def dropped(frames: Frames, rng: np.random.Generator) -> Frames:
@@ -103,9 +116,10 @@ def _pixels(values: NDArray[np.floating]) -> Frames:
 
 CONDITIONS = {
     "plain": Condition("as recorded"),
-    "half_speed": Condition("at half the speed", speed=0.5),
-    "double_speed": Condition("at twice the speed", speed=2.0),
+    "half_speed": Condition("at half the speed", partial(at_speed, 0.5)),
+    "double_speed": Condition("at twice the speed", partial(at_speed, 2.0)),
     "away": Condition("starting 0.3 rad away in each joint", away=0.3),
+    "paused": Condition("stopping twice for a second", pausing),
     "dropped": Condition("a tenth of the frames lost", seen=dropped),
     "noisy": Condition("noise of 10 in 255", seen=noisy),
     "darker": Condition("a fifth darker", seen=darker),
@@ -133,6 +147,8 @@ class Settings:
     """That they are drawn with: another than the run's recording was."""
     conditions: tuple[str, ...] = ("plain", "half_speed", "double_speed", "away")
     """Of the list that this command prints when it does not know one."""
+    clock: bool = True
+    """Demonstrations advance by a frame a step. Without, they wait for the robot."""
     jobs: int = 0
     """Processes, of one thread each; 0: one a core."""
     out: Path | None = None
@@ -166,7 +182,7 @@ def run(settings: Settings) -> dict[str, Any]:
     if begun:
         record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
         jobs = [
-            partial(_follow_one, encoder, policy, stage.folder, condition, number)
+            partial(_follow_one, encoder, policy, stage.folder, settings.clock, condition, number)
             for condition in conditions
             for number in range(settings.demos)
             if not _row(stage.folder, condition, number).exists()
@@ -239,7 +255,7 @@ def _on_one_core() -> None:
     end_with_parent()
 
 
-def _follow_one(encoder_folder: Path, policy: Stage | None, folder: Path, name: str, number: int) -> None:
+def _follow_one(encoder_folder: Path, policy: Stage | None, folder: Path, clock: bool, name: str, number: int) -> None:
     """One demonstration under one condition. Runs in a worker process."""
     condition, encoder = CONDITIONS[name], load_encoder(encoder_folder)
     shown = _shown(load_demo(f"test:{number}", folder, encoder), condition, encoder, number)
@@ -248,13 +264,13 @@ def _follow_one(encoder_folder: Path, policy: Stage | None, folder: Path, name: 
     assert shown.joints is not None  # it was recorded here
     sides = np.random.default_rng(number).choice([-1.0, 1.0], shown.joints.shape[1])
     start = shown.joints[0] + condition.away * sides
-    env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", 0.0)
+    env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", 0.0, clock=clock)
     figures = baselines(env, number, start) | misread(shown, env.kuka_env.kuka)
     figures["believed_embedding_distance"] = float(tracked.apart.mean())
     env.close()
     if policy is not None:
         how = learned_with(policy)
-        env = single_env(encoder, shown, how.reward, how.arm, how.control, 0.0, how.observe_pose)
+        env = single_env(encoder, shown, how.reward, how.arm, how.control, 0.0, how.observe_pose, clock)
         act = acting(load(how, env, policy.path("policy.zip")))
         figures |= roll_out(env, act, number, start=start).metrics("policy_")
         env.close()
@@ -265,13 +281,13 @@ def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedE
     """The demonstration, as it is shown under a condition."""
     frames, joints = demonstration.frames, demonstration.joints
     assert joints is not None  # it was recorded here
-    if condition.speed != 1:
-        at = np.arange(0, len(joints) - 1 + 1e-9, condition.speed)
+    rng = np.random.default_rng(seed)
+    if condition.times is not None:
         kuka = Kuka()
-        joints = make_interp_spline(np.arange(len(joints)), joints, k=3)(at)
+        joints = make_interp_spline(np.arange(len(joints)), joints, k=3)(condition.times(len(joints), rng))
         frames = drawn(kuka, encoder.camera, encoder.image_size, joints).frames
         kuka.close()
-    return Demonstration(demonstration.name, condition.seen(frames, np.random.default_rng(seed)), joints)
+    return Demonstration(demonstration.name, condition.seen(frames, rng), joints)
 
 
 def _summary(rows: Sequence[dict[str, Any]], way: str) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Settings:
     """iiwa or iiwa_gripper."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
+    clock: bool = True
+    """The demonstration advances by a frame a step. Without, it waits for the robot."""
     seed: int = 0
     """Of the start, which differs when start-noise is above 0."""
     device: str = "auto"
@@ -66,14 +68,16 @@ def run(settings: Settings) -> Stage:
     encoder = load_encoder(folder, pick_device(settings.device))
     demonstration = load_demo(settings.demo or f"{SHIPPED_DEMO}:0", settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
-    env = single_env(encoder, demonstration, HuberReward(), settings.arm, "velocity", settings.start_noise)
+    env = single_env(
+        encoder, demonstration, HuberReward(), settings.arm, "velocity", settings.start_noise, clock=settings.clock
+    )
     wanted = kept_settings(settings) | {"encoder_sha256": sha256(folder / "encoder.safetensors")}
     if not stage.begin(wanted):
         env.close()
         print(f"{stage.folder} has followed already")
         return stage
     tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm)
-    rollout = roll_out(env, follower(tracked.poses), settings.seed, film=True)
+    rollout = roll_out(env, follower(env.kuka_env, tracked.poses), settings.seed, film=True)
     metrics = rollout.metrics() | baselines(env, settings.seed)
     metrics["believed_embedding_distance"] = float(tracked.apart.mean())
     warn_if_lost(settings.demo, metrics["believed_embedding_distance"])

@@ -39,6 +39,7 @@ class Learned:
     arm: str
     control: str
     observe_pose: bool
+    clock: bool
     start_noise: float
     learner: Learner
     reward: Reward
@@ -83,6 +84,7 @@ def single_env(
     control: str,
     start_noise: float,
     observe_pose: bool = False,
+    clock: bool = True,
 ) -> TCNImitateEnv:
     """The environment as a policy is measured in it."""
     return TCNImitateEnv(
@@ -93,6 +95,7 @@ def single_env(
         control=control,
         start_noise=start_noise,
         observe_pose=observe_pose,
+        clock=clock,
         render_mode="rgb_array",
         render_size=PEOPLE,
     )

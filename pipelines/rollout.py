@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -36,6 +35,7 @@ class Rollout:
         ee_errors: (steps,) distance of the flanges, m; NaN where the demonstration's poses are unknown.
         joint_errors: (steps,) mean absolute joint differences, rad; NaN likewise.
         joints: (steps, joints) poses of the robot, rad.
+        shown: (steps,) the demonstration's frame that each step was compared with.
         frames: (steps + 1, PEOPLE, PEOPLE, 3) uint8 of the robot, if it was filmed.
     """
 
@@ -44,6 +44,7 @@ class Rollout:
     ee_errors: NDArray[np.float64]
     joint_errors: NDArray[np.float64]
     joints: NDArray[np.float32]
+    shown: NDArray[np.int64]
     frames: NDArray[np.uint8] | None = None
 
     def metrics(self, prefix: str = "") -> dict[str, float]:
@@ -77,7 +78,7 @@ def roll_out(
     """Let ``policy`` act for one episode, from the demonstration's first pose or from ``start`` (joints,), rad."""
     observation, _ = env.reset(seed=seed, options={} if start is None else {"start": start})
     frames = [env.render()] if film else []
-    rows, poses = [], []
+    rows, poses, shown = [], [], []
     done = False
     while not done:
         observation, reward, terminated, truncated, info = env.step(policy(observation))
@@ -85,22 +86,24 @@ def roll_out(
         errors = (info.get("ee_error_m", np.nan), info.get("joint_error_rad", np.nan))
         rows.append((reward, info["embedding_distance"], *errors))
         poses.append(observation[: env.action_space.shape[0]])  # type: ignore[index]
+        shown.append(info["step"])
         if film:
             frames.append(env.render())
     rewards, distances, ee_errors, joint_errors = np.array(rows, np.float64).T
-    return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(poses), np.stack(frames) if film else None)
+    filmed = np.stack(frames) if film else None
+    return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(poses), np.array(shown), filmed)
 
 
-def follower(poses: NDArray[np.floating]) -> Policy:
-    """Turn each joint to where it is to be at the next frame, for one episode.
+def follower(env: KukaEnv, poses: NDArray[np.floating]) -> Policy:
+    """Turn each joint to where it is to be at the next frame.
 
     Args:
-        poses: (length, joints) rad.
+        env: Tells which that is.
+        poses: (length, joints) of the demonstration, rad.
     """
-    frame = count(1)
 
     def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
-        ahead = poses[min(next(frame), len(poses) - 1)]
+        ahead = poses[min(env.aim, len(poses) - 1)]
         return np.clip((ahead - observation[: len(ahead)]) / REACH, -1, 1).astype(np.float32)
 
     return act
@@ -117,7 +120,7 @@ def baselines(env: TCNImitateEnv, seed: int, start: NDArray[np.floating] | None 
     return (
         figures
         if believed is None
-        else figures | roll_out(env, follower(believed), seed, start=start).metrics("direct_")
+        else figures | roll_out(env, follower(env.kuka_env, believed), seed, start=start).metrics("direct_")
     )
 
 
@@ -156,10 +159,11 @@ def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np
 
 
 def side_by_side(left: NDArray[np.uint8], rollout: Rollout) -> NDArray[np.uint8]:
-    """Demonstration and robot beside each other, captioned: (frames, BAND + PEOPLE, 2 * PEOPLE, 3) uint8."""
+    """Demonstration (length, ...) beside robot, captioned: (steps + 1, BAND + PEOPLE, 2 * PEOPLE, 3) uint8."""
     assert rollout.frames is not None
     canvas = []
-    for t, (shown, robot) in enumerate(zip(left, rollout.frames, strict=False)):
+    for t, robot in enumerate(rollout.frames):
+        shown = left[rollout.shown[t - 1] if t else 0]
         error = rollout.ee_errors[t - 1] if t else np.nan
         distance = rollout.distances[t - 1] if t else np.nan
         text = "robot" + (f"   {100 * error:.1f} cm off" if np.isfinite(error) else "")

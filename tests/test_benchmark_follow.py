@@ -20,14 +20,14 @@ def shipped():
     return LeRobotDataset(ASSETS / "demonstration").demonstration(0)
 
 
-@pytest.mark.parametrize("name", [name for name in CONDITIONS if name not in ("plain", "away", "half_speed")])
+@pytest.mark.parametrize("name", [name for name in CONDITIONS if name not in ("plain", "away", "half_speed", "paused")])
 def test_a_condition_changes_what_is_seen_and_nothing_else(shipped, name):
     condition = CONDITIONS[name]
     seen = benchmark_follow._shown(shipped, condition, load_encoder(ASSETS / "encoder"), seed=1)
     assert seen.frames.dtype == np.uint8
     assert seen.frames.shape[1:] == shipped.frames.shape[1:]
     assert len(seen.joints) == len(seen.frames)
-    if condition.speed == 1:
+    if condition.times is None:
         np.testing.assert_array_equal(seen.joints, shipped.joints)
         assert not np.array_equal(seen.frames, shipped.frames)
     else:
@@ -40,6 +40,14 @@ def test_half_the_speed_is_twice_the_frames(shipped):
     slow = benchmark_follow._shown(shipped, CONDITIONS["half_speed"], load_encoder(ASSETS / "encoder"), seed=0)
     assert len(slow) == 2 * len(shipped) - 1
     np.testing.assert_allclose(slow.joints[::2], shipped.joints, atol=1e-9)
+
+
+def test_a_video_stops_twice_for_a_second(shipped):
+    seen = benchmark_follow._shown(shipped, CONDITIONS["paused"], load_encoder(ASSETS / "encoder"), seed=0)
+    assert len(seen) == len(shipped) + 40
+    still = [t for t in range(1, len(seen)) if np.array_equal(seen.joints[t], seen.joints[t - 1])]
+    assert len(still) >= 40
+    assert all(np.array_equal(seen.frames[t], seen.frames[t - 1]) for t in still)
 
 
 def test_lost_frames_are_those_before(shipped):

@@ -15,7 +15,7 @@ from envs.cameras import CAMERAS
 from envs.control import CONTROLS
 from envs.imagination import Imagination, believing, watch
 from envs.kuka import ARMS, ASSETS, Kuka
-from envs.kuka_env import KukaEnv, Reference
+from envs.kuka_env import PATIENCE, KukaEnv, Reference
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from envs.vector import KukaVectorEnv
 from imitate.camera import Camera
@@ -340,10 +340,11 @@ def test_batched_equals_single_step_by_step(encoder, demonstrations, workers):
         env.close()
 
 
+@pytest.mark.parametrize("clock", [True, False])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_giving_up_batched_equals_single_step_by_step(pixels, demonstrations, workers):
+def test_giving_up_batched_equals_single_step_by_step(pixels, demonstrations, workers, clock):
     count, give_up = 6, 11.3
-    settings = {"give_up": give_up, "start_noise": 0.2}
+    settings = {"give_up": give_up, "start_noise": 0.2, "clock": clock}
     batched = tcn_imitate_vector(count, pixels, demonstrations, workers=workers, **settings)
     singles = [TCNImitateEnv(pixels, demonstrations, **settings) for _ in range(count)]
     rng = np.random.default_rng(0)
@@ -373,11 +374,44 @@ def test_giving_up_batched_equals_single_step_by_step(pixels, demonstrations, wo
                 assert infos[key][i] == info[key], (step, i, key)
         ends.append((terminated, truncated))
     assert any(lost.any() and not (lost | cut).all() for lost, cut in ends)  # some gave up while others went on,
-    assert any((lost & ~cut).any() and cut.any() for lost, cut in ends)  # also where another came to its end,
-    assert any((lost & cut).any() for lost, cut in ends)  # and one did both at once
+    if clock:  # else they hardly ever come to an end
+        assert any((lost & ~cut).any() and cut.any() for lost, cut in ends)  # also where another came to its end,
+        assert any((lost & cut).any() for lost, cut in ends)  # and one did both at once
     batched.close()
     for env in singles:
         env.close()
+
+
+def test_a_demonstration_waits_for_the_robot_where_there_is_no_clock(encoder, demonstrations):
+    shown = demonstrations[0]
+    env = TCNImitateEnv(encoder, [shown], clock=False)
+    inside, last = env.kuka_env, len(shown) - 1
+    env.reset(seed=0)
+    still = [env.step(np.zeros(7, np.float32)) for _ in range(PATIENCE * last)]
+    assert [one[3] for one in still] == [False] * (PATIENCE * last - 1) + [True]
+    assert max(one[4]["step"] for one in still) < last
+
+    def slowly(share):  # take the pose that is compared with next, or go a share of the way there
+        env.reset(seed=0)
+        steps, done, errors = [], False, []
+        while not done:
+            ahead = shown.joints[inside.aim] - inside.kuka.joint_states()[0]
+            _, _, _, done, info = env.step(np.clip(share * ahead / 0.1, -1, 1).astype(np.float32))
+            assert info["joint_error_rad"] == pytest.approx(
+                np.abs(inside.kuka.joint_states()[0] - shown.joints[info["step"]]).mean()
+            )
+            steps.append(info["step"])
+            errors.append(info["ee_error_m"])
+        assert (np.diff(steps) >= 0).all()
+        return steps, np.mean(errors)
+
+    steps, error = slowly(1.0)
+    assert steps[-1] == last
+    slow_steps, slow_error = slowly(0.25)
+    assert slow_steps[-1] == last
+    assert len(slow_steps) > 1.5 * len(steps)
+    assert max(error, slow_error) < 0.1
+    env.close()
 
 
 def test_the_oracle_is_rewarded_by_the_true_error(encoder, demonstrations):
@@ -597,10 +631,12 @@ def test_an_environment_goes_on_from_its_state_to_the_bit(arm, control):
     other.close()
 
 
-@pytest.mark.parametrize("oracle", [False, True])
-def test_many_environments_go_on_in_any_number_of_processes(encoder, demonstrations, oracle):
+@pytest.mark.parametrize(("oracle", "clock"), [(False, True), (True, True), (False, False)])
+def test_many_environments_go_on_in_any_number_of_processes(encoder, demonstrations, oracle, clock):
     def made(workers):
-        env = tcn_imitate_vector(3, encoder, demonstrations, workers=workers, start_noise=0.1, midway=0.5, give_up=12.0)
+        env = tcn_imitate_vector(
+            3, encoder, demonstrations, workers=workers, start_noise=0.1, midway=0.5, give_up=12.0, clock=clock
+        )
         return SB3VecEnv(TrueReward(env) if oracle else env)
 
     env, other = made(0), made(2)

@@ -44,7 +44,8 @@ def imitate(folder, demo="test:0", error=0.04, known=True, steps=True, **setting
         wave, joints = np.linspace(0.01, 0.05, STEPS), np.zeros((STEPS, 7), np.float32)
         errors = wave if known else np.full(STEPS, np.nan)
         write_json(
-            stage.path("rollout.json"), {"fps": 20, **Rollout(-wave, 10 * wave, errors, errors, joints).series()}
+            stage.path("rollout.json"),
+            {"fps": 20, **Rollout(-wave, 10 * wave, errors, errors, joints, np.arange(1, len(joints) + 1)).series()},
         )
     y, x = np.mgrid[0:276, 0:512]
     frames = (np.stack([x // 2, y // 2, (x + y + 20 * k) % 256], axis=-1) for k in range(STEPS + 1))
@@ -364,7 +365,10 @@ def test_numbers_sort_as_numbers():
 
 def test_what_is_unknown_at_a_step_is_null(tmp_path):
     one, unknown = np.array([1.0, 2.0]), np.array([np.nan, np.inf])
-    write_json(tmp_path / "rollout.json", Rollout(one, one, unknown, unknown, np.zeros((2, 7), np.float32)).series())
+    write_json(
+        tmp_path / "rollout.json",
+        Rollout(one, one, unknown, unknown, np.zeros((2, 7), np.float32), np.arange(2)).series(),
+    )
     assert read_json(tmp_path / "rollout.json")["ee_error_m"] == [None, None]
 
 

@@ -165,6 +165,34 @@ def test_a_reward_is_told_where_each_robot_was_since_its_last_reset(pixels, show
     assert resets.all() if gives_up else resets[0]
 
 
+def test_the_frame_that_is_reached_is_the_nearest_of_the_next_few(pixels):
+    greys = [0, 60, 120, 180, 180, 180, 240, 0]
+    frames = np.stack([np.full((SIZE, SIZE, 3), grey, np.uint8) for grey in greys])
+    targets = Targets(pixels, [Demonstration("first", frames[:2], None), Demonstration("grey", frames, None)])
+
+    def reached(grey, frame):
+        own = pixels.embed(np.full((1, SIZE, SIZE, 3), grey, np.uint8))
+        return int(targets.reached(own, np.array([1]), np.array([frame]))[0])
+
+    assert reached(60, 0) == 1
+    assert reached(121, 1) == 2
+    assert reached(0, 1) == 1, "not back, and not so far ahead"
+    assert reached(180, 2) == 5, "the end of a pause"
+    assert reached(240, 2) == 5, "no farther than AHEAD"
+    assert reached(0, 7) == reached(240, 7) == 7
+    both = pixels.embed(frames[:2])
+    demonstrations, steps = np.array([0, 1]), np.array([0, 0])
+    np.testing.assert_array_equal(targets.ahead(both, demonstrations, steps, clock=False), [1, 2])
+    np.testing.assert_array_equal(targets.ahead(both, demonstrations, steps, clock=True), [1, 1])
+
+
+def test_an_environment_that_cannot_wait_needs_a_clock(pixels, shown):
+    with pytest.raises(UserError, match="expected aim_at"):
+        EmbeddingReward(Dots(), pixels, shown, clock=False)
+    with pytest.raises(UserError, match="expected aim_at"):
+        EmbeddingRewardVector(batch(2), pixels, shown, clock=False)
+
+
 def test_giving_up_below_zero_is_refused(pixels, shown):
     env = batch(1)
     for make, below in ((EmbeddingReward, Dots()), (EmbeddingRewardVector, env)):
