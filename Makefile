@@ -18,7 +18,7 @@ IMITATE = $(if $(DEMOS),$(if $(filter all,$(DEMOS)),any,$(error DEMOS=$(DEMOS): 
 IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow bench torture report test test-fast lint format type check build clean help
+.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check build clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -58,6 +58,9 @@ benchmark-imitation: install ## five held-out demonstrations, several methods an
 
 benchmark-follow: install ## a hundred demonstrations that nothing has seen, followed at once [RUN= PRESET= ARGS=]
 	$(GO) benchmark_follow $(PRESET) --run $(RUN) $(ARGS)
+
+gallery: install ## twenty demonstrations that nothing has seen, on one page beside the robot [RUN= ARGS=]
+	$(GO) benchmark_follow gallery --run $(RUN) $(ARGS)
 
 bench: install ## how fast: each stage beside its limit, into results/bench.json [RUN= PRESET= DEVICE= ARGS=]
 	$(GO) bench $(PRESET) --run $(RUN) --device $(DEVICE) $(if $(filter default,$(PRESET)),--out results/bench.json) $(ARGS)

@@ -30,6 +30,7 @@ from imitate.manifest import sha256
 from imitate.metrics import spread, success
 from imitate.rewards import HuberReward
 from imitate.runs import Stage, kept_settings, read_json, write_json
+from imitate.video import FOR_PEOPLE, write_video
 from imitate.workers import end_with_parent, worked_off
 
 from . import record
@@ -37,7 +38,8 @@ from .checking.views import drawn
 from .cli import command, command_line
 from .demo import load_demo
 from .policy import acting, find_encoder, learned_with, load, single_env
-from .rollout import baselines, misread, roll_out
+from .reporting.gallery import write_gallery
+from .rollout import baselines, film_demonstration, follower, misread, roll_out, side_by_side
 
 RECORD = record.PRESETS["default"][1]
 Frames = NDArray[np.uint8]
@@ -149,6 +151,8 @@ class Settings:
     """Of the list that this command prints when it does not know one."""
     clock: bool = True
     """Demonstrations advance by a frame a step. Without, they wait for the robot."""
+    films: int = 0
+    """How many of the demonstrations, as they are, are filmed: for gallery.html and gallery.png, best to worst."""
     jobs: int = 0
     """Processes, of one thread each; 0: one a core."""
     out: Path | None = None
@@ -156,6 +160,10 @@ class Settings:
 
 
 PRESETS = {
+    "gallery": (
+        "Twenty demonstrations, filmed, on one page.",
+        Settings(name="gallery", demos=20, conditions=("plain",), films=20),
+    ),
     "default": ("A hundred demonstrations, other speeds, other starts.", Settings()),
     "disturbed": (
         "Twenty demonstrations whose pictures are not what they were.",
@@ -182,7 +190,16 @@ def run(settings: Settings) -> dict[str, Any]:
     if begun:
         record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
         jobs = [
-            partial(_follow_one, encoder, policy, stage.folder, settings.clock, condition, number)
+            partial(
+                _follow_one,
+                encoder,
+                policy,
+                stage.folder,
+                settings.clock,
+                condition,
+                number,
+                film=condition == "plain" and number < settings.films,
+            )
             for condition in conditions
             for number in range(settings.demos)
             if not _row(stage.folder, condition, number).exists()
@@ -212,6 +229,9 @@ def run(settings: Settings) -> dict[str, Any]:
     out = settings.out or stage.path("any-video.json")
     if begun or settings.out:
         write_json(out, results)
+    if begun and settings.films:
+        films = [_film(stage.folder, number) for number in range(settings.films)]
+        write_gallery(stage.folder, rows["plain"][: settings.films], films, ways[-1])
     if begun:
         stage.finish(
             {way: {name: part["median_ee_error_m"] for name, part in found.items()} for way, found in summaries.items()}
@@ -219,12 +239,18 @@ def run(settings: Settings) -> dict[str, Any]:
     for way, found in summaries.items():
         _report(way, found)
     print(f"figures in {out}")
+    if settings.films:
+        print(f"look at {stage.path('gallery.html')}")
     return results
 
 
 def _check(settings: Settings) -> None:
     if settings.demos < 1 or settings.jobs < 0 or not settings.conditions:
         raise UserError("expected at least one demonstration and one condition, and 0 jobs or more")
+    if not 0 <= settings.films <= settings.demos or (settings.films and "plain" not in settings.conditions):
+        raise UserError(
+            f"films is {settings.films}, expected 0 to the {settings.demos} demonstrations, and plain among conditions"
+        )
     if settings.policy and settings.encoder is not None:
         raise UserError(
             f"encoder {settings.encoder} and policy {settings.policy}: expected one, a policy has its encoder"
@@ -255,26 +281,53 @@ def _on_one_core() -> None:
     end_with_parent()
 
 
-def _follow_one(encoder_folder: Path, policy: Stage | None, folder: Path, clock: bool, name: str, number: int) -> None:
+def _film(folder: Path, number: int) -> Path:
+    return folder / "films" / f"{number}.mp4"
+
+
+def _follow_one(
+    encoder_folder: Path, policy: Stage | None, folder: Path, clock: bool, name: str, number: int, film: bool
+) -> None:
     """One demonstration under one condition. Runs in a worker process."""
     condition, encoder = CONDITIONS[name], load_encoder(encoder_folder)
     shown = _shown(load_demo(f"test:{number}", folder, encoder), condition, encoder, number)
+    figures, frames = _followed(encoder, policy, shown, clock, number, condition.away, film)
+    if frames is not None:
+        path = _film(folder, number)
+        path.parent.mkdir(exist_ok=True)
+        write_video(path, frames, CONTROL_HZ, FOR_PEOPLE)
+    write_json(_row(folder, name, number), {"demo": f"test:{number}", **figures})
+
+
+def _followed(
+    encoder: TrainedEncoder,
+    policy: Stage | None,
+    shown: Demonstration,
+    clock: bool,
+    seed: int,
+    away: float,
+    film: bool,
+) -> tuple[dict[str, float], Frames | None]:
+    """The figures of every way to follow a demonstration; a film of the policy or, without one, of the direct way."""
+    assert shown.joints is not None  # it was recorded here
+    start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
     tracked = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
     shown = replace(shown, believed=tracked.poses)
-    assert shown.joints is not None  # it was recorded here
-    sides = np.random.default_rng(number).choice([-1.0, 1.0], shown.joints.shape[1])
-    start = shown.joints[0] + condition.away * sides
     env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", 0.0, clock=clock)
-    figures = baselines(env, number, start) | misread(shown, env.kuka_env.kuka)
+    figures = baselines(env, seed, start) | misread(shown, env.kuka_env.kuka)
     figures["believed_embedding_distance"] = float(tracked.apart.mean())
-    env.close()
+    act = follower(env.kuka_env, tracked.poses)
     if policy is not None:
+        env.close()
         how = learned_with(policy)
         env = single_env(encoder, shown, how.reward, how.arm, how.control, 0.0, how.observe_pose, clock)
         act = acting(load(how, env, policy.path("policy.zip")))
-        figures |= roll_out(env, act, number, start=start).metrics("policy_")
-        env.close()
-    write_json(_row(folder, name, number), {"demo": f"test:{number}", **figures})
+    rollout = roll_out(env, act, seed, film, start)
+    if policy is not None:
+        figures |= rollout.metrics("policy_")
+    frames = side_by_side(film_demonstration(shown, env.kuka_env), rollout) if film else None
+    env.close()
+    return figures, frames
 
 
 def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedEncoder, seed: int) -> Demonstration:

@@ -3,6 +3,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
 from imitate.ppo import Learner
+from imitate.video import read_video
 from pipelines import benchmark_follow, imitate, record
 from pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
 
@@ -79,6 +81,7 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         policy="imitate-any",
         demos=2,
         conditions=("plain", "double_speed", "away"),
+        films=2,
         jobs=2,
         out=tmp_path / "any-video.json",
     )
@@ -97,6 +100,15 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert 0 < max(apart) < 0.03
     assert "double_speed" in capsys.readouterr().out
     folder = tmp_path / "run" / "benchmark-follow"
+    page = (folder / "gallery.html").read_text()
+    best, worst = (
+        f"{100 * error:.1f} cm" for error in sorted(row["policy_ee_error_m"] for row in written["runs"]["plain"])
+    )
+    assert 0 < page.index("1. test:") < page.index(best) < page.index("2. test:") < page.rindex(worst)
+    assert page.count("data:video/mp4;base64,") == 2
+    assert "://" not in page
+    assert iio.imread(folder / "gallery.png").shape[1] == 2 * 3 * 192
+    assert len(read_video(folder / "films" / "1.mp4")[0]) == 10
     row, manifest = folder / "rows" / "plain-1.json", folder / "manifest.json"
     whole = row.read_bytes()
     row.unlink()
@@ -119,6 +131,8 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         ({"conditions": ("upside_down",)}, "unknown condition 'upside_down': choose one of away, covered"),
         ({"policy": "imitate"}, "imitate: no finished policy there"),
         ({"policy": "imitate", "encoder": Path("x")}, "a policy has its encoder"),
+        ({"films": 101}, "films is 101, expected 0 to the 100 demonstrations"),
+        ({"films": 1, "conditions": ("away",)}, "and plain among conditions"),
         ({"seed": 0}, "seed is 0, that of the run's own recording"),
     ],
 )
