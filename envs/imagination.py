@@ -69,7 +69,8 @@ def watch(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | A
         guesses = home if encoder.pose_head is None else encoder.decode_joints(embeddings)
         tracked = read_poses(embeddings, see, guesses, 1 / CONTROL_HZ)
         room = ROOM * (upper - lower)
-        return tracked._replace(poses=np.clip(tracked.poses, lower - room, upper + room))
+        poses = np.clip(tracked.poses, lower - room, upper + room)
+        return Tracked(poses, np.linalg.norm(embeddings - see(poses), axis=1))
     finally:
         see.close()
 

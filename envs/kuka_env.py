@@ -20,7 +20,6 @@ from .kuka import CONTROL_HZ, Arm, Kuka
 
 JOINT_BOUND = 4 * np.pi  # rad; the widest limits in the arms' descriptions are 10.4
 VELOCITY_BOUND = 20.0  # rad/s, ten times a full action
-PATIENCE = 3
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ class KukaEnv(gym.Env):
     """Follow a reference with the arm, seen by a camera.
 
     Time advances the reference by a frame each step: after step t the robot is compared with frame t, unless it is told
-    to ``aim_at`` another. An episode is truncated at the reference's last frame: the video ends, the world does not; or
-    after ``PATIENCE`` times as many steps as the reference has.
+    to ``aim_at`` another. An episode is truncated at the reference's last frame: the video ends, the world does not.
 
     Observation (dict): ``image`` (size, size, 3) uint8; ``joints`` (n,) rad; ``velocities`` (n,) rad/s.
     Action: (n,) in [-1, 1], see ``envs.control``.
@@ -153,7 +151,7 @@ class KukaEnv(gym.Env):
 
     def aim_at(self, frame: int) -> None:
         """Compare the next step with this frame of the reference, instead of the one after the last step's."""
-        self.aim = min(int(frame), self.references[self._index].length - 1)
+        self.aim = int(np.clip(frame, 0, self.references[self._index].length - 1))
 
     def step(self, action: NDArray[np.floating]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Apply an action for 1/20 s.
@@ -168,8 +166,7 @@ class KukaEnv(gym.Env):
         self._actions.append(np.array(action))
         self._frame, self.aim = self.aim, self.aim + 1
         info = self._info()
-        last = self.references[self._index].length - 1
-        truncated = self._frame >= last or len(self._actions) >= PATIENCE * last
+        truncated = self._frame >= self.references[self._index].length - 1
         return self._observe(), -info.get("joint_error_rad", 0.0), False, truncated, info
 
     def state(self) -> dict[str, Any]:

@@ -46,8 +46,8 @@ class TCNImitateEnv(gym.Env):
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
         observe_pose: Observe also the pose that the robot reads off the demonstration's next frame.
-        clock: The demonstration advances by a frame a step. If false, it waits for the robot: its next frame is the one
-            after the nearest ahead, in the embedding. An episode takes as long as the robot, within ``PATIENCE``.
+        clock: The demonstration advances by a frame a step. If false, it waits for a robot that comes nearer, and its
+            next frame is the one after the nearest ahead, in the embedding: an episode takes as long as the robot.
         kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. With ``midway``, as with
             ``observe_pose``, the poses of each demonstration are read off it first, which takes seconds.
 

@@ -87,14 +87,19 @@ class KukaVectorEnv(VectorEnv):
     ) -> tuple[Arrays, dict[str, Any]]:
         """Reset all; environment i takes ``seed + i``.
 
-        ``options["demonstration"]`` may be one index, or one each; ``options["reset_mask"]`` (num_envs,) leaves
-        out the environments where it is false.
+        ``options["demonstration"]`` may be one index, or one each, and ``options["start"]`` one pose (joints,), rad, or
+        (num_envs, joints); ``options["reset_mask"]`` (num_envs,) leaves out the environments where it is false.
         """
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
-        chosen = (options or {}).get("demonstration")
-        each = [{}] * self.num_envs if chosen is None else [
-            {"demonstration": int(index)} for index in np.broadcast_to(chosen, self.num_envs)
-        ]  # fmt: skip
+        each: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        single: dict[str, tuple[int, ...]] = {"demonstration": (), "start": self.single_action_space.shape or ()}
+        for name, shape in single.items():
+            if options and name in options:
+                values = np.asarray(options[name])
+                if values.shape not in (shape, (self.num_envs, *shape)):
+                    raise UserError(f"{name} of shape {values.shape}, expected {shape}, or one each")
+                for option, value in zip(each, np.broadcast_to(values, (self.num_envs, *shape)), strict=True):
+                    option[name] = value
         mask = (options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_))
         self._run(lambda part: ("reset", seeds[part], each[part], mask[part]))
         return self._observed(""), self._told("")

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, spearmanr, trim_mean
+from scipy.stats import spearmanr, trim_mean
 
 Floats = NDArray[np.floating]
+RESAMPLES = 2000  # of the bootstrap
 SUCCESS_M = 0.05  # mean and final flange error of an imitation that counts as one
 
 
@@ -107,7 +108,7 @@ class Spread(NamedTuple):
         median: Of the runs.
         iqm: Interquartile mean: of the runs between the quartiles (Agarwal et al., Deep RL at the edge of the
             statistical precipice, 2021).
-        low: Lower end of the 95 % bootstrap interval of the median; of a single run, the run.
+        low: Lower end of the 95 % bootstrap interval of the median; of runs of a single thing, the lowest.
         high: Upper end.
     """
 
@@ -117,18 +118,21 @@ class Spread(NamedTuple):
     high: float
 
 
-def spread(values: Sequence[float], seed: int = 0) -> Spread:
+def spread(values: Sequence[float], of: Sequence[str] | None = None, seed: int = 0) -> Spread:
     """Summarise runs.
 
     Args:
         values: One figure a run, at least one.
+        of: What each run is of, such as a demonstration: runs of one thing differ less than those of different ones.
+            Things are drawn, and all runs of each (cluster bootstrap; Field and Welsh, 2007). None: of one thing each.
         seed: Of the resampling.
     """
     median, iqm = float(np.median(values)), float(trim_mean(values, 0.25))
-    if len(values) < 2:
-        return Spread(median, iqm, median, median)
-    sample = (np.asarray(values, np.float64),)
-    interval = bootstrap(
-        sample, np.median, n_resamples=2000, method="percentile", rng=np.random.default_rng(seed)
-    ).confidence_interval
-    return Spread(median, iqm, float(interval.low), float(interval.high))
+    names = list(range(len(values))) if of is None else of
+    parts = [np.array([v for v, n in zip(values, names, strict=True) if n == name]) for name in dict.fromkeys(names)]
+    if len(parts) < 2:
+        return Spread(median, iqm, float(np.min(values)), float(np.max(values)))
+    drawn = np.random.default_rng(seed).integers(len(parts), size=(RESAMPLES, len(parts)))
+    medians = [np.median(np.concatenate([parts[k] for k in row])) for row in drawn]
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return Spread(median, iqm, float(low), float(high))

@@ -26,7 +26,7 @@ from imitate.finite import check_finite
 from imitate.rewards import Floats, HuberReward, Moment, Reward
 
 LOOKAHEAD = 1  # frames
-AHEAD, ALIKE = 3, 0.1  # frames that a robot may come on by in a step, and distance within which they look alike to it
+AHEAD, ALIKE = 3, 0.1  # frames that a robot may come on by in a step, and distance within which two look alike
 NEVER = float("inf")
 
 
@@ -66,25 +66,40 @@ class Targets:
         return self.embeddings[self._frame(demonstration, step)]
 
     def reached(self, own: Floats, demonstration: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n,) frames, from (n,) ``frame`` on, that look most like (n, dim) ``own``; the last of those that look alike.
+        """(n,) frames, from (n,) ``frame`` on, that look most like (n, dim) ``own``.
 
-        So that a robot passes the frames of a pause.
+        Of frames that look like that one, the last, so that a robot passes those of a pause.
         """
         few = frame[:, None] + np.arange(AHEAD + 1)
         few = np.minimum(few, self.lengths[demonstration][:, None] - 1)
-        apart = np.linalg.norm(self.at(demonstration[:, None], few) - own[:, None], axis=2)
-        alike = apart <= apart.min(axis=1, keepdims=True) + ALIKE
-        return few[np.arange(len(few)), AHEAD - alike[:, ::-1].argmax(axis=1)]
+        seen, rows = self.at(demonstration[:, None], few), np.arange(len(few))  # the first: (n, AHEAD + 1, dim)
+        nearest = np.linalg.norm(seen - own[:, None], axis=2).argmin(axis=1)
+        alike = np.linalg.norm(seen - seen[rows, nearest][:, None], axis=2) <= ALIKE
+        return few[rows, AHEAD - alike[:, ::-1].argmax(axis=1)]
 
     def ahead(
-        self, own: Floats, demonstration: NDArray[np.int64], step: NDArray[np.int64], clock: bool
+        self, before: Floats, own: Floats, demonstration: NDArray[np.int64], step: NDArray[np.int64], clock: bool
     ) -> NDArray[np.int64]:
-        """(n,) frames that the next step of robots is compared with, which look like (n, dim) ``own``.
+        """(n,) frames that the next step of robots is compared with.
 
-        With a clock, the one after that of (n,) ``step``. Without, the one after the nearest that is not before the one
-        that they had reached: the demonstration waits for a robot that lags, and one that is ahead need not wait.
+        With a clock, the one after that of the last step. Without, the one after the frame that the robot has reached;
+        but while it still comes nearer to that of the last step, it is waited for, and where it does not, the
+        demonstration goes on.
+
+        Args:
+            before: (n, dim) their embeddings before the last step.
+            own: (n, dim) after it.
+            demonstration: (n,) which each follows.
+            step: (n,) the frames that the last step was compared with.
+            clock: Whether there is one.
         """
-        return step + LOOKAHEAD if clock else self.reached(own, demonstration, np.maximum(step - 1, 0)) + LOOKAHEAD
+        onwards = step + LOOKAHEAD
+        if clock:
+            return onwards
+        target = self.at(demonstration, step)
+        nearer = np.linalg.norm(before - target, axis=1) - np.linalg.norm(own - target, axis=1) > ALIKE
+        reached = self.reached(own, demonstration, np.maximum(step - LOOKAHEAD, 0))
+        return np.maximum(reached + LOOKAHEAD, np.where(nearer, step, onwards))
 
     def _frame(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.starts[demonstration] + np.minimum(step, self.lengths[demonstration] - 1)
@@ -139,9 +154,8 @@ class EmbeddingReward(gym.Wrapper):
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
         observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
-        clock: The demonstration's next frame is that of the next step. If false, it is the one after the frame that the
-            robot has reached: the nearest ahead, in the embedding, within ``AHEAD`` frames. The environment then
-            must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
+        clock: The demonstration's next frame is that of the next step. If false, it is as ``Targets.ahead`` says, and
+            the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
 
     Raises:
         UserError: ``give_up`` is no distance, or a pose is to be observed that has not been read.
@@ -163,14 +177,14 @@ class EmbeddingReward(gym.Wrapper):
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
         self._observe_pose = _readable(observe_pose, self.targets)
-        self._clock = _told_by(env, clock)
+        self._clock = _checked_clock(env, clock)
         self.observation_space = policy_space(env.observation_space, encoder.dim, observe_pose)  # type: ignore[arg-type]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Reset the environment below."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._own = self.encoder.embed(observation["image"][None])
-        return self._observe(observation, info), info
+        return self._observe(observation, info, self._own), info
 
     def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Step the environment below; the reward is the embeddings'."""
@@ -181,11 +195,11 @@ class EmbeddingReward(gym.Wrapper):
         info["embedding_distance"] = float(np.linalg.norm(moment.own - moment.target))
         reward = float(_checked(self.reward(moment), 1)[0])
         terminated = terminated or info["embedding_distance"] > self.give_up
-        return self._observe(observation, info), reward, terminated, truncated, info
+        return self._observe(observation, info, before), reward, terminated, truncated, info
 
-    def _observe(self, observation: dict[str, Any], info: dict[str, Any]) -> Floats:
+    def _observe(self, observation: dict[str, Any], info: dict[str, Any], before: Floats) -> Floats:
         shown, step = np.array([info["demonstration"]]), np.array([info["step"]])
-        ahead = self.targets.ahead(self._own, shown, step, self._clock)
+        ahead = self.targets.ahead(before, self._own, shown, step, self._clock)
         if not self._clock:
             self.env.unwrapped.aim_at(int(ahead[0]))  # type: ignore[attr-defined]
         batch = {key: observation[key][None] for key in ("joints", "velocities")}
@@ -208,9 +222,8 @@ class EmbeddingRewardVector(VectorWrapper):
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
         observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
-        clock: The demonstration's next frame is that of the next step. If false, it is the one after the frame that the
-            robot has reached: the nearest ahead, in the embedding, within ``AHEAD`` frames. The environment then
-            must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
+        clock: The demonstration's next frame is that of the next step. If false, it is as ``Targets.ahead`` says, and
+            the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
 
     Raises:
         UserError: The vector environment resets at another time, ``give_up`` is no distance, or a pose is to be
@@ -236,7 +249,7 @@ class EmbeddingRewardVector(VectorWrapper):
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
         self._observe_pose = _readable(observe_pose, self.targets)
-        self._clock = _told_by(env, clock)
+        self._clock = _checked_clock(env, clock)
         single = policy_space(env.single_observation_space, encoder.dim, observe_pose)  # type: ignore[arg-type]
         self.single_observation_space = single
         self.observation_space = batch_space(single, env.num_envs)
@@ -247,8 +260,9 @@ class EmbeddingRewardVector(VectorWrapper):
         """Reset all environments."""
         observation, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
         self._own = self.encoder.embed(observation["image"])
-        self._aim(infos)
-        return self._observe(observation, self._own, infos), infos
+        ahead = self._ahead(self._own, self._own, infos)
+        self._aim_at(ahead)
+        return self._observe(observation, self._own, infos, ahead), infos
 
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step all environments, and reset those whose episode ends."""
@@ -272,12 +286,14 @@ class EmbeddingRewardVector(VectorWrapper):
         infos.update(env_reward=env_rewards, embedding_distance=distance)
         if ended.any():
             infos["final_info"].update(env_reward=env_rewards, embedding_distance=distance)
-            infos["final_obs"] = self._observe(infos["final_obs"], scored, stepped)
-        policy = self._observe(observation, self._own, infos)
+            last = self._ahead(before, scored, stepped)
+            infos["final_obs"] = self._observe(infos["final_obs"], scored, stepped, last)
+        ahead = self._ahead(_mixed(ended, self._own, before), self._own, infos)
+        policy = self._observe(observation, self._own, infos, ahead)
         lost = (distance > self.give_up) & ~ended
         if lost.any():
-            policy, infos = self._give_up(lost, policy, infos)
-        self._aim(infos)
+            policy, infos, ahead = self._give_up(lost, policy, infos, ahead)
+        self._aim_at(ahead)
         return (
             policy,
             _checked(self.reward(moment), self.num_envs),
@@ -295,7 +311,9 @@ class EmbeddingRewardVector(VectorWrapper):
         self._own = state["own"]
         self.env.restore(state["env"])  # type: ignore[attr-defined]
 
-    def _give_up(self, lost: NDArray[np.bool_], policy: Floats, infos: dict[str, Any]) -> tuple[Floats, dict[str, Any]]:
+    def _give_up(
+        self, lost: NDArray[np.bool_], policy: Floats, infos: dict[str, Any], ahead: NDArray[np.int64]
+    ) -> tuple[Floats, dict[str, Any], NDArray[np.int64]]:
         """Reset the environments that have lost their demonstration; their last facts become the final ones."""
         columns = {k: v for k, v in infos.items() if isinstance(v, np.ndarray) and k[0] != "_" and k != "final_obs"}
         final = infos.get("final_info", {})
@@ -306,22 +324,26 @@ class EmbeddingRewardVector(VectorWrapper):
         rows = {key: value[lost] for key, value in observation.items()}
         self._own[lost] = self.encoder.embed(rows["image"])
         at = {key: fresh[key][lost] for key in ("demonstration", "step")}
-        policy[lost] = self._observe(rows, self._own[lost], at)
+        ahead = ahead.copy()
+        ahead[lost] = self._ahead(self._own[lost], self._own[lost], at)
+        policy[lost] = self._observe(rows, self._own[lost], at, ahead[lost])
         kept = {key: _mixed(lost, fresh.get(key, value), value) for key, value in columns.items()}
         ended = lost | infos.get("_final_info", np.zeros_like(lost))
-        return policy, {
-            **kept, "final_obs": final_obs, "_final_obs": ended, "final_info": final_info, "_final_info": ended.copy()
-        }  # fmt: skip
+        infos = {**kept, "final_obs": final_obs, "_final_obs": ended}
+        return policy, infos | {"final_info": final_info, "_final_info": ended.copy()}, ahead
 
-    def _aim(self, infos: dict[str, Any]) -> None:
+    def _ahead(self, before: Floats, own: Floats, infos: dict[str, Any]) -> NDArray[np.int64]:
+        return self.targets.ahead(before, own, infos["demonstration"], infos["step"], self._clock)
+
+    def _aim_at(self, ahead: NDArray[np.int64]) -> None:
         """Tell the environments what they are going to be compared with, if that is not the next frame."""
         if not self._clock:
-            ahead = self.targets.ahead(self._own, infos["demonstration"], infos["step"], self._clock)
-            self.env.aim_at(ahead)  # type: ignore[attr-defined]
+            self.env.unwrapped.aim_at(ahead)  # type: ignore[attr-defined]
 
-    def _observe(self, observation: dict[str, Any], own: Floats, infos: dict[str, Any]) -> Floats:
+    def _observe(
+        self, observation: dict[str, Any], own: Floats, infos: dict[str, Any], ahead: NDArray[np.int64]
+    ) -> Floats:
         shown = infos["demonstration"]
-        ahead = self.targets.ahead(own, shown, infos["step"], self._clock)
         pose = self.targets.pose_at(shown, ahead) if self._observe_pose else None
         return policy_observation(observation, own, self.targets.at(shown, ahead), pose)
 
@@ -332,7 +354,7 @@ def _readable(observe_pose: bool, targets: Targets) -> bool:
     return observe_pose
 
 
-def _told_by(env: Any, clock: bool) -> bool:
+def _checked_clock(env: Any, clock: bool) -> bool:
     if not clock and not hasattr(env.unwrapped, "aim_at"):
         raise UserError(f"{env.unwrapped}: expected aim_at, for it to be told the frame that a robot has reached")
     return clock

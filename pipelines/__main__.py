@@ -31,6 +31,10 @@ COMMANDS = (
 def main() -> None:
     """Run the command that the first argument names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name in ("-h", "--help"):
+        print("python -m pipelines COMMAND [PRESET] [--SETTING VALUE ...]; COMMAND --help says more\n")
+        print("\n".join(COMMANDS))
+        return
     if name not in COMMANDS:
         print(f"imitate: unknown command {name!r}: choose one of {', '.join(COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)

@@ -30,7 +30,7 @@ from imitate.rewards import HuberReward
 from imitate.runs import Stage, kept_settings, read_json, write_json
 from imitate.workers import end_with_parent, worked_off
 
-from . import embed, imitate, record
+from . import check_reward, embed, imitate, record
 from .cli import command, command_line
 from .demo import check_demo, has_poses, recording_of, stage_name
 from .signals import Interrupted
@@ -43,8 +43,8 @@ PAPER_RECORD, PAPER_EMBED, PAPER = (module.PRESETS["paper"][1] for module in (re
 DISTANCE = HuberReward(alpha=0, beta=1, gamma=0, scale=0.1)
 CURVE, POINTS = ("steps", "seconds", "ee_error_m"), 50  # what the results keep of a learning curve
 ERRORS = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
-FIGURES = (*ERRORS, "gap_closed", *[f"direct_{name}" for name in ERRORS])  # direct: before it learned
 BASELINES = ("hold_still_ee_error_m", "random_ee_error_m")
+FIGURES = (*ERRORS, "gap_closed", *[f"direct_{name}" for name in ERRORS], *BASELINES)  # direct: before it learned
 STAGES = {"record": record, "embed": embed, "imitate": imitate}
 PARTS = ("methods", "settings", "encoders")  # of the results, which are dicts
 
@@ -167,7 +167,11 @@ def run(settings: Settings) -> dict[str, Any]:
         "command": command_line("benchmark_imitation", settings),
         "methods": {name: method.says for name, method in methods.items()},
         "settings": recipes,
-        "encoders": {weights[name]: encoder.metrics for name, (_, encoder) in encoders.items()},
+        "encoders": {
+            weights[name]: made[1].metrics
+            | {"test": _checked(*made, asked[name, settings.demos[0], settings.seeds[0]])}
+            for name, made in reversed(encoders.items())  # of methods with one encoder, the first has its policy
+        },
         "runs": [
             {"method": name, "demo": demo, "seed": seed, "encoder": weights[name], **_figures(imitate.stage_of(wanted))}
             for (name, demo, seed), wanted in asked.items()
@@ -193,11 +197,27 @@ def _recipe(method: Method, folder: Path, encoder: Stage) -> dict[str, Any]:
     return {"record": Stage(folder / "record").settings, "embed": encoder.settings, "imitate": learner}
 
 
+def _checked(run: Path, encoder: Stage, learned: imitate.Settings) -> dict[str, Any]:
+    """The reward check of an encoder on test demonstrations, and on what one policy visits."""
+    stage = check_reward.run(
+        check_reward.Settings(
+            run=run,
+            encoder=encoder.path("encoder"),
+            split="test",
+            policy=imitate.stage_of(learned).folder.name,
+        )
+    )
+    return stage.metrics
+
+
 def _figures(stage: Stage) -> dict[str, Any]:
-    """What the results say of one run: its metrics, and of its learning curve some columns and rows."""
+    """What the results say of one run: its metrics, the code that made it, and some of its learning curve."""
     rows = read_json(stage.path("curve.json"))
     kept = [rows[k] for k in np.unique(np.linspace(0, len(rows) - 1, POINTS).astype(int))]
-    return stage.metrics | {"curve": {key: [float(f"{row[key]:.5g}") for row in kept] for key in CURVE}}
+    return stage.metrics | {
+        "git_commit": stage.config.get("git_commit"),
+        "curve": {key: [float(f"{row[key]:.5g}") for row in kept] for key in CURVE},
+    }
 
 
 def _earlier(out: Path) -> dict[str, Any]:
@@ -239,6 +259,7 @@ def _check_recipes(out: Path, recipes: dict[str, Any]) -> None:
 def _together(earlier: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     """The earlier results, with ours beside them or in their place."""
     both = {part: earlier[part] | ours[part] for part in PARTS}
+    both["encoders"] |= earlier["encoders"]  # one is checked with the policy of the first that learned with it
     runs = {(row["method"], row["demo"], row["seed"]): row for row in earlier["runs"] + ours["runs"]}
     order = list(METHODS)
     inorder = sorted(runs.values(), key=lambda row: (order.index(row["method"]), row["seed"]))
@@ -338,6 +359,8 @@ def _conditions(row: dict[str, Any]) -> tuple[str, int, str, str, bool]:
 def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """By method, the median of each figure over its runs, its interquartile mean and its 95 % bootstrap interval.
 
+    Demonstrations are drawn for the interval, with all their runs: seeds of one differ less than demonstrations do.
+
     Taking the poses that were read, holding still and acting at random stand beside the methods, as measured where the
     first method was.
     """
@@ -353,9 +376,9 @@ def _summary(rows: list[dict[str, Any]], prefix: str) -> dict[str, Any]:
     ours = [{key: row.get(prefix + key) for key in FIGURES} for row in rows]
     figures: dict[str, Any] = {"success": sum(map(bool, map(success, ours))) / len(rows), "runs": len(rows)}
     for key in FIGURES:
-        values = [value for row in ours if (value := row[key]) is not None]
-        if values:
-            median, middle, low, high = spread(values)
+        known = {k: value for k, one in enumerate(ours) if (value := one[key]) is not None}
+        if known:
+            median, middle, low, high = spread(list(known.values()), [rows[k]["demo"] for k in known])
             figures |= {key: median, f"{key}_iqm": middle, f"{key}_interval": [low, high]}
     return figures
 

@@ -36,6 +36,15 @@ MENDABLE = frozenset(  # what a user can mend: disk, a place on it, the right to
         errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP,
     }
 )  # fmt: skip
+NOISE = "|".join(  # of the parser's messages: their titles, its own names, and help that is not of ours
+    (
+        r"^(?:Value error|Unrecognized options|Missing argument|Missing required \w+|Parsing error) (?!:)",
+        r"Error parsing \S*__tyro-dummy-inner__\S*: ",
+        r" Argument helptext: .*",
+        r" in python \S+ --help",
+        r" ?For full helptext, .*",
+    )
+)
 GOES_ON = "the same command goes on"
 STARTS_OVER = "the same command starts over"
 
@@ -135,8 +144,8 @@ def command_line(name: str, settings: Any) -> str:
     for field in fields(settings):
         value = getattr(settings, field.name)
         if value != field.default:
-            values = () if value is True else value if isinstance(value, tuple) else (value,)
-            words += [f"--{field.name}", *map(str, values)]
+            values = () if isinstance(value, bool) else value if isinstance(value, tuple) else (value,)
+            words += [f"--{'no-' if value is False else ''}{field.name}", *map(str, values)]
     return shlex.join(words)
 
 
@@ -155,4 +164,6 @@ def _parse(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[st
             print(printed.getvalue())
             raise
         words = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]|-{4,}", " ", printed.getvalue())
-        raise UserError(" ".join(words.split())) from None
+        said = re.sub(r" Perhaps you meant: (--\S+).*", r", did you mean \1?", " ".join(words.split()))
+        said = re.sub(NOISE, "", said).strip()
+        raise UserError(f"{said} (python -m pipelines {name} default --help lists all settings)") from None

@@ -37,8 +37,8 @@ class Settings:
     """Of the starts, which differ when start-noise is above 0."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
-    clock: bool | None = None
-    """Whether the demonstration advances by a frame a step, or waits for the robot; None: as the policy learned."""
+    clock: bool = True
+    """The demonstration advances by a frame a step. Without, it waits for the robot."""
     resize: bool = False
     """Crop and scale a video to the encoder's size."""
     device: str = "auto"
@@ -70,7 +70,7 @@ def run(settings: Settings) -> Stage:
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
         env = single_env(
             encoder, demonstration, learned.reward, learned.arm, learned.control, settings.start_noise,
-            learned.observe_pose, learned.clock if settings.clock is None else settings.clock,
+            learned.observe_pose, settings.clock,
         )  # fmt: skip
         policy = acting(load(learned, env, policy_file))
         if number == 0 and not _begun(stage, wanted):  # nothing is written before the policy is known to be whole

@@ -73,9 +73,6 @@ class Settings:
     observe_pose: bool = True
     """Let the policy observe the pose that the robot reads off the demonstration's next frame, by imagining itself, and
     begin with taking it. Without, learning wants more steps and a learner.log-std of -1: PRESET=plain."""
-    clock: bool = True
-    """The demonstration advances by a frame a step. Without, it waits for the robot: the next frame is the one after
-    the nearest ahead, in the embedding."""
     midway: float = 0.5
     """While learning, share of the episodes that start at a random frame of the demonstration, at the pose that the
     robot reads off it."""
@@ -170,7 +167,6 @@ def learning_env(
         midway=settings.midway,
         give_up=settings.give_up or NEVER,
         observe_pose=settings.observe_pose,
-        clock=settings.clock,
     )
     env = SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
     try:
@@ -232,9 +228,8 @@ def run(settings: Settings) -> Stage:
         demonstration = believing(demonstration, encoder, settings.arm)
     # A mistake in the settings shows before anything is written.
     env = single_env(
-        encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise, settings.observe_pose,
-        settings.clock,
-    )  # fmt: skip
+        encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise, settings.observe_pose
+    )
     if not _begun(stage, settings):
         env.close()
         return stage

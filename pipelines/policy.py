@@ -39,7 +39,6 @@ class Learned:
     arm: str
     control: str
     observe_pose: bool
-    clock: bool
     start_noise: float
     learner: Learner
     reward: Reward

@@ -13,6 +13,7 @@ from imitate.errors import UserError
 from imitate.figures import benchmark_figure
 from imitate.metrics import spread
 from imitate.ppo import Learner
+from imitate.runs import Stage
 from pipelines import benchmark_imitation
 from pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
 from pipelines.cli import command_line
@@ -36,6 +37,15 @@ def test_the_median_lies_in_its_interval_which_narrows_with_more_runs():
     assert many.low < 1.0 < many.high
 
 
+def test_seeds_are_no_further_demonstrations():
+    errors, demos = [0.1, 0.2, 0.3, 0.4, 0.9], list("abcde")
+    once = spread(errors, demos)
+    assert spread(errors * 3, demos * 3) == once._replace(iqm=pytest.approx(once.iqm, abs=0.05))
+    assert once[2:] == spread(errors)[2:]
+    alone = spread(errors * 3)
+    assert alone.high - alone.low < once.high - once.low
+
+
 def test_the_interquartile_mean_forgets_outliers():
     assert spread([1.0, 1.1, 0.9, 1.0, 1.0, 1.0, 1.0, 50.0]).iqm == pytest.approx(1.0)
 
@@ -52,7 +62,7 @@ def test_the_summary_is_of_each_method_and_of_doing_nothing():
     assert summary["tcn_self"]["ee_error_m"] == 0.03
     assert summary["tcn_self"]["ee_error_m_interval"] == [0.02, 0.2]
     assert summary["tcn_self"]["success"] == pytest.approx(1 / 3)
-    assert summary["hold_still"]["ee_error_m"] == 0.5
+    assert summary["hold_still"]["ee_error_m"] == summary["oracle"]["hold_still_ee_error_m"] == 0.5
     assert summary["random"]["joint_error_rad"] == 0.9
     assert summary["random"]["success"] == 0
 
@@ -190,6 +200,9 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
     assert (run / "benchmark" / "imitation.png").stat().st_size > 5000
     written = json.loads((run / "benchmark" / "imitation.json").read_text())
     assert written["summary"]["tcn"]["runs"] == 4
+    for encoder in written["encoders"].values():  # checked on the test episodes, and on what a policy visits
+        assert {"near_spearman_ee", "kendall_tau", "policy_spearman_ee"} <= encoder["test"].keys()
+    assert {row["git_commit"] for row in written["runs"]} == {Stage(run / "record").config["git_commit"]}
     assert len(written["summary"]["tcn"]["gap_closed_interval"]) == 2
     assert len({json.dumps(row["ee_error_m"]) for row in written["runs"]}) > 6
     capsys.readouterr()

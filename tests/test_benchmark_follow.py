@@ -1,5 +1,7 @@
 import json
+import shlex
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from imitate.ppo import Learner
 from imitate.video import read_video
 from pipelines import benchmark_follow, imitate, record
 from pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
+from pipelines.cli import command_line
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +91,9 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     results = benchmark_follow.run(asked)
     direct = results["direct"]
     assert direct["demos"] == direct["double_speed"]["demos"] == 2
-    assert 0 <= direct["success"] <= 1
+    assert direct["success"] == np.mean(
+        [max(row["direct_ee_error_m"], row["direct_final_ee_error_m"]) < 0.05 for row in results["runs"]["plain"]]
+    )
     assert direct["median_ee_error_m"] < direct["median_hold_still_ee_error_m"]
     for way in ("direct", "policy"):  # where it starts, it is 0.3 rad away in each joint
         assert 0.005 < results[way]["away"]["median_joint_error_rad"] - results[way]["median_joint_error_rad"] < 0.3
@@ -121,6 +126,15 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert benchmark_follow.run(asked) == results  # finished: nothing is followed again
     with pytest.raises(UserError, match="made with other settings"):
         benchmark_follow.run(replace(asked, demos=3))
+
+
+def test_the_command_in_the_results_makes_them_again(monkeypatch):
+    settings = Settings(clock=False, films=3, conditions=("plain", "paused"))
+    again = []
+    monkeypatch.setattr(benchmark_follow, "run", again.append)
+    monkeypatch.setattr(sys, "argv", shlex.split(command_line("benchmark_follow", settings))[3:])
+    benchmark_follow.main()
+    assert again == [settings]
 
 
 @pytest.mark.parametrize(

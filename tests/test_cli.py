@@ -256,6 +256,8 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
     ("command", "message"),
     [
         ([], "unknown command ''"),
+        (["record", "--trian", "5"], "imitate record: Unrecognized options: --trian, 5, did you mean --train? (python"),
+        (["imitate", "--learner.gamma", "2"], "imitate imitate: learner.gamma is 2.0, expected 0 to 1 (python -m"),
         (["record", "--arm", "panda"], "imitate record: unknown arm 'panda'"),
     ],
 )
@@ -267,6 +269,12 @@ def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, messag
     (line,) = done.stderr.splitlines()
     assert message in line
     assert not (tmp_path / "run").exists()
+
+
+def test_help_lists_the_commands(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pipelines", "--help"])
+    pipelines.__main__.main()
+    assert set(pipelines.__main__.COMMANDS) < set(capsys.readouterr().out.splitlines())
 
 
 @pytest.mark.parametrize(
@@ -432,7 +440,7 @@ def test_a_config_alone_makes_the_same_settings(configured, monkeypatch, setting
         (["--config", "enc/encoder.json"], "enc/encoder.json: no settings in it"),
         (["--config", "CONFIG", "--steps", "many"], "many"),
         (["--config", "OTHER"], "OTHER: not the settings of imitate, which has none called 'cameras'"),
-        (["--config", "WRONG"], "WRONG: not the settings of imitate (Value error Error parsing --steps"),
+        (["--config", "WRONG"], "WRONG: not the settings of imitate (Error parsing --steps"),
         (["--config", "HELP"], "HELP: not the settings of imitate, which has none called 'help'"),
         (["--config", "NESTED"], "NESTED: not the settings of imitate"),
         (["--config", "LIST"], "LIST: no settings in it"),

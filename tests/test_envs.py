@@ -15,7 +15,7 @@ from envs.cameras import CAMERAS
 from envs.control import CONTROLS
 from envs.imagination import Imagination, believing, watch
 from envs.kuka import ARMS, ASSETS, Kuka
-from envs.kuka_env import PATIENCE, KukaEnv, Reference
+from envs.kuka_env import KukaEnv, Reference
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from envs.vector import KukaVectorEnv
 from imitate.camera import Camera
@@ -166,6 +166,13 @@ def test_start_noise_is_bounded_and_seeded(demonstrations):
 def test_an_episode_starts_where_it_is_asked_to(demonstrations):
     shown = demonstrations[0].joints
     env = KukaEnv([Reference(shown[0], len(shown), shown, shown)], image_size=16, start_noise=0.3, midway=1.0)
+    many = KukaVectorEnv(2, references=env.references, image_size=16)
+    for starts in (shown[0] + 0.3, [shown[0], shown[0] + 0.3]):
+        observed = many.reset(options={"start": starts})[0]["joints"]
+        np.testing.assert_allclose(observed, np.broadcast_to(starts, (2, 7)), atol=1e-6)
+    with pytest.raises(UserError, match=r"start of shape \(3,\), expected \(7,\), or one each"):
+        many.reset(options={"start": np.zeros(3)})
+    many.close()
     observation, info = env.reset(seed=0, options={"start": shown[0] + 0.3})
     np.testing.assert_allclose(observation["joints"], shown[0] + 0.3, atol=1e-6)
     assert info["step"] == 0
@@ -382,14 +389,14 @@ def test_giving_up_batched_equals_single_step_by_step(pixels, demonstrations, wo
         env.close()
 
 
-def test_a_demonstration_waits_for_the_robot_where_there_is_no_clock(encoder, demonstrations):
+def test_a_demonstration_waits_for_a_robot_that_comes_where_there_is_no_clock(encoder, demonstrations):
     shown = demonstrations[0]
     env = TCNImitateEnv(encoder, [shown], clock=False)
     inside, last = env.kuka_env, len(shown) - 1
     env.reset(seed=0)
-    still = [env.step(np.zeros(7, np.float32)) for _ in range(PATIENCE * last)]
-    assert [one[3] for one in still] == [False] * (PATIENCE * last - 1) + [True]
-    assert max(one[4]["step"] for one in still) < last
+    still = [env.step(np.zeros(7, np.float32)) for _ in range(last)]
+    assert [one[4]["step"] for one in still] == list(range(1, last + 1)), "who does not come nearer is not waited for"
+    assert [one[3] for one in still] == [False] * (last - 1) + [True]
 
     def slowly(share):  # take the pose that is compared with next, or go a share of the way there
         env.reset(seed=0)

@@ -51,6 +51,19 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     assert "has followed already" in capsys.readouterr().out
 
 
+def test_a_robot_need_not_wait_while_a_video_pauses(few, tmp_path):
+    frames = read_video(few)[0]
+    write_video(tmp_path / "paused.mp4", np.insert(frames, [6] * 15, frames[6], axis=0), 20, Compression(0, "yuv444p"))
+    steps = {}
+    for clock in (True, False):
+        stage = follow.run(Settings(run=tmp_path, name=f"{clock}", demo=str(tmp_path / "paused.mp4"), clock=clock))
+        steps[clock] = read_json(stage.path("rollout.json"))["embedding_distance"]
+        assert len(read_video(stage.path("side_by_side.mp4"))[0]) == len(steps[clock]) + 1
+    assert len(steps[True]) == 26
+    assert len(steps[False]) < 20
+    assert max(steps[False][-1], steps[True][-1]) < 3, "both come to the end"
+
+
 @pytest.mark.slow
 def test_the_demonstration_that_comes_with_the_package_is_followed_from_afar(tmp_path):
     stage = follow.run(Settings(run=tmp_path, start_noise=0.3))

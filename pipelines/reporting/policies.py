@@ -101,7 +101,12 @@ def _rollout(stage: Stage, demo: str, evaluations: Sequence[Stage]) -> dict[str,
     path = verified(stage.path("rollout.json"))
     for one in evaluations if not path.is_file() else ():
         asked = one.settings
-        if asked["policy"] == stage.folder.name and demo in asked["demos"] and not asked["start_noise"]:
+        if (
+            asked["policy"] == stage.folder.name
+            and demo in asked["demos"]
+            and not asked["start_noise"]
+            and asked.get("clock", True)
+        ):
             path = one.path(f"demonstration-{asked['demos'].index(demo)}.json")
     return dict(read_json(path)) if path.is_file() else {}
 
