@@ -7,7 +7,8 @@ from PIL import Image
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.cameras import CAMERAS
-from envs.kuka import Kuka
+from envs.kuka import ASSETS, Kuka
+from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
 from imitate.errors import UserError
 from imitate.ppo import Learner, build_ppo, save_policy
@@ -18,7 +19,7 @@ from pipelines.check_reward import Settings
 from pipelines.checking.faithfulness import measure
 from pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
 from pipelines.checking.verdict import weakness
-from pipelines.checking.views import arm_of, held_out
+from pipelines.checking.views import arm_of, held_out, recorded
 from pipelines.policy import single_env
 
 PROBE = Probe(demos=2, anchors=2, directions=2, random_poses=12)
@@ -162,7 +163,7 @@ def test_what_a_policy_visits(run, encoder):
     stage = check_reward.run(settings(run, split="test", policy="imitate"))
     assert stage.folder.name == "check-reward-test-imitate"
     joint, ee = (stage.metrics[f"true_policy_spearman_{name}"] for name in ("joint", "ee"))
-    assert joint > 0.99 > ee, "ranked by the true joints, poses are in the order of the joints' errors"
+    assert joint > 0.9 > ee, "ranked by the true joints, poses are in the order of the joints' errors"
     assert stage.metrics["policy_spearman_joint"] < joint
 
 
@@ -230,3 +231,12 @@ def test_only_what_can_be_drawn_is_checked(run):
     dataset.info["robot_type"] = "so100"
     with pytest.raises(UserError, match="'so100' can't be drawn"):
         arm_of(dataset)
+
+
+def test_the_reward_that_comes_with_the_package_is_faithful():
+    shipped = load_encoder(ASSETS / "encoder")
+    dataset = LeRobotDataset(ASSETS / "demonstration")
+    figures = measure(shipped, recorded(dataset, shipped.camera, [0]), arm_of(dataset), Probe(demos=1)).figures
+    assert min(figures["near_spearman_joint"], figures["near_spearman_ee"]) > 0.9
+    assert figures["kendall_tau"] > 0.98
+    assert figures["alignment_error"] < 0.02
