@@ -16,6 +16,7 @@ from imitate.runs import written_aside
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 Frames = NDArray[np.uint8]
 
@@ -119,6 +120,7 @@ def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
             axes.fill_between(grid, 100 * low, 100 * high, color=line.get_color(), alpha=0.2, linewidth=0)
         axes.set_xlabel(label)
         axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # with all nine, they overlap
         for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             axis("{x:g}")  # 60, not 6 x 10^1
         axes.grid(alpha=0.3, which="both")
