@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from imitate.camera import Camera
 from imitate.errors import UserError, choose
 
-from .bullet import Bullet
+from .bullet import Bullet, block_means
 from .control import CONTROLS, MOTOR_FORCE, VELOCITY_SCALE
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -71,6 +72,11 @@ ARMS = {
 }
 
 
+def developed(drawn: Sequence[NDArray[np.uint8]], camera: Camera) -> NDArray[np.uint8]:
+    """The pictures (n, size, size, 3), uint8, of what ``Kuka.expose`` returned for a camera."""
+    return block_means(drawn, camera.samples)
+
+
 class Kuka:
     """One arm in a simulation of its own, moved by normalised actions and filmed by cameras.
 
@@ -94,11 +100,11 @@ class Kuka:
 
     def step(self, action: NDArray[np.floating]) -> None:
         """Apply ``action`` (joints,), in [-1, 1], for one control step (1/20 s)."""
-        clipped = np.clip(np.asarray(action, np.float64), -1.0, 1.0)
+        clipped = np.asarray(action, np.float64).clip(-1.0, 1.0)  # a third of the time of np.clip
         self._control(self._bullet, clipped, self._torques, PHYSICS_HZ // CONTROL_HZ)
 
-    def joint_states(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positions (joints,), rad, and velocities (joints,), rad/s."""
+    def joint_states(self) -> NDArray[np.float64]:
+        """Positions, rad, and velocities, rad/s: (2, joints)."""
         return self._bullet.joint_states()
 
     def flange_position(self) -> NDArray[np.float64]:
@@ -119,9 +125,17 @@ class Kuka:
         Raises:
             UserError: The camera's pictures are another renderer's.
         """
+        return developed([self.expose(camera, size)], camera)[0]
+
+    def expose(self, camera: Camera, size: int) -> NDArray[np.uint8]:
+        """What ``film`` takes, as it was drawn, to be ``developed`` with others.
+
+        Raises:
+            UserError: The camera's pictures are another renderer's.
+        """
         if camera.renderer != RENDERER:
             raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected {RENDERER!r}")
-        return self._bullet.render(camera.eye, camera.target, camera.up, camera.fov, size, camera.samples)
+        return self._bullet.draw(camera.eye, camera.target, camera.up, camera.fov, size * camera.samples)
 
     def check_pictures(self, camera: Camera, size: int) -> None:
         """Film two poses, as a broken renderer does not: two pictures, each of more than one colour. Moves the arm.

@@ -20,6 +20,7 @@ from .kuka import CONTROL_HZ, Arm, Kuka
 
 JOINT_BOUND = 4 * np.pi  # rad; the widest limits in the arms' descriptions are 10.4
 VELOCITY_BOUND = 20.0  # rad/s, ten times a full action
+BOUNDS = np.array([[JOINT_BOUND], [VELOCITY_BOUND]])
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class KukaEnv(gym.Env):
             believed poses.
         render_mode: ``rgb_array`` or None.
         render_size: Pixels a side of what ``render`` returns.
+        develop: Observe images. If false, ``image`` is what ``Kuka.expose`` returns, to be ``developed`` with others.
 
     Raises:
         UserError: An unknown name, a reference for another arm, no reference at all, a ``midway`` that is no share, or
@@ -90,6 +92,7 @@ class KukaEnv(gym.Env):
         midway: float = 0.0,
         render_mode: str | None = None,
         render_size: int = 256,
+        develop: bool = True,
     ) -> None:
         self.camera = choose(CAMERAS, camera, "camera") if isinstance(camera, str) else camera
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -119,6 +122,7 @@ class KukaEnv(gym.Env):
         self.midway = midway
         self.render_mode = render_mode
         self.render_size = render_size
+        self._film = self.kuka.film if develop else self.kuka.expose
         self.observation_space = observation_space(n, image_size)
         self.action_space = spaces.Box(-1.0, 1.0, (n,), np.float32)
         self.aim = 1  # the frame that the next step is compared with
@@ -147,7 +151,7 @@ class KukaEnv(gym.Env):
         self._actions = []
         self._frame, self.aim = self._first, self._first + 1
         self.kuka.reset(self._pose)
-        return self._observe(), self._info()
+        return self._sensed()
 
     def aim_at(self, frame: int) -> None:
         """Compare the next step with this frame of the reference, instead of the one after the last step's."""
@@ -165,9 +169,9 @@ class KukaEnv(gym.Env):
         self.kuka.step(action)
         self._actions.append(np.array(action))
         self._frame, self.aim = self.aim, self.aim + 1
-        info = self._info()
+        observation, info = self._sensed()
         truncated = self._frame >= self.references[self._index].length - 1
-        return self._observe(), -info.get("joint_error_rad", 0.0), False, truncated, info
+        return observation, -info.get("joint_error_rad", 0.0), False, truncated, info
 
     def state(self) -> dict[str, Any]:
         """For ``restore``: the episode's start, what was done since, and the generator that draws the next one's."""
@@ -212,26 +216,25 @@ class KukaEnv(gym.Env):
         step = int(self.np_random.integers(reference.length - 1))
         return step, reference.believed[step] if step else reference.start
 
-    def _observe(self) -> dict[str, Any]:
-        joints, velocities = self.kuka.joint_states()
+    def _sensed(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The observation, and what is told of it."""
+        state = self.kuka.joint_states()
         advice = "the simulation became unstable: choose another control, or smaller actions"
-        check_finite("joints and velocities", np.stack([joints, velocities]), advice)
-        return {
-            "image": self.kuka.film(self.camera, self.image_size),
-            "joints": np.clip(joints, -JOINT_BOUND, JOINT_BOUND).astype(np.float32),
-            "velocities": np.clip(velocities, -VELOCITY_BOUND, VELOCITY_BOUND).astype(np.float32),
+        check_finite("joints and velocities", state, advice)
+        joints, velocities = state.clip(-BOUNDS, BOUNDS).astype(np.float32)
+        observation = {
+            "image": self._film(self.camera, self.image_size),
+            "joints": joints,
+            "velocities": velocities,
         }
-
-    def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = {"demonstration": self._index, "step": self._frame}
         reference = self.references[self._index]
         if reference.joints is not None:
             t = min(self._frame, reference.length - 1)
-            joints, _ = self.kuka.joint_states()
             flange = self._flange[self._index]
-            info["joint_error_rad"] = float(np.abs(joints - reference.joints[t]).mean())
+            info["joint_error_rad"] = float(np.abs(state[0] - reference.joints[t]).mean())
             info["ee_error_m"] = float(np.linalg.norm(self.kuka.flange_position() - flange[t]))  # type: ignore[index]
-        return info
+        return observation, info
 
 
 def observation_space(joints: int, image_size: int) -> spaces.Dict:

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from imitate.errors import UserError
 from imitate.workers import WorkerDied, starting
 
+from .kuka import developed
 from .kuka_env import KukaEnv
 
-OBSERVED = ("image", "joints", "velocities")
+SENSED = ("joints", "velocities")
+OBSERVED = ("image", *SENSED)
 TOLD = {"demonstration": np.int64, "step": np.int64, "ee_error_m": np.float64, "joint_error_rad": np.float64}
 Arrays = dict[str, NDArray[Any]]
 
@@ -178,7 +180,8 @@ class _Slice:
     def __init__(self, arrays: Arrays, rows: slice, kwargs: dict[str, Any]) -> None:
         self._arrays = arrays
         self._rows = range(rows.start, rows.stop)
-        self._envs = [KukaEnv(**kwargs) for _ in self._rows]
+        self._envs = [KukaEnv(**kwargs, develop=False) for _ in self._rows]
+        self._exposed: dict[str, dict[int, NDArray[np.uint8]]] = {"": {}, "final_": {}}  # by row
 
     def do(self, name: str, *args: Any) -> Any:
         return getattr(self, name)(*args)
@@ -187,6 +190,7 @@ class _Slice:
         for row, env, seed, option, wanted in zip(self._rows, self._envs, seeds, options, mask, strict=True):
             if wanted:
                 self._write(row, "", *env.reset(seed=seed, options=option))
+        self._develop()
 
     def step(self) -> None:
         for row, env in zip(self._rows, self._envs, strict=True):
@@ -197,6 +201,7 @@ class _Slice:
                 self._write(row, "final_", observation, info)
                 observation, info = env.reset()
             self._write(row, "", observation, info)
+        self._develop()
 
     def aim_at(self, frames: NDArray[np.int64]) -> None:
         for env, frame in zip(self._envs, frames, strict=True):
@@ -217,10 +222,18 @@ class _Slice:
             env.close()
 
     def _write(self, row: int, prefix: str, observation: dict[str, Any], info: dict[str, Any]) -> None:
-        for key in OBSERVED:
+        self._exposed[prefix][row] = observation["image"]
+        for key in SENSED:
             self._arrays[prefix + key][row] = observation[key]
         for key in TOLD:
             self._arrays[prefix + key][row] = info.get(key, np.nan)
+
+    def _develop(self) -> None:
+        """Develop the images of all rows that were written."""
+        for prefix, exposed in self._exposed.items():
+            if exposed:
+                self._arrays[prefix + "image"][list(exposed)] = developed([*exposed.values()], self._envs[0].camera)
+                exposed.clear()
 
 
 def _allocate(dtype: np.dtype, shape: tuple[int, ...], shared: bool) -> Any:

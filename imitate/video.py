@@ -17,6 +17,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
+from PIL import Image
 
 from imitate.errors import UserError, first_line
 from imitate.manifest import MANIFEST, listed_frames, verified
@@ -115,7 +116,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compr
         stream.thread_count = 1
         stream.options = {
             "crf": str(compression.crf),
-            "preset": "veryfast",
+            "preset": "superfast",
             "g": str(compression.keyframes),
             "bf": "0",  # no frame depends on a later one
             "x264-params": "subme=0",  # motion by whole pixels: a third of the time, and smaller when lossless
@@ -200,7 +201,8 @@ def _decoded(
         limits.check(path, "frames", count)
         if frame.is_corrupt:
             raise UserError(f"{path}: not a readable video (frame {count - 1} is damaged)")
-        rgb: NDArray[np.uint8] = to_rgb.reformat(frame, format="rgb24").to_ndarray()  # type: ignore[assignment]
+        # One thread: to share a small frame out takes longer than the work.
+        rgb: NDArray[np.uint8] = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()  # type: ignore[assignment]
         rgb = _square(rgb, size) if size else rgb
         shape, held = shape or rgb.shape, held + rgb.nbytes
         if rgb.shape != shape:
@@ -211,8 +213,6 @@ def _decoded(
 
 def _square(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     """Crop the middle of ``frame`` and average it down (or interpolate it up) to (size, size, 3)."""
-    from PIL import Image
-
     height, width = frame.shape[:2]
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2

@@ -16,7 +16,7 @@ import torch
 
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
-from imitate.runs import write_json
+from imitate.runs import read_json, write_json
 
 from .benching import agent, imitating, memory, peak, recording, training
 from .benching.machine import machine
@@ -70,7 +70,8 @@ class Settings:
     quick: bool = False
     """Pictures, networks and episodes so small that the figures say nothing: to see that all of it runs."""
     out: Path | None = None
-    """Another file for the rows, such as results/bench.json; None: the run's own. The profile goes beside it."""
+    """Another file for the rows, such as results/bench.json; None: the run's own. The profile goes beside it. Rows and
+    profiles that it has, and that ``only`` leaves out, stay as they were."""
 
 
 PRESETS = {
@@ -106,11 +107,21 @@ def run(settings: Settings) -> list[Row]:
                 ]
                 _print_profile(found)
                 parts += found
-    write_json(out, [asdict(row) for row in rows])
     profile = out.with_name(f"{out.stem}-profile.json")
-    write_json(profile, {"machine": machine(), "settings": _kept(settings), "parts": [asdict(part) for part in parts]})
+    measured, profiled = [asdict(row) for row in rows], [asdict(part) for part in parts]
+    if settings.only and out.exists() and profile.exists():
+        measured = _merged(read_json(out), measured, "name")
+        profiled = _merged(read_json(profile)["parts"], profiled, "stage")
+    write_json(out, measured)
+    write_json(profile, {"machine": machine(), "settings": _kept(settings), "parts": profiled})
     print(f"rows in {out}, the profile in {profile}")
     return rows
+
+
+def _merged(old: list[dict[str, Any]], new: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
+    """What is measured anew takes the place of what it was; the rest stays."""
+    again = {one[key] for one in new}
+    return [one for one in old if one[key] not in again] + new
 
 
 def _check(settings: Settings) -> None:

@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from envs.cameras import CAMERAS
 from envs.control import VELOCITY_SCALE
-from envs.kuka import ARMS, CONTROL_HZ, Kuka
+from envs.kuka import ARMS, CONTROL_HZ, Kuka, developed
 from envs.trajectories import Babbling, random_trajectory
+from imitate.contact_sheet import contact_sheet
 from imitate.data.lerobot import SPLITS, Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
 from imitate.errors import UserError, choose
-from imitate.figures import contact_sheet
 from imitate.runs import Stage, kept_settings
 from imitate.video import Compression
 from imitate.workers import worked_off
@@ -88,8 +88,8 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     trajectory = _trajectory(kuka, settings, episode)
     frames = len(trajectory)
     cameras = [CAMERAS[name] for name in settings.cameras]
-    size, n = settings.image_size, kuka.arm.joints
-    pictures = {c.name: np.empty((frames, size, size, 3), np.uint8) for c in cameras}
+    n = kuka.arm.joints
+    drawn: list[list[NDArray[np.uint8]]] = [[] for _ in cameras]
     states = np.zeros((2, frames, n), np.float32)
     flange = np.zeros((frames, 3), np.float32)
     actions = np.zeros((frames, n), np.float32)
@@ -98,11 +98,12 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
         positions, velocities = kuka.joint_states()
         states[:, t] = positions, velocities
         flange[t] = kuka.flange_position()
-        for camera in cameras:
-            pictures[camera.name][t] = kuka.film(camera, size)
+        for camera, exposed in zip(cameras, drawn, strict=True):
+            exposed.append(kuka.expose(camera, settings.image_size))
         if t + 1 < frames:
-            actions[t] = np.clip((trajectory[t + 1] - positions) * CONTROL_HZ / VELOCITY_SCALE, -1, 1)
+            actions[t] = ((trajectory[t + 1] - positions) * CONTROL_HZ / VELOCITY_SCALE).clip(-1.0, 1.0)
             kuka.step(actions[t])
+    pictures = {camera.name: developed(exposed, camera) for camera, exposed in zip(cameras, drawn, strict=True)}
     return Episode(pictures, states[0], states[1], flange, actions)
 
 
@@ -224,12 +225,15 @@ def _video_bytes(dataset: LeRobotDataset) -> int:
     return sum(path.stat().st_size for path, _ in dataset.video_files(dataset.camera().name))
 
 
-def _contact_sheet(dataset: LeRobotDataset, path: Path, episodes: int = 8, columns: int = 10) -> None:
-    """One row an episode, evenly spaced frames."""
-    shown = np.linspace(0, len(dataset) - 1, min(episodes, len(dataset))).astype(int)
+def _contact_sheet(dataset: LeRobotDataset, path: Path, episodes: int = 4, columns: int = 10) -> None:
+    """One row an episode, evenly spaced frames: of the first episodes, which train, and of the last, which test.
+
+    Of neighbours, so that at most a few of many video files are decoded.
+    """
+    shown = sorted({*range(min(episodes, len(dataset))), *range(max(0, len(dataset) - episodes), len(dataset))})
     rows = []
-    for episode in shown:
-        frames = dataset.demonstration(int(episode)).frames
+    for demonstration in dataset.demonstrations(shown):
+        frames = demonstration.frames
         rows.append(frames[np.linspace(0, len(frames) - 1, columns).astype(int)])
     contact_sheet(path, rows, [f"episode {episode}" for episode in shown])
 

@@ -227,6 +227,22 @@ def test_some_rows_end_to_end(tmp_path, capsys):
     assert "recorded" not in printed
 
 
+def test_rows_that_are_measured_anew_take_the_place_of_the_old_ones(tmp_path, monkeypatch):
+    rates = iter((1.0, 2.0, 3.0))
+
+    def measured(name):
+        return lambda subject: [Row(name, "frames/s", rate := next(rates), 1.0, rate, (rate, rate))]
+
+    monkeypatch.setattr(bench, "ROWS", {name: measured(name) for name in ("one", "other")})
+    monkeypatch.setattr(bench, "PROFILES", {})
+    settings = Settings(run=tmp_path, device="cpu")
+    bench.run(settings)
+    bench.run(replace(settings, only=("one",)))
+    written = json.loads((tmp_path / "bench/bench.json").read_text())
+    assert {row["name"]: row["ratio"] for row in written} == {"one": 3.0, "other": 2.0}
+    assert len(written) == 2
+
+
 @pytest.mark.slow
 def test_all_rows_end_to_end(tmp_path):
     out = tmp_path / "results.json"

@@ -553,14 +553,14 @@ def test_an_error_in_a_worker_reaches_the_user():
     env.close()
 
 
-@pytest.mark.parametrize("samples", [2, 3, 4])
+@pytest.mark.parametrize("samples", [2, 4])
 def test_means_of_blocks_are_rounded(samples):
     size = 8
     drawn = np.random.default_rng(0).integers(0, 256, (size * samples, size * samples, 4), np.uint8)
     drawn[:samples] = 255  # the greatest sums, in which no channel may run over into the next
     blocks = drawn.reshape(size, samples, size, samples, 4)[..., :3]
     expected = np.floor(blocks.mean((1, 3)) + 0.5).astype(np.uint8)
-    assert np.array_equal(block_means(drawn, samples), expected)
+    assert np.array_equal(block_means([drawn, drawn[::-1]], samples), [expected, expected[::-1]])
 
 
 def test_a_pixel_is_the_mean_of_its_samples():

@@ -33,7 +33,7 @@ from .training import epoch_of, opened, synchronize
 SIMULATION = (
     Call(Bullet, "drive_velocities", "physics"),
     Call(Bullet, "step", "physics"),
-    Call(Bullet, "render", "render"),
+    Call(Bullet, "draw", "render"),
 )
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 WAITING = "waiting"

@@ -19,8 +19,9 @@ from .subject import Subject, quiet
 
 
 def record_vs_limit(subject: Subject) -> Iterator[Row]:
-    """Against the same episodes, played again by the bare simulation."""
-    settings = _settings(subject, subject.workers)
+    """The whole recording of a run, against the same episodes, played again by the bare simulation."""
+    whole = subject.sizes.recipes["default"].record
+    settings = replace(whole, run=subject.folder / "record-whole", workers=subject.workers)
     with quiet():
         stage = record.run(settings)
     dataset = LeRobotDataset(stage.path("dataset"))
