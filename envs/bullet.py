@@ -60,8 +60,8 @@ def _matrices(
 def block_means(drawn: Sequence[NDArray[np.uint8]], samples: int) -> NDArray[np.uint8]:
     """Means of (samples, samples) blocks of ``drawn``, each (size * samples, size * samples, 4): (n, size, size, 3).
 
-    Rounded where ``samples`` is a power of two; else some are 1 less. Many pictures at once take a fifth of the time:
-    a renderer leaves a processor's caches full of its own.
+    Rounded where ``samples`` is a power of two; else some are 1 less. Of many pictures at once, because the renderer
+    leaves a processor's caches full of its own.
     """
     side = len(drawn[0])
     size = side // samples

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from imitate.camera import Camera
 from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.errors import choose
 from imitate.pose_tracking import Tracked, read_poses
+from imitate.workers import Alone, Crew
 
 from .kuka import ARMS, CONTROL_HZ, Arm, Kuka
 
-AT_ONCE = 256  # pictures that are held in memory
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
 
@@ -24,45 +25,64 @@ class Imagination:
     Args:
         encoder: That embeds the pictures; its camera takes them.
         arm: One of ``ARMS``, or an arm of your own.
+        workers: Processes that take them, each with an arm; 0: this one, which needs no ``if __name__ == "__main__"``.
 
     Raises:
         UserError: An unknown arm, one that the encoder was not trained on, or an encoder whose camera is unknown.
     """
 
-    def __init__(self, encoder: TrainedEncoder, arm: str | Arm = "iiwa") -> None:
+    def __init__(self, encoder: TrainedEncoder, arm: str | Arm = "iiwa", workers: int = 0) -> None:
         encoder.check_camera(encoder.camera, encoder.image_size)
         self.arm = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
         encoder.check_arm(self.arm.joints)
-        self._encoder, self._kuka = encoder, Kuka(self.arm)
+        self._encoder = encoder
+        taken = (self.arm, encoder.camera, encoder.image_size)
+        self._crew = Crew("imagination", Pictures, [taken] * workers) if workers else Alone(Pictures, [taken])
 
     def __call__(self, poses: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Embed what is seen at ``poses`` (n, joints), rad, as (n, dim)."""
-        embeddings = []
-        for start in range(0, len(poses), AT_ONCE):
-            frames = []
-            for pose in poses[start : start + AT_ONCE]:
-                self._kuka.reset(pose)
-                frames.append(self._kuka.film(self._encoder.camera, self._encoder.image_size))
-            embeddings.append(self._encoder.embed(np.stack(frames)))
-        return np.concatenate(embeddings)
+        """Embed what is seen at ``poses`` (n, joints), rad, as (n, dim).
+
+        Raises:
+            WorkerDied: A process did.
+        """
+        parts = np.array_split(poses, len(self._crew))
+        return self._encoder.embed(np.concatenate(self._crew.ask([(part,) for part in parts])))
+
+    def close(self) -> None:
+        """Free the simulations. Doing so twice is fine."""
+        self._crew.close()
+
+
+class Pictures:
+    """Pictures of an arm of its own. It ends at the last pose that it was asked for."""
+
+    def __init__(self, arm: Arm, camera: Camera, size: int) -> None:
+        self._kuka, self._camera, self._size = Kuka(arm), camera, size
+
+    def __call__(self, poses: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Take one at each of ``poses`` (n, joints), rad: (n, size, size, 3)."""
+        return self._kuka.film_at(poses, self._camera, self._size)
 
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""
         self._kuka.close()
 
 
-def watch(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | Arm = "iiwa") -> Tracked:
+def watch(
+    encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | Arm = "iiwa", workers: int = 0
+) -> Tracked:
     """Read the poses off a demonstration. Of its true ones nothing is known.
 
     Args:
         encoder: That embedded it. If it has a pose head, that guesses the poses to search around; else it is home.
         embeddings: (length, dim) of its frames, 20 a second.
         arm: Of the robot, which stays within its range.
+        workers: As ``Imagination`` has them: what is read does not depend on their number.
 
     Raises:
         UserError: As ``Imagination`` does.
     """
-    see = Imagination(encoder, arm)
+    see = Imagination(encoder, arm, workers)
     try:
         lower, upper = np.array(see.arm.lower), np.array(see.arm.upper)
         home = np.zeros((len(embeddings), len(lower)))
@@ -75,8 +95,10 @@ def watch(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | A
         see.close()
 
 
-def believing(demonstration: Demonstration, encoder: TrainedEncoder, arm: str | Arm = "iiwa") -> Demonstration:
+def believing(
+    demonstration: Demonstration, encoder: TrainedEncoder, arm: str | Arm = "iiwa", workers: int = 0
+) -> Demonstration:
     """The demonstration with the poses that the robot reads off it, which takes seconds; itself if it has them."""
     if demonstration.believed is not None:
         return demonstration
-    return replace(demonstration, believed=watch(encoder, encoder.embed(demonstration.frames), arm).poses)
+    return replace(demonstration, believed=watch(encoder, encoder.embed(demonstration.frames), arm, workers).poses)

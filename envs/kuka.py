@@ -18,6 +18,7 @@ from .control import CONTROLS, MOTOR_FORCE, VELOCITY_SCALE
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PHYSICS_HZ = 240
 CONTROL_HZ = 20
+EXPOSED_BYTES = 2**24  # of pictures as they were drawn, held in memory
 RENDERER = "tiny"  # the only one: PyBullet's software renderer
 
 
@@ -77,6 +78,40 @@ def developed(drawn: Sequence[NDArray[np.uint8]], camera: Camera) -> NDArray[np.
     return block_means(drawn, camera.samples)
 
 
+class Film:
+    """What ``Kuka.expose`` returns, one after the other, developed many at once but never more than memory holds.
+
+    Args:
+        camera: That exposes it.
+        size: Pixels a side of the frames.
+        length: Frames.
+    """
+
+    def __init__(self, camera: Camera, size: int, length: int) -> None:
+        self._camera = camera
+        self._frames = np.empty((length, size, size, 3), np.uint8)
+        self._done = 0
+        self._exposed: list[NDArray[np.uint8]] = []
+
+    def add(self, drawn: NDArray[np.uint8]) -> None:
+        """The next one."""
+        self._exposed.append(drawn)
+        if len(self._exposed) * drawn.nbytes >= EXPOSED_BYTES:
+            self._develop()
+
+    def frames(self) -> NDArray[np.uint8]:
+        """All of them: (length, size, size, 3), uint8."""
+        self._develop()
+        return self._frames
+
+    def _develop(self) -> None:
+        if self._exposed:
+            end = self._done + len(self._exposed)
+            self._frames[self._done : end] = developed(self._exposed, self._camera)
+            self._done = end
+            self._exposed.clear()
+
+
 class Kuka:
     """One arm in a simulation of its own, moved by normalised actions and filmed by cameras.
 
@@ -100,7 +135,7 @@ class Kuka:
 
     def step(self, action: NDArray[np.floating]) -> None:
         """Apply ``action`` (joints,), in [-1, 1], for one control step (1/20 s)."""
-        clipped = np.asarray(action, np.float64).clip(-1.0, 1.0)  # a third of the time of np.clip
+        clipped = np.asarray(action, np.float64).clip(-1.0, 1.0)
         self._control(self._bullet, clipped, self._torques, PHYSICS_HZ // CONTROL_HZ)
 
     def joint_states(self) -> NDArray[np.float64]:
@@ -136,6 +171,18 @@ class Kuka:
         if camera.renderer != RENDERER:
             raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected {RENDERER!r}")
         return self._bullet.draw(camera.eye, camera.target, camera.up, camera.fov, size * camera.samples)
+
+    def film_at(self, poses: NDArray[np.floating], camera: Camera, size: int) -> NDArray[np.uint8]:
+        """Take a picture at each of ``poses`` (n, joints), rad: (n, size, size, 3), uint8. The arm ends at the last.
+
+        Raises:
+            UserError: As ``film`` does.
+        """
+        film = Film(camera, size, len(poses))
+        for pose in poses:
+            self.reset(pose)
+            film.add(self.expose(camera, size))
+        return film.frames()
 
     def check_pictures(self, camera: Camera, size: int) -> None:
         """Film two poses, as a broken renderer does not: two pictures, each of more than one colour. Moves the arm.

@@ -72,7 +72,6 @@ class KukaEnv(gym.Env):
             believed poses.
         render_mode: ``rgb_array`` or None.
         render_size: Pixels a side of what ``render`` returns.
-        develop: Observe images. If false, ``image`` is what ``Kuka.expose`` returns, to be ``developed`` with others.
 
     Raises:
         UserError: An unknown name, a reference for another arm, no reference at all, a ``midway`` that is no share, or
@@ -92,7 +91,6 @@ class KukaEnv(gym.Env):
         midway: float = 0.0,
         render_mode: str | None = None,
         render_size: int = 256,
-        develop: bool = True,
     ) -> None:
         self.camera = choose(CAMERAS, camera, "camera") if isinstance(camera, str) else camera
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -122,7 +120,6 @@ class KukaEnv(gym.Env):
         self.midway = midway
         self.render_mode = render_mode
         self.render_size = render_size
-        self._film = self.kuka.film if develop else self.kuka.expose
         self.observation_space = observation_space(n, image_size)
         self.action_space = spaces.Box(-1.0, 1.0, (n,), np.float32)
         self.aim = 1  # the frame that the next step is compared with
@@ -203,6 +200,9 @@ class KukaEnv(gym.Env):
         """Free the simulation. Doing so twice is fine."""
         self.kuka.close()
 
+    def _film(self) -> NDArray[np.uint8]:
+        return self.kuka.film(self.camera, self.image_size)
+
     def _checked_pose(self, pose: Any) -> NDArray[np.float64]:
         if np.shape(pose) != self.action_space.shape:
             raise UserError(f"a start of shape {np.shape(pose)}, expected {self.action_space.shape}: a pose, rad")
@@ -223,7 +223,7 @@ class KukaEnv(gym.Env):
         check_finite("joints and velocities", state, advice)
         joints, velocities = state.clip(-BOUNDS, BOUNDS).astype(np.float32)
         observation = {
-            "image": self._film(self.camera, self.image_size),
+            "image": self._film(),
             "joints": joints,
             "velocities": velocities,
         }

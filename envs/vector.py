@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from imitate.errors import UserError
-from imitate.workers import WorkerDied, starting
+from imitate.workers import Alone, Crew
 
 from .kuka import developed
 from .kuka_env import KukaEnv
@@ -61,19 +60,9 @@ class KukaVectorEnv(VectorEnv):
         parts = np.array_split(np.arange(num_envs), max(workers, 1))
         slices = [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
         self._slices = slices
-        self._local = None if workers else _Slice(self._arrays, slices[0], kwargs)
-        self._pipes: list[Connection] = []
-        self._processes: list[Any] = []
-        context = multiprocessing.get_context("spawn")
+        own = [(raw, part, kwargs) for part in slices]
+        self._crew = Crew("environments", _Rows, own) if workers else Alone(_Rows, own)
         self.closed = False
-        for part in slices if workers else []:
-            pipe, far = context.Pipe()
-            process = context.Process(target=_work, args=(far, raw, part, kwargs), daemon=True)
-            with starting():
-                process.start()
-            far.close()
-            self._pipes.append(pipe)
-            self._processes.append(process)
 
     def _plan(self) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
         plan = {key: (space.dtype, space.shape) for key, space in self.observation_space.spaces.items()}  # type: ignore[attr-defined]
@@ -136,36 +125,11 @@ class KukaVectorEnv(VectorEnv):
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the workers."""
-        if self._local is not None:
-            self._local.close()
-        for pipe in self._pipes:
-            try:
-                pipe.send(("close",))
-                pipe.close()
-            except OSError:
-                continue  # the worker is gone already
-        for process in self._processes:
-            process.join(timeout=5)
-            if process.is_alive():
-                process.terminate()
+        self._crew.close()
 
     def _run(self, task: Callable[[slice], tuple]) -> list[Any]:
         """Let every worker do its part of a task at the same time."""
-        if self._local is not None:
-            return [self._local.do(*task(self._slices[0]))]
-        answers, worker = [], 0
-        try:
-            for worker in range(len(self._pipes)):
-                self._pipes[worker].send(task(self._slices[worker]))
-            for worker in range(len(self._pipes)):
-                answers.append(self._pipes[worker].recv())
-        except (EOFError, OSError):  # the latter in the midst of an answer
-            which = f"worker process {worker + 1} of {len(self._pipes)} of the environments"
-            raise WorkerDied.of(which, self._processes[worker]) from None
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return answers
+        return self._crew.ask([task(part) for part in self._slices])
 
     def _observed(self, prefix: str) -> Arrays:
         return {key: self._arrays[prefix + key].copy() for key in OBSERVED}
@@ -174,16 +138,30 @@ class KukaVectorEnv(VectorEnv):
         return {key: self._arrays[prefix + key].copy() for key in TOLD}
 
 
-class _Slice:
-    """The environments of one worker, writing to their rows of the arrays."""
+class _Undeveloped(KukaEnv):
+    """One whose images are as they were drawn, to be developed with those of others."""
 
-    def __init__(self, arrays: Arrays, rows: slice, kwargs: dict[str, Any]) -> None:
-        self._arrays = arrays
+    def _film(self) -> NDArray[np.uint8]:
+        return self.kuka.expose(self.camera, self.image_size)
+
+
+class _Rows:
+    """The environments of one worker, writing to their rows of the arrays.
+
+    Args:
+        raw: The arrays, as they cross processes.
+        rows: Its own.
+        kwargs: Of ``KukaEnv``.
+    """
+
+    def __init__(self, raw: dict[str, Any], rows: slice, kwargs: dict[str, Any]) -> None:
+        self._arrays = _arrays(raw)
         self._rows = range(rows.start, rows.stop)
-        self._envs = [KukaEnv(**kwargs, develop=False) for _ in self._rows]
+        self._envs = [_Undeveloped(**kwargs) for _ in self._rows]
         self._exposed: dict[str, dict[int, NDArray[np.uint8]]] = {"": {}, "final_": {}}  # by row
 
-    def do(self, name: str, *args: Any) -> Any:
+    def __call__(self, name: str, *args: Any) -> Any:
+        """Do one of the following."""
         return getattr(self, name)(*args)
 
     def reset(self, seeds: list[int | None], options: list[dict[str, Any]], mask: NDArray[np.bool_]) -> None:
@@ -244,21 +222,3 @@ def _allocate(dtype: np.dtype, shape: tuple[int, ...], shared: bool) -> Any:
 
 def _arrays(raw: dict[str, Any]) -> Arrays:
     return {name: np.frombuffer(buffer, dtype).reshape(shape) for name, (buffer, dtype, shape) in raw.items()}
-
-
-def _work(pipe: Connection, raw: dict[str, Any], rows: slice, kwargs: dict[str, Any]) -> None:
-    """The loop of a worker process."""
-    part = _Slice(_arrays(raw), rows, kwargs)
-    try:
-        while True:
-            name, *args = pipe.recv()
-            if name == "close":
-                break
-            try:
-                pipe.send(part.do(name, *args))
-            except Exception as error:  # raised again where the user sees it
-                pipe.send(error)
-    except (EOFError, ConnectionError, KeyboardInterrupt):
-        pass  # the main process is gone, or ends: so does this one
-    finally:
-        part.close()

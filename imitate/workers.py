@@ -10,9 +10,10 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Thread
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from imitate.errors import UserError
 
@@ -99,3 +100,114 @@ def worked_off(
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+class Member(Protocol):
+    """What answers questions in a process."""
+
+    def __call__(self, *question: Any) -> Any:
+        """Answer a question."""
+
+    def close(self) -> None:
+        """Free what it holds."""
+
+
+class Crew:
+    """Processes that answer questions, each its own, at the same time. To be closed; they end with this one too.
+
+    Args:
+        whose: Of what they are the processes, for messages.
+        member: Called in each process with its own arguments: makes what answers there.
+        arguments: One tuple a process, of what can be pickled, or inherited.
+
+    Attributes:
+        processes: In their order.
+    """
+
+    def __init__(self, whose: str, member: Callable[..., Member], arguments: Sequence[tuple]) -> None:
+        self.processes: list[BaseProcess] = []
+        self._whose = whose
+        self._pipes: list[Connection] = []
+        context = multiprocessing.get_context("spawn")
+        for own in arguments:
+            pipe, far = context.Pipe()
+            process = context.Process(target=_answer, args=(far, member, own), daemon=True)
+            with starting():
+                process.start()
+            far.close()
+            self._pipes.append(pipe)
+            self.processes.append(process)
+
+    def ask(self, questions: Sequence[tuple]) -> list[Any]:
+        """The answers to one question for each process.
+
+        Raises:
+            WorkerDied: A process did, whatever was asked of it.
+            Exception: What one raised.
+        """
+        answers, number = [], 0
+        try:
+            for number, (pipe, question) in enumerate(zip(self._pipes, questions, strict=True)):  # noqa: B007
+                pipe.send(question)
+            for number, pipe in enumerate(self._pipes):  # noqa: B007
+                answers.append(pipe.recv())
+        except (EOFError, OSError):  # the latter in the midst of an answer
+            which = f"worker process {number + 1} of {len(self._pipes)} of the {self._whose}"
+            raise WorkerDied.of(which, self.processes[number]) from None
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return answers
+
+    def __len__(self) -> int:
+        return len(self._pipes)
+
+    def close(self) -> None:
+        """End the processes. Doing so twice is fine."""
+        for pipe in self._pipes:
+            pipe.close()
+        for process in self.processes:
+            process.join(timeout=5)
+            if process.is_alive():
+                process.terminate()
+
+
+class Alone:
+    """A crew of one, in this process: it needs no ``if __name__ == "__main__"``.
+
+    Args:
+        member: As of ``Crew``.
+        arguments: One tuple.
+    """
+
+    def __init__(self, member: Callable[..., Member], arguments: Sequence[tuple]) -> None:
+        (own,) = arguments
+        self._member = member(*own)
+
+    def __len__(self) -> int:
+        return 1
+
+    def ask(self, questions: Sequence[tuple]) -> list[Any]:
+        """The answer to the only question."""
+        (question,) = questions
+        return [self._member(*question)]
+
+    def close(self) -> None:
+        """Free what the member holds."""
+        self._member.close()
+
+
+def _answer(pipe: Connection, member: Callable[..., Member], arguments: tuple) -> None:
+    """The loop of a process, until its pipe is closed: by the other end, or by the system when that has died."""
+    answering = member(*arguments)
+    try:
+        while True:
+            question = pipe.recv()
+            try:
+                pipe.send(answering(*question))
+            except Exception as error:  # raised again where the user sees it
+                pipe.send(error)
+    except (EOFError, ConnectionError, KeyboardInterrupt):
+        pass  # nobody asks any more
+    finally:
+        answering.close()

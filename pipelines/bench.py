@@ -5,6 +5,7 @@ All rows are ratios of what was measured in turn, on one machine: seconds say mo
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -71,7 +72,7 @@ class Settings:
     """Pictures, networks and episodes so small that the figures say nothing: to see that all of it runs."""
     out: Path | None = None
     """Another file for the rows, such as results/bench.json; None: the run's own. The profile goes beside it. Rows and
-    profiles that it has, and that ``only`` leaves out, stay as they were."""
+    profiles that it has, and that ``only`` leaves out, stay as they were, if they are of the same machine."""
 
 
 PRESETS = {
@@ -89,39 +90,54 @@ def run(settings: Settings) -> list[Row]:
     out = settings.out or settings.run / "bench" / "bench.json"
     folder = settings.run / "bench"
     folder.mkdir(parents=True, exist_ok=True)
+    profile = out.with_name(f"{out.stem}-profile.json")
+    of = {"machine": machine(), "settings": _kept(settings)}
+    kept = _kept_results(settings, out, profile, of)
     rows: list[Row] = []
-    parts: list[Part] = []
     with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
         _check_disk(settings, Path(work))
         print(f"{'':32}{'ours':>10}{'reference':>11}{'':10}{'ratio':>7}   spread")
         for k, subject in enumerate(_subjects(settings, Path(work))):
             wanted = [n for n in settings.only or (*ROWS, *PROFILES) if k == 0 or n not in ON_HOST]
             suffix = "_cuda" if subject.device.type == "cuda" else ""
-            for name in [name for name in wanted if name in ROWS]:
-                for row in ROWS[name](subject):
-                    rows.append(replace(row, name=row.name + ("" if name in ON_HOST else suffix)))
-                    _print_row(rows[-1])
-            for name in [name for name in wanted if name in PROFILES]:
-                found = [
-                    replace(p, stage=p.stage + ("" if name in ON_HOST else suffix)) for p in PROFILES[name](subject)
-                ]
-                _print_profile(found)
-                parts += found
-    profile = out.with_name(f"{out.stem}-profile.json")
-    measured, profiled = [asdict(row) for row in rows], [asdict(part) for part in parts]
-    if settings.only and out.exists() and profile.exists():
-        measured = _merged(read_json(out), measured, "name")
-        profiled = _merged(read_json(profile)["parts"], profiled, "stage")
-    write_json(out, measured)
-    write_json(profile, {"machine": machine(), "settings": _kept(settings), "parts": profiled})
+            for name in wanted:
+                own = "" if name in ON_HOST else suffix
+                if name in ROWS:
+                    for row in ROWS[name](subject):
+                        rows.append(replace(row, name=row.name + own))
+                        _print_row(rows[-1])
+                        kept.rows[rows[-1].name] = asdict(rows[-1])
+                else:
+                    parts = [replace(part, stage=part.stage + own) for part in PROFILES[name](subject)]
+                    _print_profile(parts)
+                    kept.parts[parts[0].stage] = [asdict(part) for part in parts]
+                write_json(out, list(kept.rows.values()))  # at once: all of them take an hour
+                write_json(profile, {**of, "parts": [part for parts in kept.parts.values() for part in parts]})
     print(f"rows in {out}, the profile in {profile}")
     return rows
 
 
-def _merged(old: list[dict[str, Any]], new: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
-    """What is measured anew takes the place of what it was; the rest stays."""
-    again = {one[key] for one in new}
-    return [one for one in old if one[key] not in again] + new
+@dataclass
+class Kept:
+    """Rows by their name, and the parts of each stage by its name."""
+
+    rows: dict[str, Any]
+    parts: dict[str, list[Any]]
+
+
+def _kept_results(settings: Settings, out: Path, profile: Path, of: dict[str, Any]) -> Kept:
+    """What there is already, and is not to be measured again."""
+    kept = Kept({}, {})
+    if settings.only and out.exists():
+        before = read_json(profile)
+        if {key: before[key] for key in of} != json.loads(json.dumps(of)):
+            raise UserError(
+                f"{out} was measured on another machine, or with other settings: choose another --out, or delete it"
+            )
+        kept.rows = {row["name"]: row for row in read_json(out)}
+        for part in before["parts"]:
+            kept.parts.setdefault(part["stage"], []).append(part)
+    return kept
 
 
 def _check(settings: Settings) -> None:
@@ -178,7 +194,8 @@ def _subjects(settings: Settings, work: Path) -> list[Subject]:
 
 
 def _kept(settings: Settings) -> dict[str, Any]:
-    return {key: value for key, value in asdict(settings).items() if key not in ("run", "out")}
+    """Those that change what is measured."""
+    return {key: value for key, value in asdict(settings).items() if key not in ("run", "out", "only")}
 
 
 def _print_row(row: Row) -> None:

@@ -28,7 +28,6 @@ from imitate.demonstration import Demonstration
 from imitate.errors import UserError, choose
 from imitate.manifest import sha256
 from imitate.metrics import spread, success
-from imitate.rewards import HuberReward
 from imitate.runs import Stage, kept_settings, read_json, write_json
 from imitate.video import FOR_PEOPLE, write_video
 from imitate.workers import end_with_parent, worked_off
@@ -37,9 +36,9 @@ from . import record
 from .checking.views import drawn
 from .cli import command, command_line
 from .demo import load_demo
-from .policy import acting, find_encoder, learned_with, load, single_env
+from .policy import find_encoder, following, learned_with
 from .reporting.gallery import write_gallery
-from .rollout import baselines, film_demonstration, follower, misread, roll_out, side_by_side
+from .rollout import baselines, film_demonstration, misread, roll_out, side_by_side
 
 RECORD = record.PRESETS["default"][1]
 Frames = NDArray[np.uint8]
@@ -313,15 +312,12 @@ def _followed(
     start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
     tracked = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
     shown = replace(shown, believed=tracked.poses)
-    env = single_env(encoder, shown, HuberReward(), RECORD.arm, "velocity", 0.0, clock=clock)
+    env, act = following(None, encoder, shown, RECORD.arm, clock=clock)
     figures = baselines(env, seed, start) | misread(shown, env.kuka_env.kuka)
     figures["believed_embedding_distance"] = float(tracked.apart.mean())
-    act = follower(env.kuka_env, tracked.poses)
     if policy is not None:
         env.close()
-        how = learned_with(policy)
-        env = single_env(encoder, shown, how.reward, how.arm, how.control, 0.0, how.observe_pose, clock)
-        act = acting(load(how, env, policy.path("policy.zip")))
+        env, act = following(policy, encoder, shown, clock=clock)
     rollout = roll_out(env, act, seed, film, start)
     if policy is not None:
         figures |= rollout.metrics("policy_")

@@ -51,12 +51,9 @@ def run(settings: Settings) -> None:
     if robot not in ARMS:
         raise UserError(f"{dataset.folder}: robot {robot!r} can't be rendered here")
     kuka = Kuka(robot)
-    frames = []
-    for pose in dataset.joints(dataset.split("validation")[: settings.episodes]):
-        kuka.reset(pose)
-        frames.append(kuka.film(encoder.camera, encoder.image_size))
+    poses = dataset.joints(dataset.split("validation")[: settings.episodes])
+    raw = kuka.film_at(poses, encoder.camera, encoder.image_size)
     kuka.close()
-    raw = np.stack(frames)
     embedded = encoder.embed(raw)
     step = float(np.linalg.norm(np.diff(embedded, axis=0), axis=1).mean())
     rows = []

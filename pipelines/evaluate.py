@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from envs.imagination import believing
 from envs.kuka import CONTROL_HZ
 from imitate.checkpoint import load_encoder
 from imitate.device import pick_device
@@ -43,6 +45,8 @@ class Settings:
     """Crop and scale a video to the encoder's size."""
     device: str = "auto"
     """auto, cpu or cuda."""
+    workers: int = 0
+    """Processes that imagine the robot while it reads poses; 0: one a core."""
 
 
 PRESETS = {"default": ("The demonstration that the policy learned, without exploration.", Settings())}
@@ -55,6 +59,8 @@ def run(settings: Settings) -> Stage:
         raise UserError(f"seeds are {settings.seeds}, expected at least one, of 0 or more")
     if not 0 <= settings.start_noise <= np.pi:
         raise UserError(f"start_noise is {settings.start_noise}, expected 0 to pi rad")
+    if settings.workers < 0:
+        raise UserError(f"workers is {settings.workers}, expected 0 or more")
     folder = learned.encoder or Stage(settings.run / "embed").path("encoder")  # never another one, trained anew
     encoder = load_encoder(folder, pick_device(settings.device))
     demos = settings.demos or (learned.demo,)
@@ -68,6 +74,8 @@ def run(settings: Settings) -> Stage:
         return stage
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
+        if learned.observe_pose:
+            demonstration = believing(demonstration, encoder, learned.arm, settings.workers or os.cpu_count() or 1)
         env = single_env(
             encoder, demonstration, learned.reward, learned.arm, learned.control, settings.start_noise,
             learned.observe_pose, settings.clock,

@@ -1,31 +1,33 @@
-"""``follow``: direct pose imitation. The robot reads the poses off a video and takes them: no learning, no reward.
+"""``follow``: the robot reads the poses off a video, and a policy that has learned to follow any takes it from there.
 
+Without such a policy it takes the poses as they are: direct pose imitation, with no learning and no reward.
 Sermanet et al. (2017) decode each frame's pose from its embedding. Here that decoder, the encoder's pose head, only
 guesses: the robot then reads the poses by imagining itself (``imitate.pose_tracking``).
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from envs.imagination import watch
-from envs.kuka import ASSETS, CONTROL_HZ
+from envs.kuka import ARMS, ASSETS, CONTROL_HZ
 from imitate.checkpoint import load_encoder
 from imitate.device import pick_device
-from imitate.errors import UserError
+from imitate.errors import UserError, choose
 from imitate.manifest import sha256
-from imitate.rewards import HuberReward
 from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import STARTS_OVER, command
 from .demo import load_demo, stage_name
-from .policy import report, single_env, warn_if_lost
-from .rollout import baselines, film_demonstration, follower, roll_out, side_by_side, write_poses, write_videos
+from .policy import following, learned_with, report, warn_if_lost
+from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 
 SHIPPED_DEMO = ASSETS / "demonstration"
+ANY, DIRECT = "imitate-any", "direct"
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,12 @@ class Settings:
     """test:N, an episode of the run; DATASET:N; or a video file. If empty, the one that comes with the package."""
     resize: bool = False
     """Crop and scale a video to the encoder's size."""
+    policy: str = ""
+    """The stage of the run that has learned to follow any demonstration; or direct: take the poses as they were read.
+    If empty, imitate-any, or what comes with the package where the run has no encoder; and direct where that is not."""
     encoder: Path | None = None
-    """The folder of a trained encoder; None: the run's own, or if it has none, the one that comes with the package."""
+    """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
+    one that comes with the package."""
     arm: str = "iiwa"
     """iiwa or iiwa_gripper."""
     start_noise: float = 0.0
@@ -52,6 +58,8 @@ class Settings:
     """Of the start, which differs when start-noise is above 0."""
     device: str = "auto"
     """auto, cpu or cuda, of the encoder."""
+    workers: int = 0
+    """Processes that imagine the robot at the poses which it tries; 0: one a core."""
 
 
 PRESETS = {"default": ("Read the poses off a video, and take them.", Settings())}
@@ -59,29 +67,34 @@ PRESETS = {"default": ("Read the poses off a video, and take them.", Settings())
 
 def run(settings: Settings) -> Stage:
     """Track the demonstration, follow it, measure it, film it."""
+    if settings.workers < 0:
+        raise UserError(f"workers is {settings.workers}, expected 0 or more")
     if not 0 <= settings.seed < 2**32 or not 0 <= settings.start_noise <= np.pi:
         raise UserError(
             f"seed {settings.seed} and start_noise {settings.start_noise}: expected a seed of 0 to 2**32 - 1 and a "
             "start_noise of 0 to pi rad"
         )
-    folder = _encoder(settings)
+    folder, policy = _chosen(settings)
     encoder = load_encoder(folder, pick_device(settings.device))
     demonstration = load_demo(settings.demo or f"{SHIPPED_DEMO}:0", settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
-    env = single_env(
-        encoder, demonstration, HuberReward(), settings.arm, "velocity", settings.start_noise, clock=settings.clock
-    )
-    wanted = kept_settings(settings) | {"encoder_sha256": sha256(folder / "encoder.safetensors")}
+    encoder.check_arm(choose(ARMS, settings.arm, "arm").joints)
+    wanted = kept_settings(settings) | {
+        "encoder_sha256": sha256(folder / "encoder.safetensors"),
+        "policy_sha256": sha256(policy.path("policy.zip")) if policy else None,
+    }
     if not stage.begin(wanted):
-        env.close()
         print(f"{stage.folder} has followed already")
         return stage
-    tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm)
-    rollout = roll_out(env, follower(env.kuka_env, tracked.poses), settings.seed, film=True)
+    workers = settings.workers or os.cpu_count() or 1
+    tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm, workers)
+    demonstration = replace(demonstration, believed=tracked.poses)
+    env, act = following(policy, encoder, demonstration, settings.arm, settings.start_noise, settings.clock)
+    rollout = roll_out(env, act, settings.seed, film=True)
     metrics = rollout.metrics() | baselines(env, settings.seed)
     metrics["believed_embedding_distance"] = float(tracked.apart.mean())
     warn_if_lost(settings.demo, metrics["believed_embedding_distance"])
-    metrics |= write_poses(stage, replace(demonstration, believed=tracked.poses), env.kuka_env.kuka)
+    metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)
@@ -91,12 +104,26 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
-def _encoder(settings: Settings) -> Path:
-    """The folder of the encoder."""
-    if settings.encoder is not None:
-        return settings.encoder
+def _chosen(settings: Settings) -> tuple[Path, Stage | None]:
+    """The folder of the encoder, and the policy; None: take the poses as they were read."""
     trained = Stage(settings.run / "embed")
-    return trained.path("encoder") if trained.finished else ASSETS / "encoder"
+    own = trained.path("encoder") if trained.finished else None
+    if settings.policy not in ("", DIRECT):
+        policy = Stage.named(settings.run, settings.policy)
+        learned = learned_with(policy)
+        if settings.encoder is not None or learned.arm != settings.arm:
+            raise UserError(
+                f"policy {settings.policy!r} has its own encoder and arm, {learned.arm}: leave out --encoder, and name "
+                "that arm"
+            )
+        return learned.encoder or trained.path("encoder"), policy
+    if settings.encoder is not None:
+        return settings.encoder, None
+    folder, policy = (own, Stage(settings.run / ANY)) if own else (ASSETS / "encoder", Stage(ASSETS / "policy"))
+    if settings.policy == DIRECT or not policy.finished:
+        return folder, None
+    learned = learned_with(policy)
+    return folder, policy if learned.encoder is None and learned.arm == settings.arm else None
 
 
 def main() -> None:

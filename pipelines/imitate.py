@@ -160,7 +160,7 @@ def learning_env(
         encoder,
         demonstrations,
         reward_of(settings.reward_form, settings.reward),
-        workers=settings.workers or os.cpu_count() or 1,
+        workers=_workers(settings),
         arm=settings.arm,
         control=settings.control,
         start_noise=settings.start_noise,
@@ -173,6 +173,10 @@ def learning_env(
         yield env
     finally:
         env.close()
+
+
+def _workers(settings: Settings) -> int:
+    return settings.workers or os.cpu_count() or 1
 
 
 def _check_demo(settings: Settings) -> None:
@@ -225,7 +229,7 @@ def run(settings: Settings) -> Stage:
     if settings.episodes:
         practised = load_training(settings.episodes, settings.run, encoder, settings.seed)
     if settings.observe_pose or settings.midway:
-        demonstration = believing(demonstration, encoder, settings.arm)
+        demonstration = believing(demonstration, encoder, settings.arm, _workers(settings))
     # A mistake in the settings shows before anything is written.
     env = single_env(
         encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise, settings.observe_pose

@@ -24,7 +24,7 @@ from imitate.rewards import HuberReward, Reward, reward_of
 from imitate.runs import Stage
 
 from . import embed
-from .rollout import PEOPLE, Policy
+from .rollout import PEOPLE, Policy, follower
 
 LOST = 2.5  # mean distance of embeddings, of norm 10
 
@@ -105,6 +105,34 @@ def load(learned: Learned, env: TCNImitateEnv, path: Path) -> PPO:
     alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
     envs = DummyVecEnv([partial(_same, env)])
     return load_policy(build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim), path)
+
+
+def following(
+    policy: Stage | None,
+    encoder: TrainedEncoder,
+    demonstration: Demonstration,
+    arm: str = "iiwa",
+    start_noise: float = 0.0,
+    clock: bool = True,
+) -> tuple[TCNImitateEnv, Policy]:
+    """An environment, and what follows the demonstration in it.
+
+    Args:
+        policy: One for any demonstration, with the settings that it was learned with; None: take the poses that were
+            read, with velocities.
+        encoder: Of the policy.
+        demonstration: With the poses that were read off it.
+        arm: Without a policy.
+        start_noise: Start away from the demonstration's first pose by up to this in each joint, rad.
+        clock: The demonstration advances by a frame a step.
+    """
+    if policy is None:
+        env = single_env(encoder, demonstration, HuberReward(), arm, "velocity", start_noise, clock=clock)
+        assert demonstration.believed is not None
+        return env, follower(env.kuka_env, demonstration.believed)
+    how = learned_with(policy)
+    env = single_env(encoder, demonstration, how.reward, how.arm, how.control, start_noise, how.observe_pose, clock)
+    return env, acting(load(how, env, policy.path("policy.zip")))
 
 
 def _same(env: gym.Env) -> gym.Env:

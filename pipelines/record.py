@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from envs.cameras import CAMERAS
 from envs.control import VELOCITY_SCALE
-from envs.kuka import ARMS, CONTROL_HZ, Kuka, developed
+from envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
 from envs.trajectories import Babbling, random_trajectory
 from imitate.contact_sheet import contact_sheet
 from imitate.data.lerobot import SPLITS, Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
@@ -89,7 +89,7 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     frames = len(trajectory)
     cameras = [CAMERAS[name] for name in settings.cameras]
     n = kuka.arm.joints
-    drawn: list[list[NDArray[np.uint8]]] = [[] for _ in cameras]
+    films = {camera.name: Film(camera, settings.image_size, frames) for camera in cameras}
     states = np.zeros((2, frames, n), np.float32)
     flange = np.zeros((frames, 3), np.float32)
     actions = np.zeros((frames, n), np.float32)
@@ -98,12 +98,12 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
         positions, velocities = kuka.joint_states()
         states[:, t] = positions, velocities
         flange[t] = kuka.flange_position()
-        for camera, exposed in zip(cameras, drawn, strict=True):
-            exposed.append(kuka.expose(camera, settings.image_size))
+        for camera in cameras:
+            films[camera.name].add(kuka.expose(camera, settings.image_size))
         if t + 1 < frames:
             actions[t] = ((trajectory[t + 1] - positions) * CONTROL_HZ / VELOCITY_SCALE).clip(-1.0, 1.0)
             kuka.step(actions[t])
-    pictures = {camera.name: developed(exposed, camera) for camera, exposed in zip(cameras, drawn, strict=True)}
+    pictures = {name: film.frames() for name, film in films.items()}
     return Episode(pictures, states[0], states[1], flange, actions)
 
 
@@ -226,9 +226,9 @@ def _video_bytes(dataset: LeRobotDataset) -> int:
 
 
 def _contact_sheet(dataset: LeRobotDataset, path: Path, episodes: int = 4, columns: int = 10) -> None:
-    """One row an episode, evenly spaced frames: of the first episodes, which train, and of the last, which test.
+    """One row an episode, evenly spaced frames: of the first episodes, and of the last, which are to test with.
 
-    Of neighbours, so that at most a few of many video files are decoded.
+    Of neighbours, so that a few of many video files are decoded.
     """
     shown = sorted({*range(min(episodes, len(dataset))), *range(max(0, len(dataset) - episodes), len(dataset))})
     rows = []

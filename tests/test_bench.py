@@ -101,7 +101,7 @@ def test_the_bare_processes_play_all_episodes():
     bare = Bare(episodes, "iiwa", CAMERAS["front"], 16, workers=2)
     assert [bare() > 0 for _ in range(2)] == [True, True]
     bare.close()
-    assert all(process.exitcode == 0 for _, process in bare._workers)
+    assert all(process.exitcode == 0 for process in bare._crew.processes)
 
 
 def test_the_original_arm_has_the_joints_of_the_papers():

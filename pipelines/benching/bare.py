@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from time import perf_counter
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 
 from envs.kuka import Kuka
 from imitate.camera import Camera
+from imitate.workers import Crew
 
 
 @dataclass(frozen=True)
@@ -46,39 +45,37 @@ class Bare:
 
     def __init__(self, episodes: Sequence[Played], arm: str, camera: Camera, size: int, workers: int) -> None:
         self._frames = sum(map(len, episodes))
-        context = get_context("spawn")
-        self._workers = []
-        for k in range(min(workers, len(episodes))):
-            pipe, far = context.Pipe()
-            process = context.Process(target=_play, args=(far, episodes[k::workers], arm, camera, size), daemon=True)
-            process.start()
-            far.close()
-            self._workers.append((pipe, process))
-        for pipe, _ in self._workers:
-            pipe.recv()  # ready
+        dealt = [episodes[k::workers] for k in range(min(workers, len(episodes)))]
+        self._crew = Crew("bare simulation", Player, [(own, arm, camera, size) for own in dealt])
+        self._all(play=False)  # ready
 
     def __call__(self) -> float:
         """Play all episodes once: frames/s."""
         start = perf_counter()
-        for pipe, _ in self._workers:
-            pipe.send(True)
-        for pipe, _ in self._workers:
-            pipe.recv()
+        self._all(play=True)
         return self._frames / (perf_counter() - start)
+
+    def _all(self, play: bool) -> None:
+        self._crew.ask([(play,)] * len(self._crew.processes))
 
     def close(self) -> None:
         """End the processes."""
-        for pipe, process in self._workers:
-            pipe.send(False)
-            process.join()
+        self._crew.close()
 
 
-def _play(pipe: Connection, episodes: Sequence[Played], arm: str, camera: Camera, size: int) -> None:
-    kuka = Kuka(arm, "velocity")
-    pipe.send(True)
-    while pipe.recv():
-        for episode in episodes:
-            kuka.reset(episode.start)
-            kuka.replay(episode.actions, camera, size)
-        pipe.send(True)
-    kuka.close()
+class Player:
+    """The episodes of one process, and its simulation."""
+
+    def __init__(self, episodes: Sequence[Played], arm: str, camera: Camera, size: int) -> None:
+        self._episodes, self._camera, self._size = episodes, camera, size
+        self._kuka = Kuka(arm, "velocity")
+
+    def __call__(self, play: bool) -> None:
+        """Play them, or do nothing."""
+        for episode in self._episodes if play else ():
+            self._kuka.reset(episode.start)
+            self._kuka.replay(episode.actions, self._camera, self._size)
+
+    def close(self) -> None:
+        """Free the simulation."""
+        self._kuka.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from copy import deepcopy
 from dataclasses import fields, replace
 from functools import partial
 from time import perf_counter
@@ -12,16 +13,17 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 
 from envs.cameras import CAMERAS
-from envs.kuka import ARMS
 from envs.kuka_env import KukaEnv, Reference
 from envs.original import ORIGINAL
 from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.encoders import build_encoder
 from imitate.ppo import Curve, build_ppo
+from imitate.snapshot import Snapshots
 from imitate.wrappers import EmbeddingReward
 
 from .. import imitate
@@ -33,18 +35,22 @@ EPISODE = 100  # frames of the demonstrations
 
 
 def imitate_vs_limit(subject: Subject) -> Iterator[Row]:
-    """Against the bare simulation, on all cores, moving as a policy that has learned nothing does."""
+    """Against the bare simulation, on all cores, moving as a policy that has learned nothing does.
+
+    It follows the demonstration, but for the noise by which it explores; and so does the bare simulation.
+    """
     settings, dataset = subject.sizes.imitate, subject.recording("imitating")
-    rng, joints, camera = np.random.default_rng(0), dataset.joints(dataset.split("test")), dataset.camera()
+    shown, rng, camera = dataset.split("test")[:1], np.random.default_rng(0), dataset.camera()
+    joints, actions = dataset.joints(shown), dataset.column("action", shown)[:-1]
     episodes = []
-    for _ in range(subject.workers * -(-settings.steps // (EPISODE * subject.workers))):
-        noise = np.exp(settings.learner.log_std) * rng.standard_normal((EPISODE - 1, joints.shape[1]))
-        episodes.append(Played(joints[0], np.clip(noise, -1, 1)))
+    for _ in range(subject.workers * -(-settings.steps // (len(joints) * subject.workers))):
+        noise = np.exp(settings.learner.log_std) * rng.standard_normal(actions.shape)
+        episodes.append(Played(joints[0], np.clip(actions + noise, -1, 1)))
     size = dataset.image_size(camera.name)
     bare = Bare(episodes, settings.arm, camera, size, subject.workers)
 
     def limit() -> float:
-        return bare() * (EPISODE - 1) / EPISODE  # an episode has a picture more than it has steps
+        return bare() * len(actions) / len(joints)  # an episode has a picture more than it has steps
 
     with closing(bare), learning(subject) as ours:
         yield compare("imitate_vs_limit", "steps/s", ours, limit, subject.repeats)
@@ -95,9 +101,10 @@ def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = F
     encoder = subject.untrained("conv", dataset)
     demonstration = dataset.demonstration(dataset.split("test")[0])
     # Poses are read once, before the first step, and with an encoder that knows something: not asked for here.
-    demonstration = replace(demonstration, believed=np.zeros((len(demonstration), ARMS[settings.arm].joints)))
+    demonstration = replace(demonstration, believed=demonstration.joints)
     with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, [demonstration]) as env:
-        yield _updates(settings, env, subject)
+        snapshots = Snapshots(subject.folder / "snapshot.safetensors", "nothing")
+        yield _updates(settings, env, subject, partial(imitate.Boundaries, snapshots, env))
 
 
 class OneByOne(TrainedEncoder):
@@ -137,15 +144,27 @@ def paper_env(size: int, device: str) -> gym.Env:
     return EmbeddingReward(env, encoder, [Demonstration("black", np.zeros((2, size, size, 3), np.uint8), None)])
 
 
-def _updates(settings: imitate.Settings, env: VecEnv, subject: Subject) -> Measure:
-    """What steps and updates once, after a first time in which processes start and kernels are chosen."""
+def _updates(
+    settings: imitate.Settings,
+    env: VecEnv,
+    subject: Subject,
+    boundaries: Callable[[Curve, Callable[[], bool]], imitate.Boundaries] | None = None,
+) -> Measure:
+    """What steps and updates once, after a first time in which processes start and kernels are chosen.
+
+    It begins each time with a policy that has learned nothing.
+    """
     learner = settings.learner
     model = build_ppo(learner, env, settings.seed, torch.device("cpu"), subject.folder / "tensorboard", EMBED.dim)
     steps = learner.n_envs * learner.n_steps
+    untrained = deepcopy(model.get_parameters())
 
     def rate() -> float:
+        curve = Curve()
+        callbacks: list[BaseCallback] = [curve, boundaries(curve, lambda: False)] if boundaries else [curve]
+        model.set_parameters(untrained)  # type: ignore[arg-type]
         start = perf_counter()
-        model.learn(steps, callback=Curve(), reset_num_timesteps=False)
+        model.learn(steps, callback=callbacks, reset_num_timesteps=False)
         return steps / (perf_counter() - start)
 
     rate()

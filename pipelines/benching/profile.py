@@ -16,7 +16,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 import imitate.data.lerobot
 import imitate.training
-from envs import vector
+from envs import kuka, vector
 from envs.bullet import Bullet
 from imitate.checkpoint import TrainedEncoder
 from imitate.data.sampling import Epoch
@@ -34,6 +34,7 @@ SIMULATION = (
     Call(Bullet, "drive_velocities", "physics"),
     Call(Bullet, "step", "physics"),
     Call(Bullet, "draw", "render"),
+    Call(kuka, "block_means", "render"),
 )
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 WAITING = "waiting"
@@ -111,7 +112,7 @@ def profile_imitate(subject: Subject) -> list[Part]:
     ]
     told = subject.folder / "profile-imitate"
     with (
-        patch.object(vector, "_work", partial(watched_work, told)),
+        patch.object(vector, "_Rows", partial(WatchedRows, told)),
         learning(subject) as rate,
         watch.watching(calls),
         watch.part(REST),
@@ -126,12 +127,25 @@ def profile_imitate(subject: Subject) -> list[Part]:
     return _parts("imitate", watch.seconds | busy | {"passing between processes": passing})
 
 
-def watched_work(folder: Path, pipe: Any, raw: Any, rows: slice, kwargs: dict[str, Any]) -> None:
-    """The loop of a worker process, which tells in a file what its steps took. Runs in the worker."""
-    watch = Stopwatch()
-    with watch.watching([Call(vector._Slice, "step", REST), *SIMULATION]):
-        vector._work(pipe, raw, rows, kwargs)
-    write_json(folder / f"{rows.start}.json", {"seconds": watch.seconds, "steps": watch.calls[REST]})
+class WatchedRows:
+    """The environments of a worker process, which tells in a file what its steps took."""
+
+    def __init__(self, folder: Path, raw: dict[str, Any], rows: slice, kwargs: dict[str, Any]) -> None:
+        self._told = folder / f"{rows.start}.json"
+        self._rows = vector._Rows(raw, rows, kwargs)
+        self._watch = Stopwatch()
+        self._watching = self._watch.watching([Call(vector._Rows, "step", REST), *SIMULATION])
+        self._watching.__enter__()
+
+    def __call__(self, *question: Any) -> Any:
+        """As those do."""
+        return self._rows(*question)
+
+    def close(self) -> None:
+        """As those do."""
+        self._watching.__exit__(None, None, None)
+        self._rows.close()
+        write_json(self._told, {"seconds": self._watch.seconds, "steps": self._watch.calls[REST]})
 
 
 def _parts(stage: str, seconds: Mapping[str, float]) -> list[Part]:

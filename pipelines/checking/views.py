@@ -35,13 +35,7 @@ class Views:
 
 def drawn(kuka: Kuka, camera: Camera, size: int, poses: NDArray[np.floating]) -> Views:
     """Put the arm at each of ``poses`` (n, joints), rad, and take a picture."""
-    frames = np.empty((len(poses), size, size, 3), np.uint8)
-    flange = np.empty((len(poses), 3))
-    for k, pose in enumerate(poses):
-        kuka.reset(pose)
-        frames[k] = kuka.film(camera, size)
-        flange[k] = kuka.flange_position()
-    return Views(frames, np.asarray(poses, np.float64), flange)
+    return Views(kuka.film_at(poses, camera, size), np.asarray(poses, np.float64), kuka.flange_positions(poses))
 
 
 def recorded(dataset: LeRobotDataset, camera: Camera, episodes: Sequence[int]) -> list[Views]:
