@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,11 +138,15 @@ class KukaVectorEnv(VectorEnv):
         return {key: self._arrays[prefix + key].copy() for key in TOLD}
 
 
-class _Undeveloped(KukaEnv):
-    """One whose images are as they were drawn, to be developed with those of others."""
+class _Unseen(KukaEnv):
+    """One that takes no picture by itself: all are asked for theirs once all have moved, and developed together."""
+
+    def expose(self) -> NDArray[np.uint8]:
+        """The picture as it is drawn, to be ``developed``."""
+        return self.kuka.expose(self.camera, self.image_size)
 
     def _film(self) -> NDArray[np.uint8]:
-        return self.kuka.expose(self.camera, self.image_size)
+        return np.empty(0, np.uint8)
 
 
 class _Rows:
@@ -157,8 +161,7 @@ class _Rows:
     def __init__(self, raw: dict[str, Any], rows: slice, kwargs: dict[str, Any]) -> None:
         self._arrays = _arrays(raw)
         self._rows = range(rows.start, rows.stop)
-        self._envs = [_Undeveloped(**kwargs) for _ in self._rows]
-        self._exposed: dict[str, dict[int, NDArray[np.uint8]]] = {"": {}, "final_": {}}  # by row
+        self._envs = [_Unseen(**kwargs) for _ in self._rows]
 
     def __call__(self, name: str, *args: Any) -> Any:
         """Do one of the following."""
@@ -168,7 +171,7 @@ class _Rows:
         for row, env, seed, option, wanted in zip(self._rows, self._envs, seeds, options, mask, strict=True):
             if wanted:
                 self._write(row, "", *env.reset(seed=seed, options=option))
-        self._develop()
+        self._film([row for row, wanted in zip(self._rows, mask, strict=True) if wanted])
 
     def step(self) -> None:
         for row, env in zip(self._rows, self._envs, strict=True):
@@ -177,9 +180,10 @@ class _Rows:
             self._arrays["truncated"][row] = truncated
             if truncated:
                 self._write(row, "final_", observation, info)
+                self._arrays["final_image"][row] = developed([env.expose()], env.camera)[0]
                 observation, info = env.reset()
             self._write(row, "", observation, info)
-        self._develop()
+        self._film(self._rows)
 
     def aim_at(self, frames: NDArray[np.int64]) -> None:
         for env, frame in zip(self._envs, frames, strict=True):
@@ -200,18 +204,16 @@ class _Rows:
             env.close()
 
     def _write(self, row: int, prefix: str, observation: dict[str, Any], info: dict[str, Any]) -> None:
-        self._exposed[prefix][row] = observation["image"]
         for key in SENSED:
             self._arrays[prefix + key][row] = observation[key]
         for key in TOLD:
             self._arrays[prefix + key][row] = info.get(key, np.nan)
 
-    def _develop(self) -> None:
-        """Develop the images of all rows that were written."""
-        for prefix, exposed in self._exposed.items():
-            if exposed:
-                self._arrays[prefix + "image"][list(exposed)] = developed([*exposed.values()], self._envs[0].camera)
-                exposed.clear()
+    def _film(self, rows: Sequence[int]) -> None:
+        """Take the pictures of these rows."""
+        if len(rows):
+            envs = [self._envs[row - self._rows.start] for row in rows]
+            self._arrays["image"][list(rows)] = developed([env.expose() for env in envs], envs[0].camera)
 
 
 def _allocate(dtype: np.dtype, shape: tuple[int, ...], shared: bool) -> Any:

@@ -23,11 +23,11 @@ from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import STARTS_OVER, command
 from .demo import load_demo, stage_name
-from .policy import following, learned_with, report, warn_if_lost
+from .policy import ANY, following, learned_with, report, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 
 SHIPPED_DEMO = ASSETS / "demonstration"
-ANY, DIRECT = "imitate-any", "direct"
+DIRECT = "direct"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Settings:
     """Processes that imagine the robot at the poses which it tries; 0: one a core."""
 
 
-PRESETS = {"default": ("Read the poses off a video, and take them.", Settings())}
+PRESETS = {"default": ("Read the poses off a video, and follow them.", Settings())}
 
 
 def run(settings: Settings) -> Stage:

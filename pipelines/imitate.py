@@ -38,7 +38,7 @@ from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
 from .demo import check_demo, has_poses, load_demo, load_training, recording_of, stage_name
-from .policy import acting, find_encoder, report, single_env, warn_if_lost
+from .policy import ANY, acting, find_encoder, report, single_env, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 from .signals import held_back
 
@@ -100,7 +100,7 @@ PRESETS = {
     "default": ("Joint velocities, gamma 0.9: minutes on two cores.", Settings()),
     "any": (
         "One policy for any demonstration: it practises with training episodes.",
-        Settings(episodes=500, steps=300_000, start_noise=0.1),
+        Settings(episodes=500, steps=300_000, start_noise=0.1, learner=Learner(width=128)),
     ),
     "fast": (
         "A fifth of the steps, on a third of the recording: from nothing to a robot that imitates in minutes.",
@@ -193,7 +193,7 @@ def _check_demo(settings: Settings) -> None:
 def stage_of(settings: Settings) -> Stage:
     """Where what these settings learn stands."""
     demos = [settings.demo] if settings.demo != DEFAULT_DEMO else []
-    base = "imitate-any" if settings.episodes else "imitate"
+    base = ANY if settings.episodes else "imitate"
     return Stage.named(settings.run, settings.name or stage_name(base, demos))
 
 

@@ -26,6 +26,7 @@ from imitate.runs import Stage
 from . import embed
 from .rollout import PEOPLE, Policy, follower
 
+ANY = "imitate-any"  # the stage of a policy for any demonstration
 LOST = 2.5  # mean distance of embeddings, of norm 10
 
 

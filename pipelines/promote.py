@@ -1,4 +1,4 @@
-"""``promote``: make a run's encoder, and one of its test demonstrations, those that come with the package."""
+"""``promote``: make a run's encoder, its policy for any demonstration and a test demonstration those of the package."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from imitate.video import Compression
 
 from . import imitate
 from .cli import STARTS_OVER, command
+from .policy import ANY, learned_with
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,14 @@ class Settings:
     """The demonstration, an episode of the test split that the run has imitated."""
 
 
-PRESETS = {"default": ("The encoder and the first test episode.", Settings())}
+PRESETS = {"default": ("The encoder, the policy and the first test episode.", Settings())}
 
 
 def run(settings: Settings) -> None:
-    """Rewrite ``assets/encoder``, ``assets/demonstration`` and the picture of the README."""
+    """Rewrite ``assets/encoder``, ``assets/policy``, ``assets/demonstration`` and the picture of the README."""
     encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
     film = _film(settings)
+    learned = _learned(settings.run)
     dataset = LeRobotDataset(settings.run / "record" / "dataset")
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
@@ -46,6 +48,7 @@ def run(settings: Settings) -> None:
     with TemporaryDirectory(prefix=".promoted-", dir=ASSETS) as aside:  # nothing is replaced before all is there
         folder = Path(aside)
         encoder.save(folder / "encoder")
+        _write_policy(folder / "policy", learned)
         _write_demonstration(folder / "demonstration", dataset, episodes[settings.episode], camera)
         shutil.copyfile(film, folder / "imitation.gif")
         for made in sorted(folder.iterdir()):
@@ -67,6 +70,22 @@ def _film(settings: Settings) -> Path:
             f"DEMO={demo}"
         )
     return verified(learned.path("side_by_side.gif"))
+
+
+def _learned(run: Path) -> Stage:
+    """The policy for any demonstration that is promoted."""
+    learned = Stage(run / ANY)
+    if learned_with(learned).encoder is not None:
+        raise UserError(f"{learned.folder} was learned with another encoder than the run's own: learn it anew")
+    return learned
+
+
+def _write_policy(folder: Path, learned: Stage) -> None:
+    """Write a policy as a stage that has nothing else."""
+    stage = Stage(folder)
+    stage.begin(learned.settings)
+    shutil.copyfile(verified(learned.path("policy.zip")), stage.path("policy.zip"))
+    stage.finish(learned.metrics)
 
 
 def _write_demonstration(folder: Path, dataset: LeRobotDataset, number: int, camera: Camera) -> None:

@@ -1,18 +1,24 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.kuka import ASSETS
+from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
-from imitate.runs import Stage, read_json
+from imitate.ppo import Learner, build_ppo, save_policy
+from imitate.rewards import HuberReward
+from imitate.runs import Stage, kept_settings, read_json
 from imitate.video import Compression, read_video, write_video
-from pipelines import follow
+from pipelines import follow, imitate
 from pipelines.follow import Settings
-from pipelines.policy import LOST
+from pipelines.policy import LOST, single_env
 from pipelines.rollout import REACH, follower
 
 
@@ -70,6 +76,53 @@ def test_the_demonstration_that_comes_with_the_package_is_followed_from_afar(tmp
     assert stage.metrics["believed_ee_error_m"] < 0.03
     assert stage.metrics["ee_error_m"] < 0.05 < 0.2 * stage.metrics["hold_still_ee_error_m"]
     assert stage.metrics["joint_error_rad"] < 0.1
+
+
+def learned_nothing(folder, eyes, **changed):
+    """A policy that begins with taking the poses that were read, and has not gone on."""
+    settings = imitate.Settings(episodes=1, learner=Learner(n_steps=8, batch_size=8, width=8), **changed)
+    shown = LeRobotDataset(ASSETS / "demonstration").demonstration(0)
+    env = single_env(
+        eyes, replace(shown, believed=shown.joints), HuberReward(), "iiwa", "velocity", 0.0, observe_pose=True
+    )
+    stage = Stage(folder)
+    stage.begin(kept_settings(settings))
+    model = build_ppo(settings.learner, DummyVecEnv([lambda: env]), 0, torch.device("cpu"), dim=eyes.dim)
+    save_policy(model, stage.path("policy.zip"))
+    stage.finish({})
+    env.close()
+
+
+def test_a_policy_for_any_demonstration_follows_where_there_is_one(few, tmp_path, monkeypatch):
+    eyes = load_encoder(ASSETS / "encoder")
+    shipped = tmp_path / "assets"
+    shutil.copytree(ASSETS / "encoder", shipped / "encoder")
+    monkeypatch.setattr("pipelines.follow.ASSETS", shipped)
+    settings = Settings(run=tmp_path / "run", demo=str(few))
+
+    def followed(name, **changed):
+        stage = follow.run(replace(settings, name=name, **changed))
+        return stage.config["settings"]["policy_sha256"], stage.metrics["embedding_distance"]
+
+    none, direct = followed("no-policy-there")
+    learned_nothing(shipped / "policy", eyes)
+    sha256, distance = followed("with-the-packages")
+    assert none is None
+    assert len(sha256) == 64
+    assert distance == pytest.approx(direct, rel=0.2)
+    assert distance != direct
+    assert followed("directly", policy="direct") == (None, direct)
+    assert followed("with-another-encoder", encoder=shipped / "encoder") == (None, direct)
+    learned_nothing(settings.run / "own", eyes, encoder=shipped / "encoder")
+    assert followed("with-its-own", policy="own") == (sha256, distance)
+    for changed, message in (
+        ({"policy": "no"}, "no: no finished policy there"),
+        ({"policy": "own", "encoder": shipped / "encoder"}, "policy 'own' has its own encoder"),
+        ({"policy": "own", "arm": "iiwa_gripper"}, "policy 'own' has its own encoder and arm, iiwa"),
+    ):
+        with pytest.raises(UserError, match=message):
+            follow.run(replace(settings, name="refused", **changed))
+    assert not (settings.run / "refused").exists()
 
 
 def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):

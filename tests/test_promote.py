@@ -7,9 +7,10 @@ import pipelines.promote
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
-from imitate.manifest import manifest_of
-from imitate.runs import Stage, read_json, write_json
-from pipelines import promote
+from imitate.manifest import manifest_of, verified
+from imitate.runs import Stage, kept_settings, read_json, write_json
+from pipelines import imitate, promote
+from pipelines.policy import learned_with
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,11 @@ def original(unlearned, tmp_path_factory):
         learned.begin({"demo": f"test:{number}"})
         learned.path("side_by_side.gif").write_text(name)
         learned.finish({})
+    learned = Stage(run / "imitate-any")
+    learned.begin(kept_settings(imitate.Settings(run=run, episodes=1)))
+    learned.path("policy.zip").write_bytes(b"policy")
+    learned.path("side_by_side.gif").write_text("its film")
+    learned.finish({"ee_error_m": 0.01})
     return run
 
 
@@ -53,7 +59,15 @@ def test_encoder_demonstration_and_picture_are_replaced(run, assets, encoder, ep
     assert np.abs(shown.frames.astype(int) - truth.frames).max() <= 3  # the way from RGB to YUV and back
     np.testing.assert_array_equal(load_encoder(assets / "encoder").embed(truth.frames), encoder.embed(truth.frames))
     assert (assets / "imitation.gif").read_text() == film
-    assert sorted(path.name for path in assets.iterdir()) == ["demonstration", "encoder", "imitation.gif", "kuka"]
+    names = ["demonstration", "encoder", "imitation.gif", "kuka", "policy"]
+    assert sorted(path.name for path in assets.iterdir()) == names
+    policy = Stage(assets / "policy")
+    assert {path.name for path in policy.folder.iterdir()} == {
+        "config.json", "manifest.json", "metrics.json", "policy.zip"
+    }  # fmt: skip
+    assert verified(policy.path("policy.zip")).read_bytes() == b"policy"
+    assert policy.metrics == {"ee_error_m": 0.01}
+    assert learned_with(policy).observe_pose
     assert not (assets / "demonstration/meta/old.json").exists()
 
 
@@ -80,6 +94,9 @@ def remade(folder, config):
         ),
         (lambda run: remade(run / "imitate", {}), 0, "test:0 has not been imitated there"),
         (lambda run: shutil.copytree(run / "imitate", run / "imitate-test-5"), 5, "test:5 has not been imitated"),
+        (lambda run: shutil.rmtree(run / "imitate-any"), 0, "imitate-any: no finished policy there"),
+        (lambda run: (run / "imitate-any/policy.zip").write_bytes(b""), 0, r"policy\.zip: damaged"),
+        (lambda run: learned_with_another_encoder(run / "imitate-any"), 0, "learned with another encoder than"),
         (lambda run: next(run.rglob("*.mp4")).write_bytes(b""), 0, r"file-000\.mp4: damaged"),
         (lambda run: (run / "imitate/side_by_side.gif").write_bytes(b""), 0, r"side_by_side\.gif: damaged"),
         (lambda run: (run / "embed/encoder/encoder.safetensors").unlink(), 0, r"safetensors: damaged \(missing\)"),

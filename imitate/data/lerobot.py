@@ -1,6 +1,6 @@
 """LeRobotDataset v3.0: Parquet tables and an MP4 per camera, several episodes a file.
 
-The format of the field. Only pyarrow and av are needed to read and write it.
+The format of the field. Only pyarrow, av and Pillow are needed to read and write it.
 """
 
 from __future__ import annotations
