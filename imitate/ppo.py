@@ -44,9 +44,9 @@ OF_A_PROCESS = ("start_time", "_num_timesteps_at_start", "tensorboard_log")  # n
 class Learner:
     """Settings of PPO (table 2 of the paper, and what the paper does not say)."""
 
-    n_envs: int = 16
+    n_envs: int = 64
     """Environments that act at the same time."""
-    n_steps: int = 128
+    n_steps: int = 32
     """Steps of each between two updates."""
     batch_size: int = 512
     """Samples a gradient step."""

@@ -16,7 +16,7 @@ from imitate.errors import UserError
 from pipelines import bench
 from pipelines.bench import PRESETS, ROWS, Settings
 from pipelines.benching.bare import Bare, Played
-from pipelines.benching.imitating import OneByOne
+from pipelines.benching.imitating import FullPrecision, OneByOne
 from pipelines.benching.peak import peak
 from pipelines.benching.profile import Part
 from pipelines.benching.rows import Row, compare
@@ -121,6 +121,13 @@ def test_one_by_one_embeds_the_same(encoder, demonstrations):
     alone = OneByOne.of(encoder).embed(frames)
     assert alone.shape == encoder.embed(frames).shape
     np.testing.assert_array_equal(alone[3], encoder.embed(frames[3:4])[0])
+
+
+def test_the_paper_computed_in_full_precision():
+    images = torch.rand(4, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.nn.Linear(3, 2)(images).dtype == torch.bfloat16
+        assert FullPrecision(torch.nn.Linear(3, 2))(images).dtype == torch.float32
 
 
 def test_a_part_is_not_charged_for_another():

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
+from torch import nn
 
 from envs.cameras import CAMERAS
 from envs.kuka_env import KukaEnv, Reference
@@ -133,11 +134,24 @@ def _paper(subject: Subject) -> Iterator[Measure]:
         env.close()
 
 
+class FullPrecision(nn.Module):
+    """A network that computes in float32, as all did by default when the paper was written."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """As the network's own."""
+        with torch.autocast(images.device.type, enabled=False):
+            return self.network(images)
+
+
 def paper_env(size: int, device: str) -> gym.Env:
     """The environment of the paper's recipe. What it is to follow does not matter for how long it takes."""
     torch.set_num_threads(1)
     camera = CAMERAS["front_aliased"]
-    network = build_encoder("inception", size)
+    network = FullPrecision(build_encoder("inception", size))
     encoder = TrainedEncoder("inception", network, size, 32, camera).to(torch.device(device))
     still = Reference.from_joints(np.zeros((EPISODE, ORIGINAL.joints)))
     env = KukaEnv([still], ORIGINAL, imitate.PRESETS["paper"][1].control, camera, size)
