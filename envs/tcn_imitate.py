@@ -32,7 +32,8 @@ class TCNImitateEnv(gym.Env):
     Observation: (n + n + dim + dim,) float32: joint positions, rad; joint velocities, rad/s; the embedding of
     the robot's own image; the embedding of the demonstration's next frame, which is the one that the coming
     action will be scored against. With ``observe_pose`` (3 * n + 2 * dim,): before the embeddings stands the pose that
-    the robot reads off that frame, rad, by imagining itself (``envs.imagination``).
+    the robot reads off that frame, rad, by imagining itself (``envs.imagination``). With a ``lookahead``,
+    embeddings and poses of so many next frames.
     Action: (n,) in [-1, 1]; what it means is the control mode's.
     Reward: the paper's, ``-scale * (alpha d^2 + beta sqrt(gamma + d^2))``, d the L2 distance between the
     embeddings of the robot's image and of the demonstration's frame at the same step.
@@ -46,6 +47,7 @@ class TCNImitateEnv(gym.Env):
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
         observe_pose: Observe also the pose that the robot reads off the demonstration's next frame.
+        lookahead: How many of the demonstration's next frames are observed.
         clock: The demonstration advances by a frame a step. If false, it waits for a robot that comes nearer, and its
             next frame is the one after the nearest ahead, in the embedding: an episode takes as long as the robot.
         kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. With ``midway``, as with
@@ -65,11 +67,13 @@ class TCNImitateEnv(gym.Env):
         camera: str | Camera | None = None,
         give_up: float = NEVER,
         observe_pose: bool = False,
+        lookahead: int = 1,
         clock: bool = True,
         **kwargs: Any,
     ) -> None:
         trained, targets, kwargs = _resolve(encoder, demonstrations, camera, observe_pose, kwargs)
-        self._env = EmbeddingReward(KukaEnv(**kwargs), trained, targets, reward, give_up, observe_pose, clock)
+        env = KukaEnv(**kwargs)
+        self._env = EmbeddingReward(env, trained, targets, reward, give_up, observe_pose, lookahead, clock)
         self.render_mode = self._env.render_mode
         self.observation_space = self._env.observation_space
         self.action_space = self._env.action_space
@@ -114,6 +118,7 @@ def tcn_imitate_vector(
     camera: str | Camera | None = None,
     give_up: float = NEVER,
     observe_pose: bool = False,
+    lookahead: int = 1,
     clock: bool = True,
     workers: int = 0,
     **kwargs: Any,
@@ -124,7 +129,7 @@ def tcn_imitate_vector(
     """
     trained, targets, kwargs = _resolve(encoder, demonstrations, camera, observe_pose, kwargs)
     env = KukaVectorEnv(num_envs, workers, **kwargs)
-    return EmbeddingRewardVector(env, trained, targets, reward, give_up, observe_pose, clock)
+    return EmbeddingRewardVector(env, trained, targets, reward, give_up, observe_pose, lookahead, clock)
 
 
 def _resolve(

@@ -83,50 +83,59 @@ class ImitationFeatures(BaseFeaturesExtractor):
     """What the policy's and the value function's networks see of an observation.
 
     Joints and velocities as they are; of the embeddings, the demonstration's and how far the robot's own is from
-    it, scaled down to the size of the joints; of the pose read off the demonstration, if it is observed, how far the
-    joints are from it, scaled up. What to do next hangs on these differences, which a network would first have to
-    learn to take.
+    them, scaled down to the size of the joints; of the poses read off the demonstration, if they are observed, how far
+    the joints are from them, scaled up, the next frame's last. What to do next hangs on these differences, which a
+    network would first have to learn to take.
 
     Args:
         space: Of ``policy_observation``.
         joints: Number of joints.
         dim: Of the embeddings.
+        lookahead: Frames of the demonstration that are observed.
 
     Raises:
-        UserError: What is left of the space is neither a pose nor nothing.
+        UserError: What is left of the space is neither poses nor nothing.
     """
 
     SCALE = 0.2
     POSE_SCALE = 10.0  # within a step, joints turn by about 0.1 rad
 
-    def __init__(self, space: spaces.Box, joints: int, dim: int) -> None:
-        super().__init__(space, space.shape[0])
-        pose = space.shape[0] - 2 * joints - 2 * dim
-        if pose not in (0, joints):
+    def __init__(self, space: spaces.Box, joints: int, dim: int, lookahead: int = 1) -> None:
+        observed, without = space.shape[0], 2 * joints + (1 + lookahead) * dim
+        poses = lookahead * joints
+        if observed not in (without, without + poses):
             raise UserError(
-                f"observations of {space.shape[0]} for {joints} joints and embeddings of {dim}, expected "
-                f"{2 * joints + 2 * dim}, or with poses {3 * joints + 2 * dim}"
+                f"observations of {observed} for {joints} joints, embeddings of {dim} and a lookahead of {lookahead}, "
+                f"expected {without}, or with poses {without + poses}"
             )
-        self.sizes = [joints, joints, pose, dim, dim]
+        super().__init__(space, observed + (lookahead - 1) * dim)
+        self.sizes = [joints, joints, observed - without, dim, lookahead * dim]
+        self.aim = joints if observed > without else 0  # how many features say how far the next pose is
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
-        """Map (batch, observed) to as many features."""
-        joints, velocities, pose, own, target = observations.split(self.sizes, dim=1)
-        ahead = self.POSE_SCALE * (pose - joints[:, : pose.shape[1]])
-        return torch.cat([joints, velocities, self.SCALE * (target - own), self.SCALE * target, ahead], dim=1)
+        """Map (batch, observed) to (batch, features)."""
+        joints, velocities, poses, own, targets = observations.split(self.sizes, dim=1)
+        differences = _apart(targets, own)
+        ahead = self.POSE_SCALE * _apart(poses, joints)
+        return torch.cat([joints, velocities, self.SCALE * differences, self.SCALE * targets, ahead], dim=1)
+
+
+def _apart(frames: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """How far (batch, frames * n) of several frames are from (batch, n), the last frame's first."""
+    return (frames.unflatten(1, (frames.shape[1] // own.shape[1], own.shape[1])) - own[:, None]).flip(1).flatten(1)
 
 
 class Shortcut(MlpExtractor):
     """Two hidden layers, and past them, for the policy, how far the joints are from the pose that they are to take."""
 
-    def __init__(self, ahead: int, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, aim: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ahead = ahead
-        self.latent_dim_pi += ahead
+        self.aim = aim
+        self.latent_dim_pi += aim
 
     def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
-        """Map (batch, features) to (batch, width + ahead)."""
-        return torch.cat([super().forward_actor(features), features[:, features.shape[1] - self.ahead :]], dim=1)
+        """Map (batch, features) to (batch, width + aim)."""
+        return torch.cat([super().forward_actor(features), features[:, features.shape[1] - self.aim :]], dim=1)
 
 
 class ImitationPolicy(ActorCriticPolicy):
@@ -139,15 +148,16 @@ class ImitationPolicy(ActorCriticPolicy):
     features_extractor: ImitationFeatures
 
     def _build_mlp_extractor(self) -> None:
-        ahead = self.features_extractor.sizes[2]
-        self.mlp_extractor = Shortcut(ahead, self.features_dim, self.net_arch, self.activation_fn, self.device)
+        self.mlp_extractor = Shortcut(
+            self.features_extractor.aim, self.features_dim, self.net_arch, self.activation_fn, self.device
+        )
 
     def _build(self, lr_schedule: Schedule) -> None:
         super()._build(lr_schedule)
-        ahead = self.features_extractor.sizes[2]
+        aim = self.features_extractor.aim
         with torch.no_grad():
             weight = cast(torch.nn.Linear, self.action_net).weight
-            weight[:, weight.shape[1] - ahead :] = torch.eye(len(weight), ahead)
+            weight[:, weight.shape[1] - aim :] = torch.eye(len(weight), aim)
 
 
 def build_ppo(
@@ -157,6 +167,7 @@ def build_ppo(
     device: torch.device,
     tensorboard: Path | None = None,
     dim: int = 32,
+    lookahead: int = 1,
 ) -> PPO:
     """Make a PPO model that has learned nothing yet.
 
@@ -167,6 +178,7 @@ def build_ppo(
         device: Of its networks.
         tensorboard: Folder of its logs.
         dim: Of the embeddings.
+        lookahead: Frames of the demonstration that are observed.
 
     Raises:
         UserError: Embeddings of that dimension do not fit the observations.
@@ -191,6 +203,7 @@ def build_ppo(
             "features_extractor_kwargs": {
                 "joints": env.action_space.shape[0],  # type: ignore[index]
                 "dim": dim,
+                "lookahead": lookahead,
             },
         },
         seed=seed,

@@ -25,8 +25,8 @@ from imitate.errors import UserError
 from imitate.finite import check_finite
 from imitate.rewards import Floats, HuberReward, Moment, Reward
 
-LOOKAHEAD = 1  # frames
 AHEAD, ALIKE = 3, 0.1  # frames that a robot may come on by in a step, and distance within which two look alike
+MOST_AHEAD = 100  # frames that a policy may observe
 NEVER = float("inf")
 
 
@@ -57,9 +57,16 @@ class Targets:
         read = [d.believed for d in demonstrations if d.believed is not None]
         self.poses = np.concatenate(read).astype(np.float32) if len(read) == len(demonstrations) else None
 
-    def pose_at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats | None:
-        """(n, joints) poses, rad, read off the frames that ``at`` is of."""
-        return None if self.poses is None else self.poses[self._frame(demonstration, step)]
+    def near_future(
+        self, demonstration: NDArray[np.int64], step: NDArray[np.int64], frames: int, poses: bool
+    ) -> tuple[Floats, Floats | None]:
+        """What there is to come from (n,) ``step`` of each (n,) ``demonstration`` on, so many frames of it.
+
+        Returns:
+            (n, frames, dim) embeddings; and, if asked for, (n, frames, joints) poses, rad, read off the same frames.
+        """
+        which = self._frame(demonstration[:, None], step[:, None] + np.arange(frames))
+        return self.embeddings[which], self.poses[which] if poses and self.poses is not None else None
 
     def at(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> Floats:
         """(n, dim) embeddings of frame ``step`` of each ``demonstration``; the last frame beyond the end."""
@@ -93,13 +100,13 @@ class Targets:
             step: (n,) the frames that the last step was compared with.
             clock: Whether there is one.
         """
-        onwards = step + LOOKAHEAD
+        onwards = step + 1
         if clock:
             return onwards
         target = self.at(demonstration, step)
         nearer = np.linalg.norm(before - target, axis=1) - np.linalg.norm(own - target, axis=1) > ALIKE
-        reached = self.reached(own, demonstration, np.maximum(step - LOOKAHEAD, 0))
-        return np.maximum(reached + LOOKAHEAD, np.where(nearer, step, onwards))
+        reached = self.reached(own, demonstration, np.maximum(step - 1, 0))
+        return np.maximum(reached + 1, np.where(nearer, step, onwards))
 
     def _frame(self, demonstration: NDArray[np.int64], step: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.starts[demonstration] + np.minimum(step, self.lengths[demonstration] - 1)
@@ -109,36 +116,55 @@ class Targets:
         return Moment(before, own, self.at(demonstration, step), [self.each[index] for index in demonstration])
 
 
-def policy_space(observation: spaces.Dict, dim: int, observe_pose: bool = False) -> spaces.Box:
-    """The space of ``policy_observation``, for one environment."""
-    parts = [observation["joints"], observation["velocities"], *[observation["joints"]] * observe_pose]
-    low = np.concatenate([part.low for part in parts] + [np.full(2 * dim, -NORM)])  # type: ignore[attr-defined]
-    high = np.concatenate([part.high for part in parts] + [np.full(2 * dim, NORM)])  # type: ignore[attr-defined]
+def check_lookahead(frames: int) -> None:
+    """Refuse what is no number of frames to look ahead.
+
+    Raises:
+        UserError: Less than one, or more than anything learns from.
+    """
+    if not 1 <= frames <= MOST_AHEAD:
+        raise UserError(f"lookahead is {frames}, expected 1 to {MOST_AHEAD} frames")
+
+
+def policy_space(observation: spaces.Dict, dim: int, observe_pose: bool = False, lookahead: int = 1) -> spaces.Box:
+    """The space of ``policy_observation``, for one environment.
+
+    Raises:
+        UserError: ``lookahead`` is no number of frames.
+    """
+    check_lookahead(lookahead)
+    parts = [observation["joints"], observation["velocities"], *[observation["joints"]] * (lookahead * observe_pose)]
+    norm = np.full((1 + lookahead) * dim, NORM)
+    low = np.concatenate([part.low for part in parts] + [-norm])  # type: ignore[attr-defined]
+    high = np.concatenate([part.high for part in parts] + [norm])  # type: ignore[attr-defined]
     return spaces.Box(low.astype(np.float32), high.astype(np.float32))
 
 
-def policy_observation(observation: dict[str, Any], own: Floats, target: Floats, pose: Floats | None = None) -> Floats:
+def policy_observation(
+    observation: dict[str, Any], own: Floats, targets: Floats, poses: Floats | None = None
+) -> Floats:
     """Joint positions, joint velocities, own embedding, embedding of the demonstration (section III.B).
 
-    With ``pose``, which the paper has not, it stands before the embeddings.
+    With ``poses``, which the paper has not, they stand before the embeddings.
 
     The demonstration's is that of the *next* frame: the one that the action about to be chosen will be
     compared with. With the frame of the same step, as the paper words it, the policy would have to guess
-    where the demonstration goes.
+    where the demonstration goes. Those of the frames after it may follow.
 
     Args:
         observation: ``joints`` and ``velocities``, each (n, joints).
         own: (n, dim) embeddings of the robot's own frames.
-        target: (n, dim) embeddings of the demonstrations' next frames.
-        pose: (n, joints) poses, rad, that the robot has read off the same frames.
+        targets: (n, lookahead, dim) embeddings of the demonstrations' next frames.
+        poses: (n, lookahead, joints) poses, rad, that the robot has read off the same frames.
 
     Returns:
-        (n, 2 * joints + 2 * dim) float32; with ``pose``, (n, 3 * joints + 2 * dim).
+        (n, 2 * joints + (1 + lookahead) * dim) float32; with ``poses``, lookahead * joints more.
     """
     # bfloat16 may round a component a hair beyond the norm
-    embeddings = np.clip(np.concatenate([own, target], axis=-1), -NORM, NORM)
-    body = [observation["joints"], observation["velocities"], *([] if pose is None else [pose])]
-    return np.concatenate([*body, embeddings], axis=-1, dtype=np.float32)
+    embeddings = np.clip(np.concatenate([own, targets.reshape(len(own), -1)], axis=1), -NORM, NORM)
+    read = [] if poses is None else [poses.reshape(len(own), -1)]
+    body = [observation["joints"], observation["velocities"], *read]
+    return np.concatenate([*body, embeddings], axis=1, dtype=np.float32)
 
 
 class EmbeddingReward(gym.Wrapper):
@@ -154,11 +180,13 @@ class EmbeddingReward(gym.Wrapper):
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
         observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
+        lookahead: How many of the demonstration's next frames are observed.
         clock: The demonstration's next frame is that of the next step. If false, it is as ``Targets.ahead`` says, and
             the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
 
     Raises:
-        UserError: ``give_up`` is no distance, or a pose is to be observed that has not been read.
+        UserError: ``give_up`` is no distance, ``lookahead`` no number of frames, or a pose is to be observed that has
+            not been read.
     """
 
     def __init__(
@@ -169,6 +197,7 @@ class EmbeddingReward(gym.Wrapper):
         reward: Reward | None = None,
         give_up: float = NEVER,
         observe_pose: bool = False,
+        lookahead: int = 1,
         clock: bool = True,
     ) -> None:
         super().__init__(env)
@@ -176,9 +205,10 @@ class EmbeddingReward(gym.Wrapper):
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
-        self._observe_pose = _readable(observe_pose, self.targets)
+        self._observe_pose, self._lookahead = _readable(observe_pose, self.targets), lookahead
         self._clock = _checked_clock(env, clock)
-        self.observation_space = policy_space(env.observation_space, encoder.dim, observe_pose)  # type: ignore[arg-type]
+        below: spaces.Dict = env.observation_space  # type: ignore[assignment]
+        self.observation_space = policy_space(below, encoder.dim, observe_pose, lookahead)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Reset the environment below."""
@@ -203,8 +233,8 @@ class EmbeddingReward(gym.Wrapper):
         if not self._clock:
             self.env.unwrapped.aim_at(int(ahead[0]))  # type: ignore[attr-defined]
         batch = {key: observation[key][None] for key in ("joints", "velocities")}
-        pose = self.targets.pose_at(shown, ahead) if self._observe_pose else None
-        return policy_observation(batch, self._own, self.targets.at(shown, ahead), pose)[0]
+        future = self.targets.near_future(shown, ahead, self._lookahead, self._observe_pose)
+        return policy_observation(batch, self._own, *future)[0]
 
 
 class EmbeddingRewardVector(VectorWrapper):
@@ -222,12 +252,13 @@ class EmbeddingRewardVector(VectorWrapper):
         give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
             demonstration, and nothing there is worth learning.
         observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
+        lookahead: How many of the demonstration's next frames are observed.
         clock: The demonstration's next frame is that of the next step. If false, it is as ``Targets.ahead`` says, and
             the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
 
     Raises:
-        UserError: The vector environment resets at another time, ``give_up`` is no distance, or a pose is to be
-            observed that has not been read.
+        UserError: The vector environment resets at another time, ``give_up`` is no distance, ``lookahead`` no number
+            of frames, or a pose is to be observed that has not been read.
     """
 
     def __init__(
@@ -238,6 +269,7 @@ class EmbeddingRewardVector(VectorWrapper):
         reward: Reward | None = None,
         give_up: float = NEVER,
         observe_pose: bool = False,
+        lookahead: int = 1,
         clock: bool = True,
     ) -> None:
         mode = env.metadata.get("autoreset_mode")
@@ -248,11 +280,11 @@ class EmbeddingRewardVector(VectorWrapper):
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
-        self._observe_pose = _readable(observe_pose, self.targets)
+        self._observe_pose, self._lookahead = _readable(observe_pose, self.targets), lookahead
         self._clock = _checked_clock(env, clock)
-        single = policy_space(env.single_observation_space, encoder.dim, observe_pose)  # type: ignore[arg-type]
-        self.single_observation_space = single
-        self.observation_space = batch_space(single, env.num_envs)
+        below: spaces.Dict = env.single_observation_space  # type: ignore[assignment]
+        self.single_observation_space = policy_space(below, encoder.dim, observe_pose, lookahead)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -343,9 +375,8 @@ class EmbeddingRewardVector(VectorWrapper):
     def _observe(
         self, observation: dict[str, Any], own: Floats, infos: dict[str, Any], ahead: NDArray[np.int64]
     ) -> Floats:
-        shown = infos["demonstration"]
-        pose = self.targets.pose_at(shown, ahead) if self._observe_pose else None
-        return policy_observation(observation, own, self.targets.at(shown, ahead), pose)
+        future = self.targets.near_future(infos["demonstration"], ahead, self._lookahead, self._observe_pose)
+        return policy_observation(observation, own, *future)
 
 
 def _readable(observe_pose: bool, targets: Targets) -> bool:

@@ -103,8 +103,9 @@ def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visi
     if demonstration.joints is None:
         raise UserError(f"{stage.folder} imitates a bare video, of unknown poses: choose one that imitates an episode")
     env = single_env(
-        eyes, demonstration, learned.reward, learned.arm, learned.control, learned.start_noise, learned.observe_pose
-    )
+        eyes, demonstration, learned.reward, learned.arm, learned.control, learned.start_noise, learned.observe_pose,
+        learned.lookahead,
+    )  # fmt: skip
     model = load(learned, env, stage.path("policy.zip"))
     torch.manual_seed(seed)
     poses = [roll_out(env, acting(model, explore=k > 0), seed).joints for k in range(EPISODES)]

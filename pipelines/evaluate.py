@@ -78,7 +78,7 @@ def run(settings: Settings) -> Stage:
             demonstration = believing(demonstration, encoder, learned.arm, settings.workers or os.cpu_count() or 1)
         env = single_env(
             encoder, demonstration, learned.reward, learned.arm, learned.control, settings.start_noise,
-            learned.observe_pose, settings.clock,
+            learned.observe_pose, learned.lookahead, settings.clock,
         )  # fmt: skip
         policy = acting(load(learned, env, policy_file))
         if number == 0 and not _begun(stage, wanted):  # nothing is written before the policy is known to be whole

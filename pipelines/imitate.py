@@ -32,7 +32,7 @@ from imitate.rewards import FORMS, HuberReward, reward_of
 from imitate.runs import Stage, kept_settings, write_json
 from imitate.snapshot import Snapshot, Snapshots, random_states, restore_random_states
 from imitate.vec_env import SB3VecEnv
-from imitate.wrappers import NEVER, TrueReward
+from imitate.wrappers import NEVER, TrueReward, check_lookahead
 
 from . import embed, record
 from .checking.verdict import weakness
@@ -73,6 +73,8 @@ class Settings:
     observe_pose: bool = True
     """Let the policy observe the pose that the robot reads off the demonstration's next frame, by imagining itself, and
     begin with taking it. Without, learning wants more steps and another learner: PRESET=plain."""
+    lookahead: int = 1
+    """How many of the demonstration's next frames, and poses, the policy observes."""
     midway: float = 0.5
     """While learning, share of the episodes that start at a random frame of the demonstration, at the pose that the
     robot reads off it."""
@@ -154,6 +156,7 @@ def check(settings: Settings) -> None:
     pick_device(settings.device)
     if not 0 <= settings.seed < 2**32 or settings.workers < 0:
         raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
+    check_lookahead(settings.lookahead)
     if not 0 <= settings.start_noise <= np.pi or not settings.give_up >= 0:
         raise UserError("expected a start_noise of 0 to pi rad, and a give_up of 0 or more")
     if not 0 <= settings.midway <= 1:
@@ -181,6 +184,7 @@ def learning_env(
         midway=settings.midway,
         give_up=settings.give_up or NEVER,
         observe_pose=settings.observe_pose,
+        lookahead=settings.lookahead,
     )
     env = SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
     try:
@@ -246,8 +250,9 @@ def run(settings: Settings) -> Stage:
         demonstration = believing(demonstration, encoder, settings.arm, _workers(settings))
     # A mistake in the settings shows before anything is written.
     env = single_env(
-        encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise, settings.observe_pose
-    )
+        encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise, settings.observe_pose,
+        settings.lookahead,
+    )  # fmt: skip
     if not _begun(stage, settings):
         env.close()
         return stage
@@ -255,8 +260,9 @@ def run(settings: Settings) -> Stage:
         _warn(folder)
     with learning_env(settings, encoder, practised or [demonstration]) as envs:
         model = build_ppo(
-            settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim
-        )
+            settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim,
+            settings.lookahead,
+        )  # fmt: skip
         of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
         curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(SNAPSHOT), of))
     save_policy(model, stage.path("policy.zip"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ class Learned:
     start_noise: float
     learner: Learner
     reward: Reward
+    lookahead: int = 1  # as of policies that were learned before it was a setting
 
 
 def learned_with(stage: Stage) -> Learned:
@@ -56,7 +57,8 @@ def learned_with(stage: Stage) -> Learned:
     if not stage.path("policy.zip").is_file():
         raise UserError(f"{stage.path('policy.zip')}: no such policy")
     try:
-        known = {field.name: stage.settings[field.name] for field in fields(Learned)}
+        names = {field.name for field in fields(Learned) if field.default is MISSING or field.name in stage.settings}
+        known = {name: stage.settings[name] for name in names}
         known["encoder"] = stage.folder.parent / known["encoder"] if known["encoder"] else None
         known["learner"] = Learner(**known["learner"])
         known["reward"] = reward_of(stage.settings["reward_form"], HuberReward(**known["reward"]))
@@ -84,6 +86,7 @@ def single_env(
     control: str,
     start_noise: float,
     observe_pose: bool = False,
+    lookahead: int = 1,
     clock: bool = True,
 ) -> TCNImitateEnv:
     """The environment as a policy is measured in it."""
@@ -95,6 +98,7 @@ def single_env(
         control=control,
         start_noise=start_noise,
         observe_pose=observe_pose,
+        lookahead=lookahead,
         clock=clock,
         render_mode="rgb_array",
         render_size=PEOPLE,
@@ -105,7 +109,8 @@ def load(learned: Learned, env: TCNImitateEnv, path: Path) -> PPO:
     """The policy in a file, for one environment."""
     alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
     envs = DummyVecEnv([partial(_same, env)])
-    return load_policy(build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim), path)
+    model = build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim, lookahead=learned.lookahead)
+    return load_policy(model, path)
 
 
 def following(
@@ -132,7 +137,9 @@ def following(
         assert demonstration.believed is not None
         return env, follower(env.kuka_env, demonstration.believed)
     how = learned_with(policy)
-    env = single_env(encoder, demonstration, how.reward, how.arm, how.control, start_noise, how.observe_pose, clock)
+    env = single_env(
+        encoder, demonstration, how.reward, how.arm, how.control, start_noise, how.observe_pose, how.lookahead, clock
+    )
     return env, acting(load(how, env, policy.path("policy.zip")))
 
 

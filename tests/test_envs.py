@@ -292,6 +292,30 @@ def test_the_pose_read_off_the_next_frame_is_observed_where_asked_for(encoder, d
     without.close()
 
 
+def test_a_lookahead_observes_the_frames_to_come(pixels, demonstrations):
+    shown = [replace(one, believed=one.joints) for one in demonstrations]
+    made = {"observe_pose": True, "lookahead": 3}
+    env, batched = TCNImitateEnv(pixels, shown, **made), tcn_imitate_vector(2, pixels, shown, **made)
+    assert env.observation_space.shape == batched.single_observation_space.shape == (14 + 3 * 7 + 32 + 3 * 32,)
+    observation, info = env.reset(seed=0)
+    together, infos = batched.reset(seed=0)
+    for _ in range(2 * max(map(len, shown))):
+        own = (observation, info), (together[1], {key: infos[key][1] for key in ("demonstration", "step")})
+        for seen, told in own:
+            one = shown[told["demonstration"]]
+            ahead = np.minimum(told["step"] + np.arange(1, 4), len(one) - 1)
+            np.testing.assert_allclose(seen[14:35], one.joints[ahead].ravel(), atol=1e-6)
+            np.testing.assert_array_equal(seen[67:], pixels.embed(one.frames)[ahead].clip(-10, 10).ravel())
+        observation, _, _, truncated, info = env.step(np.zeros(7))
+        if truncated:
+            observation, info = env.reset()
+        together, _, _, _, infos = batched.step(np.zeros((2, 7)))
+    env.close()
+    batched.close()
+    with pytest.raises(UserError, match="lookahead is 0, expected 1 to 100 frames"):
+        TCNImitateEnv(pixels, shown, lookahead=0)
+
+
 def test_an_episode_starts_alike_whether_poses_were_read_or_not(demonstrations):
     joints = demonstrations[0].joints
     starts = []

@@ -83,11 +83,13 @@ def learned_nothing(folder, eyes, **changed):
     settings = imitate.Settings(episodes=1, learner=Learner(n_steps=8, batch_size=8, width=8), **changed)
     shown = LeRobotDataset(ASSETS / "demonstration").demonstration(0)
     env = single_env(
-        eyes, replace(shown, believed=shown.joints), HuberReward(), "iiwa", "velocity", 0.0, observe_pose=True
-    )
+        eyes, replace(shown, believed=shown.joints), HuberReward(), "iiwa", "velocity", 0.0, observe_pose=True,
+        lookahead=settings.lookahead,
+    )  # fmt: skip
     stage = Stage(folder)
     stage.begin(kept_settings(settings))
-    model = build_ppo(settings.learner, DummyVecEnv([lambda: env]), 0, torch.device("cpu"), dim=eyes.dim)
+    envs = DummyVecEnv([lambda: env])
+    model = build_ppo(settings.learner, envs, 0, torch.device("cpu"), dim=eyes.dim, lookahead=settings.lookahead)
     save_policy(model, stage.path("policy.zip"))
     stage.finish({})
     env.close()
@@ -115,6 +117,8 @@ def test_a_policy_for_any_demonstration_follows_where_there_is_one(few, tmp_path
     assert followed("with-another-encoder", encoder=shipped / "encoder") == (None, direct)
     learned_nothing(settings.run / "own", eyes, encoder=shipped / "encoder")
     assert followed("with-its-own", policy="own") == (sha256, distance)
+    learned_nothing(settings.run / "far-sighted", eyes, encoder=shipped / "encoder", lookahead=2)
+    assert followed("looking-ahead", policy="far-sighted")[1] == pytest.approx(direct, rel=0.2)
     for changed, message in (
         ({"policy": "no"}, "no: no finished policy there"),
         ({"policy": "own", "encoder": shipped / "encoder"}, "policy 'own' has its own encoder"),

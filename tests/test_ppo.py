@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from stable_baselines3 import PPO
 
 from envs.control import CONTROLS
@@ -45,8 +46,26 @@ def test_features_are_the_body_the_difference_and_the_target(env):
     torch.testing.assert_close(out[:, 46:], 0.2 * target)
 
 
+def test_of_several_frames_ahead_the_next_pose_is_the_last_feature(env):
+    space = spaces.Box(-1, 1, (14 + 2 * 7 + 32 + 2 * 32,))
+    features = ImitationFeatures(space, joints=7, dim=32, lookahead=2)
+    observation = torch.randn(3, *space.shape)
+    out = features(observation)
+    joints, poses = observation[:, :7], observation[:, 14:28]
+    own, targets = observation[:, 28:60], observation[:, 60:]
+    assert out.shape == (3, features.features_dim)
+    torch.testing.assert_close(out[:, 14:46], 0.2 * (targets[:, 32:] - own))
+    torch.testing.assert_close(out[:, 46:78], 0.2 * (targets[:, :32] - own))
+    torch.testing.assert_close(out[:, 78:142], 0.2 * targets)
+    torch.testing.assert_close(out[:, 142:149], 10 * (poses[:, 7:] - joints))
+    torch.testing.assert_close(out[:, 149:], 10 * (poses[:, :7] - joints))
+
+
 def test_observations_that_do_not_fit_are_refused(env):
-    with pytest.raises(UserError, match=r"observations of 78 for 7 joints and embeddings of 20, expected 54, or .* 61"):
+    with pytest.raises(
+        UserError,
+        match=r"observations of 78 for 7 joints, embeddings of 20 and a lookahead of 1, expected 54, or .* 61",
+    ):
         build_ppo(SMALL, env, 0, CPU, dim=20)
 
 
@@ -54,11 +73,11 @@ def test_a_full_action_is_what_the_features_say_it_is():
     assert pytest.approx(1 / REACH) == ImitationFeatures.POSE_SCALE
 
 
-@pytest.mark.parametrize("control", CONTROLS)
-def test_a_policy_that_observes_poses_begins_with_taking_them(encoder, demonstrations, control):
+@pytest.mark.parametrize(("control", "lookahead"), [*((control, 1) for control in CONTROLS), ("velocity", 3)])
+def test_a_policy_that_observes_poses_begins_with_taking_them(encoder, demonstrations, control, lookahead):
     shown = [replace(one, believed=one.joints) for one in demonstrations]
-    env = SB3VecEnv(tcn_imitate_vector(2, encoder, shown, control=control, observe_pose=True))
-    model = build_ppo(SMALL, env, 0, CPU)
+    env = SB3VecEnv(tcn_imitate_vector(2, encoder, shown, control=control, observe_pose=True, lookahead=lookahead))
+    model = build_ppo(SMALL, env, 0, CPU, lookahead=lookahead)
     features = model.policy.extract_features(torch.from_numpy(observation := env.reset()))
     np.testing.assert_allclose(features[:, -7:].detach(), 10 * (observation[:, 14:21] - observation[:, :7]), atol=1e-5)
     errors = []
