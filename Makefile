@@ -15,6 +15,7 @@ ARGS   ?=
 BIN := .venv/bin
 GO  := $(BIN)/python -m pipelines
 IMITATE = $(if $(DEMOS),$(if $(filter all,$(DEMOS)),any,$(error DEMOS=$(DEMOS): expected all; name one with DEMO=)),$(PRESET))
+SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 
 .DEFAULT_GOAL := help
@@ -72,10 +73,10 @@ report: install ## the run on one page that opens offline, report.html [RUN= ARG
 	$(GO) report --run $(RUN) $(ARGS)
 
 test: install ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-fast: install ## the tests that train and install nothing
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 lint: install ## style
 	$(BIN)/ruff check .

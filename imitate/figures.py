@@ -107,8 +107,8 @@ def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def reward_figure(
-    scatter: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]],
-    rises: Sequence[tuple[str, Sequence[float], NDArray[np.float64]]],
+    scatter: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
+    rises: Sequence[tuple[str, Sequence[float], NDArray[np.floating]]],
     visibility: Mapping[str, Sequence[float]],
     most: int = 1500,
 ) -> Figure:

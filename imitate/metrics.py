@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr, trim_mean
 
+from imitate.ranking import over_pairs
+
 Floats = NDArray[np.floating]
 RESAMPLES = 2000  # of the bootstrap
 SUCCESS_M = 0.05  # mean and final flange error of an imitation that counts as one
@@ -55,7 +57,7 @@ def pose_correlation(embeddings: Floats, truth: Floats, rng: np.random.Generator
     """
     a, b = rng.integers(0, len(embeddings), (2, pairs))
     a, b = a[a != b], b[a != b]
-    seen = np.linalg.norm(embeddings[a].astype(np.float32) - embeddings[b], axis=-1)
+    seen = over_pairs(lambda one, other: np.linalg.norm(one.astype(np.float32) - other, axis=-1), embeddings, a, b)
     true = np.linalg.norm(truth[a] - truth[b], axis=-1)
     return float(spearmanr(seen, true).statistic)
 

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 Numbers = NDArray[np.floating]
 Indices = NDArray[np.int64]
-OfPairs = Callable[[NDArray, NDArray], NDArray[np.float64]]  # (n, dim), (n, dim) to (n,)
+OfPairs = Callable[[NDArray, NDArray], Numbers]  # (n, dim), (n, dim) to (n,)
 
 CHUNK = 1 << 22  # numbers that are compared at once: raw pixels have a lot of them
 
@@ -20,7 +20,7 @@ def l2_distance(own: NDArray, target: NDArray) -> NDArray[np.float64]:
     return np.linalg.norm(own.astype(np.float64) - target, axis=-1)
 
 
-def over_pairs(function: OfPairs, embeddings: NDArray, own: Indices, target: Indices) -> NDArray[np.float64]:
+def over_pairs(function: OfPairs, embeddings: NDArray, own: Indices, target: Indices) -> Numbers:
     """(n,) values of ``function``, a reward or a distance, over pairs of (frames, dim) embeddings, a few at a time.
 
     Args:

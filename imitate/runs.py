@@ -106,7 +106,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """Of the checkout that this is; None where there is none."""
     here = Path(__file__).resolve().parent
     try:
         commit = subprocess.run(
@@ -196,7 +197,7 @@ class Stage:
                     f"{self.folder} was made with other settings ({was}): choose another run or --name, or delete it"
                 )
             return not self.finished
-        config = {"settings": settings, "versions": _versions(), "git_commit": _git_commit()}
+        config = {"settings": settings, "versions": _versions(), "git_commit": git_commit()}
         write_json(self.path("config.json"), config)
         return True
 

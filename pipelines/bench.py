@@ -17,7 +17,7 @@ import torch
 
 from imitate.device import pick_device
 from imitate.errors import UserError, choose
-from imitate.runs import read_json, write_json
+from imitate.runs import git_commit, read_json, write_json
 
 from .benching import agent, imitating, memory, peak, recording, training
 from .benching.machine import machine
@@ -91,7 +91,7 @@ def run(settings: Settings) -> list[Row]:
     folder = settings.run / "bench"
     folder.mkdir(parents=True, exist_ok=True)
     profile = out.with_name(f"{out.stem}-profile.json")
-    of = {"machine": machine(), "settings": _kept(settings)}
+    of, made = {"machine": machine(), "settings": _kept(settings)}, {"git_commit": git_commit()}
     kept = _kept_results(settings, out, profile, of)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
@@ -106,11 +106,11 @@ def run(settings: Settings) -> list[Row]:
                     for row in ROWS[name](subject):
                         rows.append(replace(row, name=row.name + own))
                         _print_row(rows[-1])
-                        kept.rows[rows[-1].name] = asdict(rows[-1])
+                        kept.rows[rows[-1].name] = asdict(rows[-1]) | made
                 else:
                     parts = [replace(part, stage=part.stage + own) for part in PROFILES[name](subject)]
                     _print_profile(parts)
-                    kept.parts[parts[0].stage] = [asdict(part) for part in parts]
+                    kept.parts[parts[0].stage] = [asdict(part) | made for part in parts]
                 write_json(out, list(kept.rows.values()))  # at once: all of them take an hour
                 write_json(profile, {**of, "parts": [part for parts in kept.parts.values() for part in parts]})
     print(f"rows in {out}, the profile in {profile}")
@@ -162,9 +162,10 @@ def _check(settings: Settings) -> None:
 
 def _check_disk(settings: Settings, work: Path) -> None:
     """Refuse what would fill the disk after an hour."""
-    growing = {function.__name__ for function in GROWTH} & set(settings.only or ROWS)
-    recorded = (QUICK if settings.quick else FULL).record
-    needed = sum(settings.episodes if growing else ()) * recorded.frames * recorded.image_size**2 * BYTES_A_PIXEL
+    wanted = set(settings.only or ROWS)
+    recorded = (QUICK if settings.quick else FULL).recipes["default"].record
+    episodes = settings.episodes if wanted & {function.__name__ for function in GROWTH} else ()
+    needed = sum((recorded.train, *episodes)) * recorded.frames * recorded.image_size**2 * BYTES_A_PIXEL
     free = shutil.disk_usage(work).free
     if needed > free:
         raise UserError(

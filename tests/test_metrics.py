@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from imitate.metrics import (
     success,
     triplet_accuracy,
 )
+from imitate.ranking import CHUNK
 
 RNG = np.random.default_rng(0)
 EPISODE = np.repeat([0, 1, 2, 3], [30, 10, 25, 1])
@@ -28,6 +31,16 @@ def test_triplet_accuracy_equals_a_naive_one(margin):
 def test_equal_embeddings_order_no_triplet():
     same = np.ones((10, 3), np.float32)
     assert triplet_accuracy(same, same, same) == 0.0
+
+
+def test_pixels_are_correlated_a_few_at_a_time():
+    rng = np.random.default_rng(0)
+    pixels = rng.random((100, 12_288), np.float32)
+    tracemalloc.start()
+    pose_correlation(pixels, rng.random((100, 3)), rng)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * CHUNK * 4  # bytes; all 20,000 pairs at once take 2 GB
 
 
 def test_pose_correlation_is_1_for_the_truth_and_0_for_noise():

@@ -31,7 +31,7 @@ class Played:
 
 
 class Bare:
-    """Processes that play episodes and draw their frames, one simulation each, and hand nothing over.
+    """Processes that play episodes and draw their frames, one simulation each, and hand over how many these were.
 
     They are started before anything is timed: a limit has no set-up. To be closed.
 
@@ -44,7 +44,6 @@ class Bare:
     """
 
     def __init__(self, episodes: Sequence[Played], arm: str, camera: Camera, size: int, workers: int) -> None:
-        self._frames = sum(map(len, episodes))
         dealt = [episodes[k::workers] for k in range(min(workers, len(episodes)))]
         self._crew = Crew("bare simulation", Player, [(own, arm, camera, size) for own in dealt])
         self._all(play=False)  # ready
@@ -52,11 +51,10 @@ class Bare:
     def __call__(self) -> float:
         """Play all episodes once: frames/s."""
         start = perf_counter()
-        self._all(play=True)
-        return self._frames / (perf_counter() - start)
+        return self._all(play=True) / (perf_counter() - start)
 
-    def _all(self, play: bool) -> None:
-        self._crew.ask([(play,)] * len(self._crew.processes))
+    def _all(self, play: bool) -> int:
+        return sum(self._crew.ask([(play,)] * len(self._crew.processes)))
 
     def close(self) -> None:
         """End the processes."""
@@ -70,11 +68,14 @@ class Player:
         self._episodes, self._camera, self._size = episodes, camera, size
         self._kuka = Kuka(arm, "velocity")
 
-    def __call__(self, play: bool) -> None:
-        """Play them, or do nothing."""
+    def __call__(self, play: bool) -> int:
+        """Play them, or do nothing: how many frames were drawn."""
+        frames = 0
         for episode in self._episodes if play else ():
             self._kuka.reset(episode.start)
             self._kuka.replay(episode.actions, self._camera, self._size)
+            frames += len(episode)
+        return frames
 
     def close(self) -> None:
         """Free the simulation."""

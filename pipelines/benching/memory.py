@@ -15,18 +15,18 @@ from .subject import Subject
 
 def memory_record(subject: Subject) -> Iterator[Row]:
     """Against a process that has only imported the command, as for the other stages."""
-    yield _row("memory_record", _recording(subject, subject.episodes[0]), _imported("record"))
+    yield _row("memory_record", _recording(subject, _default(subject)), _imported("record"))
 
 
 def memory_embed(subject: Subject) -> Iterator[Row]:
     """With the tests of the encoder that the stage ends with."""
-    yield _row("memory_embed", _embedding(subject, subject.episodes[0]), _imported("embed"))
+    yield _row("memory_embed", _embedding(subject, _default(subject)), _imported("embed"))
 
 
 def memory_imitate(subject: Subject) -> Iterator[Row]:
     """Two updates of the policy, and the film of it."""
-    _embedding(subject, subject.episodes[0])
-    sizes, of = subject.sizes.imitate, _embed(subject, subject.episodes[0])
+    _embedding(subject, _default(subject))
+    sizes, of = subject.sizes.imitate, _embed(subject, _default(subject))
     settings = replace(
         sizes,
         run=of.run,
@@ -59,9 +59,14 @@ def _row(name: str, ours: float, reference: float) -> Row:
     return compare(name, "MB", lambda: ours, lambda: reference, 1)
 
 
+def _default(subject: Subject) -> int:
+    return subject.sizes.recipes["default"].record.train
+
+
 def _record(subject: Subject, episodes: int) -> record.Settings:
-    run = subject.folder / f"episodes-{episodes}"
-    return replace(subject.sizes.record, run=run, train=episodes, workers=subject.workers)
+    """As by default, validation and test demonstrations too, but for the number of training episodes."""
+    run, default = subject.folder / f"episodes-{episodes}", subject.sizes.recipes["default"].record
+    return replace(default, run=run, train=episodes, workers=subject.workers)
 
 
 def _embed(subject: Subject, episodes: int) -> embed.Settings:

@@ -48,7 +48,7 @@ class Sizes:
         imitate: The default's; ``steps`` are those of all environments between two updates.
         paper_record: What the paper's encoder is trained on here.
         paper_embed: The paper's, a single batch.
-        paper: The paper's; ``steps`` are those of one environment between two updates.
+        paper: The paper's; ``steps`` are those of all environments between two updates.
         recipes: Whole ones: ``fast`` and the ``default``.
     """
 
@@ -70,10 +70,10 @@ class Sizes:
 FULL = Sizes(
     record=replace(RECORD, train=400, validation=2, test=1),
     embed=replace(EMBED, epochs=60),
-    imitate=replace(IMITATE, steps=2048),
+    imitate=replace(IMITATE, steps=IMITATE.learner.n_envs * IMITATE.learner.n_steps),
     paper_record=replace(PAPER_RECORD, train=4, validation=2, test=1, frames=40, held_out_frames=40),
     paper_embed=replace(PAPER_EMBED, epochs=1, videos=4, per_video=16, passes=1),
-    paper=replace(PAPER, steps=16),
+    paper=replace(PAPER, steps=PAPER.learner.batch_size),
     recipes={name: Recipe.of(name) for name in ("fast", "default")},
 )
 SHORT = {"train": 3, "validation": 2, "test": 1, "frames": 34, "held_out_frames": 34, "held_out_travel": 0.0}
@@ -88,7 +88,7 @@ QUICK = Sizes(
     imitate=replace(IMITATE, steps=32, learner=Learner(n_envs=4, batch_size=16, n_epochs=2)),
     paper_record=replace(PAPER_RECORD, **SHORT, image_size=75),
     paper_embed=replace(PAPER_EMBED, epochs=1, videos=2, per_video=1, passes=1, batch=2),
-    paper=replace(PAPER, steps=2),
+    paper=replace(PAPER, steps=4),
     recipes=dict.fromkeys(("fast", "default"), QUICK_RECIPE),
 )
 

@@ -25,7 +25,7 @@ from .probes import CENTIMETRES, DEGREES, TURNS, Probe, Probes, Visited, collect
 from .views import Views, drawn
 
 Embed = Callable[[Views], NDArray]
-Numbers = NDArray[np.float64]
+Numbers = NDArray[np.floating]
 
 CAPTIONS = {
     "random_poses": "random poses",
