@@ -57,7 +57,7 @@ def test_killed_stages_end_as_if_nothing_had_happened(subject, tmp_path, monkeyp
     figures = kills.kills(replace(subject, folder=tmp_path.resolve()))
     assert (figures["kills"], figures["differences"]) == (3, 0)
     assert list(figures["stages"]) == ["record", "embed", "imitate"]
-    assert all(stage["runs"] == 1 for stage in figures["stages"].values())
+    assert all(stage["kills"] == 1 for stage in figures["stages"].values())
 
 
 def another_byte(path, place):
