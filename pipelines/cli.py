@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -116,37 +116,43 @@ def _kept(name: str, presets: Mapping[str, tuple[str, Settings]], path: Path) ->
     unknown = sorted({*kept} - {*FACTS, *(field.name for field in fields(known))})
     if unknown:
         raise UserError(f"{path}: not the settings of {name}, which has none called {unknown[0]!r}")
-    words = _words({key: value for key, value in kept.items() if key not in FACTS})
+    said = words({key: value for key, value in kept.items() if key not in FACTS})
     try:
-        return _parse(name, presets, ["default", *words])
+        return _parse(name, presets, ["default", *said])
     except UserError as error:
         raise UserError(f"{path}: not the settings of {name} ({error})") from None
 
 
-def _words(settings: Mapping[str, Any], prefix: str = "--") -> list[str]:
+def words(settings: Mapping[str, Any], prefix: str = "--") -> list[str]:
     """Settings as a command line says them: the parser judges both alike."""
-    words = []
+    said = []
     for key, value in settings.items():
-        if isinstance(value, dict):
-            words += _words(value, f"{prefix}{key}.")
+        if isinstance(value, Mapping):
+            said += words(value, f"{prefix}{key}.")
         elif isinstance(value, bool):
-            words.append(f"{prefix}{key}" if value else f"{prefix}no-{key}")
-        elif isinstance(value, list):
-            words += [f"{prefix}{key}", *map(str, value)]
+            said.append(f"{prefix}{key}" if value else f"{prefix}no-{key}")
+        elif isinstance(value, list | tuple):
+            said += [f"{prefix}{key}", *map(str, value)]
         else:
-            words.append(f"{prefix}{key}={value}")
-    return words
+            said.append(f"{prefix}{key}={value}")
+    return said
 
 
 def command_line(name: str, settings: Any) -> str:
     """The command that these settings are of: it makes the same again."""
-    words = ["python", "-m", "pipelines", name]
+    return shlex.join(["python", "-m", "pipelines", name, *words(changed(settings))])
+
+
+def changed(settings: Any) -> dict[str, Any]:
+    """The settings that are not as by default."""
+    found = {}
     for field in fields(settings):
         value = getattr(settings, field.name)
-        if value != field.default:
-            values = () if isinstance(value, bool) else value if isinstance(value, tuple) else (value,)
-            words += [f"--{'no-' if value is False else ''}{field.name}", *map(str, values)]
-    return shlex.join(words)
+        if is_dataclass(value):
+            found[field.name] = changed(value)
+        elif value != field.default:
+            found[field.name] = value
+    return found
 
 
 def one_line(text: str) -> str:

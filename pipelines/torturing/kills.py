@@ -7,9 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import benchmark_imitation
+from ..cli import changed, words
 from .outcome import differences
 from .subject import EMBED, IMITATE, RECORD, Subject
 
@@ -46,16 +46,6 @@ VICTIMS = {  # in the order in which they need each other
     "imitate": Victim(("pipelines", "imitate"), replace(IMITATE, steps=1024)),
     "benchmark_imitation": Victim(("pipelines.torturing.small_benchmark",), benchmark_imitation.Settings(jobs=2)),
 }
-
-
-def words(settings: DataclassInstance, prefix: str = "--") -> Iterator[str]:
-    """Settings as a command line says them, but for those that are as by default."""
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if is_dataclass(value) and not isinstance(value, type):
-            yield from words(value, f"{prefix}{field.name}.")
-        elif value != field.default:
-            yield from (f"{prefix}{field.name}", str(value))
 
 
 def kills(subject: Subject) -> dict[str, Any]:
@@ -126,7 +116,7 @@ def _killed(victim: Victim, run: Path, times: int, seconds: float, rng: np.rando
 
 def _started(victim: Victim, run: Path) -> subprocess.Popen:
     """A stage, in a group of processes of its own. To be swept."""
-    command = [sys.executable, "-m", *victim.module, "--run", str(run), *words(victim.settings)]
+    command = [sys.executable, "-m", *victim.module, "--run", str(run), *words(changed(victim.settings))]
     with (run.parent / "said").open("wb") as said:
         return subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
 
