@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler
 
+from imitate.augmentation import augment
 from imitate.checkpoint import PoseHead
 from imitate.device import mixed_precision
 from imitate.errors import UserError
@@ -93,13 +94,15 @@ class Course:
 
     Args:
         noise: Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1].
+        augmented: Whether frames are disturbed as ``augment`` does.
 
     Attributes:
         alike: For how many steps all embeddings have been alike.
     """
 
-    def __init__(self, noise: float = 0.0) -> None:
+    def __init__(self, noise: float = 0.0, augmented: bool = False) -> None:
         self.grain = Grain(noise)
+        self.augmented = augmented
         self.alike = 0
 
     def state(self) -> dict[str, Any]:
@@ -161,7 +164,7 @@ def fit(
         joints: (frames, joints) rad.
         self_regression: Weight of the pose head's error. At 0 the head learns to read an embedding that learns
             nothing of joints from it.
-        course: Of the training; None: a new one, without noise.
+        course: Of the training; None: a new one, of frames as they are.
 
     Raises:
         Collapsed: All embeddings are alike, or the loss is no number.
@@ -172,7 +175,8 @@ def fit(
     encoder.train()
     for indices in batches:
         flat = indices.ravel()
-        images = preprocess(read(flat))
+        seen = read(flat)
+        images = preprocess(augment(seen) if course.augmented else seen)
         if course.grain.deviation:
             course.grain.add_to(images.permute(0, 2, 3, 1))  # as it lies in memory
         with mixed_precision(device):
@@ -183,8 +187,8 @@ def fit(
         if pose_head is not None and joints is not None:
             angles = torch.from_numpy(np.asarray(joints[flat], np.float32)).to(device)
             target = torch.cat([angles.sin(), angles.cos()], dim=-1)
-            seen = embeddings if self_regression else embeddings.detach()
-            regression = functional.mse_loss(pose_head(seen), target)
+            known = embeddings if self_regression else embeddings.detach()
+            regression = functional.mse_loss(pose_head(known), target)
         loss = contrastive + (self_regression or 1.0) * regression
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

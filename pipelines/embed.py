@@ -87,6 +87,9 @@ class Settings:
     noise: float = 0.2
     """Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1]: a pixel that jumps at an edge
     then moves the embedding less."""
+    augment: bool = False
+    """Learn from frames in other light, of a camera that has moved a little, with a box before them, so as to read such
+    videos too."""
     epochs: int = 2500
     """Sampled datasets."""
     videos: int = 144
@@ -356,7 +359,7 @@ def fit_encoder(
         module.train()
     optimizer, scheduler = _optimizer(settings, modules, steps)
     parts: list[Any] = [*modules, optimizer, scheduler]
-    course, done, frames, seconds, loss = Course(settings.noise), 0, 0, 0.0, 0.0
+    course, done, frames, seconds, loss = Course(settings.noise, settings.augment), 0, 0, 0.0, 0.0
     if kept is not None:
         done, frames, seconds, loss = (kept[name] for name in ("step", "frames", "seconds", "loss"))
         for part, state in zip(parts, kept["parts"], strict=True):

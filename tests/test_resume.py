@@ -18,14 +18,15 @@ from imitate.runs import Stage
 from imitate.snapshot import Snapshot
 from imitate.video import Compression, read_video, write_video
 from pipelines import embed, imitate
-from pipelines.torturing.kills import words as said
+from pipelines.cli import changed
+from pipelines.cli import words as said
 from pipelines.torturing.outcome import differences
 from pipelines.torturing.subject import IMITATE
 
 pytestmark = pytest.mark.slow
 
 RECORD = "--train 500 --validation 2 --test 1 --frames 2 --held-out-frames 4 --held-out-travel 0 --image-size 16"
-TRAINED = embed.Settings(epochs=12, videos=4, per_video=2, batch=8, device="cpu")
+TRAINED = embed.Settings(epochs=12, videos=4, per_video=2, batch=8, augment=True, device="cpu")
 LEARNED = replace(IMITATE, steps=224)
 LINUX = sys.platform == "linux"
 
@@ -107,7 +108,7 @@ def test_a_recording_goes_on_whatever_happens_to_it(tmp_path):
 
 
 def test_a_training_goes_on_whatever_happens_to_it(recorded, embedded, tmp_path):
-    words = ["embed", "--run", tmp_path, "--dataset", recorded, *said(TRAINED)]
+    words = ["embed", "--run", tmp_path, "--dataset", recorded, *said(changed(TRAINED))]
     folder, step = tmp_path / "embed", "torch.optim:AdamW.step"
     killed("torch.optim.lr_scheduler:OneCycleLR.step", 4, *words)  # in the third step: it is called once when made
     killed("os:fsync", 4, *words)  # a snapshot is written, but not in its place
@@ -128,7 +129,7 @@ def test_a_training_goes_on_whatever_happens_to_it(recorded, embedded, tmp_path)
 
 def test_a_learner_goes_on_whatever_happens_to_it(unlearned, imitated, tmp_path):
     run = shutil.copytree(unlearned, tmp_path / "run")
-    words = ["imitate", "--run", run, *said(replace(LEARNED, workers=2))]
+    words = ["imitate", "--run", run, *said(changed(replace(LEARNED, workers=2)))]
     folder, step = run / "imitate", "imitate.wrappers:EmbeddingRewardVector.step"
     killed("stable_baselines3.common.on_policy_algorithm:OnPolicyAlgorithm.dump_logs", 2, *words)  # before the update
     killed(step, 21, *words)  # within the second rollout of 16 steps in two environments
@@ -147,8 +148,8 @@ def test_a_learner_goes_on_whatever_happens_to_it(unlearned, imitated, tmp_path)
 
 def test_half_a_training_does_not_go_on_with_something_else(recorded, unlearned, tmp_path):
     dataset, run = shutil.copytree(recorded, tmp_path / "dataset"), shutil.copytree(unlearned, tmp_path / "run")
-    embedding = ["embed", "--run", tmp_path, "--dataset", dataset, *said(TRAINED)]
-    imitating = ["imitate", "--run", run, *said(replace(LEARNED, workers=2))]
+    embedding = ["embed", "--run", tmp_path, "--dataset", dataset, *said(changed(TRAINED))]
+    imitating = ["imitate", "--run", run, *said(changed(replace(LEARNED, workers=2)))]
     killed("torch.optim:AdamW.step", 4, *embedding)
     killed("imitate.wrappers:EmbeddingRewardVector.step", 21, *imitating)
     video = next(dataset.rglob("*.mp4"))
@@ -168,7 +169,7 @@ def test_half_a_training_does_not_go_on_with_something_else(recorded, unlearned,
 def test_a_stage_that_another_process_works_on_is_refused(recorded, tmp_path):
     hold(tmp_path / "embed")
     before = list((tmp_path / "embed").iterdir())
-    done = command(["embed", "--run", tmp_path, "--dataset", recorded, *said(TRAINED)])
+    done = command(["embed", "--run", tmp_path, "--dataset", recorded, *said(changed(TRAINED))])
     one_line(done, 2, f"{tmp_path / 'embed'}: another process is working on it")
     assert list((tmp_path / "embed").iterdir()) == before
 
@@ -192,7 +193,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_leaves_what_was_there(recorded, embedded, small_disk):
     run = small_disk("size=100M")
     dataset = shutil.copytree(recorded, run / "dataset", ignore=shutil.ignore_patterns("cache"))
-    words = ["embed", "--run", run, "--dataset", dataset, *said(TRAINED)]
+    words = ["embed", "--run", run, "--dataset", dataset, *said(changed(TRAINED))]
     small_disk(f"remount,size={shutil.disk_usage(run).used + 64 * 1024}")
     one_line(command(words), 2, f"{dataset}/cache/front-", "No space left on device")
     small_disk("remount,size=100M")

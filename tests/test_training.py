@@ -35,7 +35,7 @@ def squares():
 FRAMES, STATE = squares()
 
 
-def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3, with_head=True, noise=0.0):
+def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3, with_head=True, **disturbed):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     _, loss, sample = OBJECTIVES[objective]
@@ -52,7 +52,7 @@ def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e
         head if with_head else None,
         STATE,
         self_regression,
-        Course(noise),
+        Course(**disturbed),
     )
     return module, list(fit(*arguments))
 
@@ -130,6 +130,19 @@ def test_noise_in_training_makes_the_embedding_move_less_with_noise():
         return np.linalg.norm(clean - noisy, axis=-1).mean() / spread
 
     assert moved(0.3) < 0.7 * moved(0.0)
+
+
+def test_augmentation_makes_the_embedding_move_less_with_light():
+    darker = (0.7 * FRAMES).round().astype(np.uint8)
+
+    def moved(augmented):
+        module, _ = train("infonce", augmented=augmented)
+        encoder = TrainedEncoder("conv", module, SIZE, 32, None).to(torch.device("cpu"))
+        clean, dark = encoder.embed(FRAMES), encoder.embed(darker)
+        spread = np.linalg.norm(clean[:, None] - clean[None], axis=-1).mean()
+        return np.linalg.norm(clean - dark, axis=-1).mean() / spread
+
+    assert moved(True) < 0.7 * moved(False)
 
 
 def test_equal_seeds_give_equal_training():
