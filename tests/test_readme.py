@@ -8,6 +8,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RESULTS = json.loads((ROOT / "results" / "imitation.json").read_text())
+BENCH = json.loads((ROOT / "results" / "bench.json").read_text())
+WANTED = {
+    "record_vs_limit": "0.9",
+    "embed_vs_limit": "0.9",
+    "imitate_vs_limit": "0.5",
+    "imitate_vs_paper": "60",
+    "agent_fast_seconds": "at most 300 s",
+    "agent_fast_error": "at most 0.05 m",
+    **dict.fromkeys(("memory_record", "memory_embed", "memory_imitate"), "at most 2147 MB"),
+    **dict.fromkeys(("growth_record_episodes_20000", "growth_embed_episodes_20000"), "1"),
+}
 LEARNERS = {
     "tcn_self": "the default, with self-regression (`tcn_self`)",
     "tcn": "the plain TCN as encoder (`tcn`)",
@@ -62,11 +73,19 @@ def checked(figure: str) -> str:
     return cells(CHECKED[figure], *(f"{value:.3f}" for value in values))
 
 
+def fast(row: dict) -> str:
+    low, high = row["spread"]
+    ratio = f"{row['ratio']:.3g}" + (f" ({low:.3g} to {high:.3g})" if low != high else "")
+    sizes = [f"{row[key]:.4g} {row['unit']}" for key in ("ours", "reference")]
+    return cells(f"`{row['name']}`", *sizes, ratio, WANTED.get(row["name"], ""))
+
+
 def rows() -> list[str]:
     return [
         *map(learner, LEARNERS),
         *(demonstration(f"test:{number}") for number in range(5)),
         *map(checked, CHECKED),
+        *map(fast, BENCH),
     ]
 
 
