@@ -18,6 +18,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from stable_baselines3.common.type_aliases import Schedule
@@ -185,7 +186,7 @@ def build_ppo(
     """
     rate = learner.learning_rate
     env.observation_space.seed(seed)  # nobody samples it, but its generator is saved with the policy
-    return PPO(
+    model = PPO(
         ImitationPolicy,
         env,
         learning_rate=(lambda remaining: rate * remaining) if learner.anneal else rate,
@@ -210,6 +211,9 @@ def build_ppo(
         device=device,
         tensorboard_log=str(tensorboard) if tensorboard else None,
     )
+    if tensorboard is None:
+        model.set_logger(Logger(folder=None, output_formats=[]))  # its own would leave a folder in /tmp
+    return model
 
 
 def learner_state(model: PPO) -> dict[str, Any]:

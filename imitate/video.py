@@ -138,9 +138,11 @@ def check_name(name: str) -> None:
         UserError: It is a URL, has a protocol such as ``concat:``, or reads as an option.
     """
     if PROTOCOL.match(name):
-        raise UserError(f"{name}: no such video file: a URL or protocol; if it is a local file, give its whole path")
+        raise UserError(
+            f"{name}: no such video file: a URL or protocol, and only local files are read; if it is one, give its whole path"
+        )
     if name.startswith("-"):
-        raise UserError(f"{name}: no such video file: reads as an option; if it is one, give its whole path")
+        raise UserError(f"{name}: no such video file: reads as an option; if it is a file, give its whole path")
 
 
 def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], float]:
