@@ -41,6 +41,7 @@ ROWS = {
         imitating.growth_imitate_processes,
         imitating.growth_imitate_envs,
         agent.agent_fast,
+        agent.follow_seconds,
         *MEMORY,
     )
 }

@@ -1,13 +1,19 @@
-"""Rows of the whole pipeline: from nothing to agents that imitate, with the preset ``fast`` and with the default."""
+"""Rows of what a user waits for: an agent that imitates, made from nothing, and the film of a robot that follows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
 
+from envs.kuka import CONTROL_HZ
+from imitate.data.lerobot import LeRobotDataset
+
+from ..follow import SHIPPED_DEMO
+from ..follow import Settings as Follow
 from ..imitate import stage_of
 from .peak import run_command
 from .rows import Row, compare
@@ -23,6 +29,18 @@ def agent_fast(subject: Subject) -> Iterator[Row]:
     for name, figure, unit in (("seconds", "seconds", "s"), ("error", "ee_error_m", "m")):
         ours, theirs = (iter([getattr(agent, figure) for agent in agents]) for agents in (fast, default))
         yield compare(f"agent_fast_{name}", unit, ours.__next__, theirs.__next__, len(DEMOS))
+
+
+def follow_seconds(subject: Subject) -> Iterator[Row]:
+    """From the command to the film of the demonstration that comes with the package, beside how long that lasts."""
+    (length,) = LeRobotDataset(SHIPPED_DEMO).lengths
+    run, device, workers = subject.folder / "follow", subject.device.type, subject.workers
+    names = map("follow-{}".format, count())
+
+    def follow() -> float:
+        return _seconds("follow", Follow(run=run, name=next(names), device=device, workers=workers))
+
+    yield compare("follow_seconds", "s", follow, lambda: length / CONTROL_HZ, subject.repeats)
 
 
 @dataclass(frozen=True)
