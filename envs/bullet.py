@@ -17,8 +17,6 @@ from PIL import Image
 
 from imitate.errors import UserError
 
-from .zero_pages import zero_pages_returned
-
 
 @contextmanager
 def _quiet() -> Iterator[None]:
@@ -90,8 +88,7 @@ class Bullet:
 
     def __init__(self, robot: Path, physics_hz: int = 240) -> None:
         with _quiet():
-            with zero_pages_returned():  # two thirds of the 29 MB that a client takes, and never uses
-                self._client = _Client(pybullet.DIRECT)
+            self._client = _Client(pybullet.DIRECT)
             self._open = True
             if robot.suffix == ".sdf":
                 self._robot = self._client.loadSDF(str(robot))[0]

@@ -1,4 +1,4 @@
-"""Frames as a worse camera would have taken them: an encoder that learned from such reads others' videos too."""
+"""Frames as a worse camera would have taken them, for an encoder that is to read such videos too."""
 
 from __future__ import annotations
 

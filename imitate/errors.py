@@ -16,8 +16,8 @@ class UserError(ValueError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, without number and path of a system's; its type, if it says nothing."""
-    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
+    """The first line of what an error says; its type, if it says nothing."""
+    lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 

@@ -190,7 +190,8 @@ def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], 
         raise
     # AttributeError: no codec was found; MemoryError: more than there is, within the limits
     except (av.FFmpegError, OSError, ValueError, ArithmeticError, AttributeError, MemoryError) as error:
-        raise UserError(f"{path}: not a readable video ({first_line(error)})") from None
+        said = getattr(error, "strerror", None) or first_line(error)  # without number and path
+        raise UserError(f"{path}: not a readable video ({said})") from None
 
 
 def _decoded(

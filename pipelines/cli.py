@@ -169,7 +169,7 @@ def _parse(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[st
         if not stop.code:
             print(printed.getvalue())
             raise
-        words = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]|-{4,}", " ", printed.getvalue())
-        said = re.sub(r" Perhaps you meant: (--\S+).*", r", did you mean \1?", " ".join(words.split()))
+        said = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]|-{4,}", " ", printed.getvalue())
+        said = re.sub(r" Perhaps you meant: (--\S+).*", r", did you mean \1?", " ".join(said.split()))
         said = re.sub(NOISE, "", said).strip()
         raise UserError(f"{said} (python -m pipelines {name} default --help lists all settings)") from None

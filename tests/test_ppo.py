@@ -1,3 +1,4 @@
+import tempfile
 import zipfile
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,12 @@ def env(encoder, demonstrations):
     env = SB3VecEnv(tcn_imitate_vector(2, encoder, demonstrations))
     yield env
     env.close()
+
+
+def test_a_model_without_tensorboard_leaves_no_folder_behind(env, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    build_ppo(SMALL, env, 0, CPU).learn(16)
+    assert not list(tmp_path.glob("SB3*"))
 
 
 def test_features_are_the_body_the_difference_and_the_target(env):

@@ -13,7 +13,7 @@ import pytest
 import imitate.video
 from imitate.demonstration import demonstration_from_video
 from imitate.errors import UserError
-from imitate.video import FOR_PEOPLE, Compression, read_video, write_video
+from imitate.video import FOR_PEOPLE, Compression, check_name, read_video, write_video
 from pipelines.demo import parse_demo
 
 LOSSLESS = Compression(0, "yuv444p")
@@ -109,8 +109,9 @@ def truncated(path):
 )
 def test_what_is_no_video_is_named(tmp_path, make, message):
     make(tmp_path / "a.mp4")
-    with pytest.raises(UserError, match=rf"a\.mp4: {message}"):
+    with pytest.raises(UserError, match=rf"a\.mp4: {message}") as refused:
         read_video(tmp_path / "a.mp4")
+    assert "Errno" not in str(refused.value)
 
 
 @pytest.mark.parametrize("frames", [[], np.empty((0, 32, 32, 3), np.uint8)], ids=["list", "array"])
@@ -126,6 +127,11 @@ def test_a_url_is_no_file(tmp_path, monkeypatch, name):
     write_video(tmp_path / "a.mp4", noise(2, 32, 32), 20, LOSSLESS)
     with pytest.raises(UserError, match="no such video file"):
         read_video(Path(name))
+
+
+def test_that_urls_are_not_read_is_said():
+    with pytest.raises(UserError, match=r"http://x/y\.mp4: .* only local files are read"):
+        check_name("http://x/y.mp4")
 
 
 @pytest.mark.parametrize(

@@ -3,79 +3,70 @@ import sys
 import numpy as np
 import pytest
 
-from envs.kuka import Kuka
-from envs.zero_pages import zero_pages_returned
+from envs.vector import KukaVectorEnv
+from envs.zero_pages import beyond, zero_pages_returned
 from imitate.workers import Crew
 from pipelines.benching.peak import held
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 MIB = 2**20
 
 
-def taken():
-    """MiB that this process holds."""
-    return held("self") / 1024
-
-
-class Holder:
+class Blocks:
     """Answers in a process of its own, as the environments do."""
 
-    def __call__(self, question):
-        return getattr(self, question)()
-
-    def arrays(self):
-        """What a block of mostly zeros takes, before and after, and whether it is still what it was."""
+    def __call__(self, apart):
+        """Of 32 MiB of zeros but for a number in each so many bytes: what was given back, MiB, and if all is there."""
+        count = 32 * MIB // apart
         with zero_pages_returned():
             block = np.empty(32 * MIB, np.uint8)
             block[:] = 0
-            block[:: MIB // 2] = np.arange(64)
-            before = taken()
-        after = taken()
-        kept = not block.reshape(64, -1)[:, 1:].any() and np.array_equal(block[:: MIB // 2], np.arange(64))
+            block[::apart] = np.arange(1, count + 1)
+            before = held("self")
+        given_back = (before - held("self")) / 1024
+        kept = not block.reshape(count, -1)[:, 1:].any() and np.array_equal(block[::apart], np.arange(1, count + 1))
         block[:] = 7  # as before, it may be written to
-        return before - after, bool(kept), bool((block == 7).all())
-
-    def clients(self):
-        """What each client takes, which draws and moves."""
-        before, arms = taken(), [Kuka() for _ in range(8)]
-        for arm in arms:
-            arm.reset(np.zeros(7))
-            arm.step(np.ones(7))
-        return (taken() - before) / len(arms), [arm.joint_states() for arm in arms]
+        return given_back, kept and bool((block == 7).all())
 
     def close(self):
         pass
 
 
-@pytest.fixture
-def process():
-    crew = Crew("tests", Holder, [()])
-    yield crew
+@LINUX
+@pytest.mark.parametrize(("apart", "given_back"), [(8 * MIB, 32), (2 * MIB, 0)])
+def test_long_stretches_of_zeros_are_given_back_and_nothing_else_changes(apart, given_back):
+    crew = Crew("tests", Blocks, [()])
+    ((found, kept),) = crew.ask([(apart,)])
     crew.close()
-
-
-def test_pages_of_zeros_are_given_back_and_nothing_else_changes(process):
-    ((given_back, kept, written),) = process.ask([("arrays",)])
-    assert given_back == pytest.approx(31.75, abs=1)  # all but a page for each number
+    assert found == pytest.approx(given_back, abs=1)
     assert kept
-    assert written
 
 
-def test_a_client_takes_a_third_and_moves_the_same(process):
-    ((each, states),) = process.ask([("clients",)])
-    assert each < 15
-    here = Kuka()  # no worker process: nothing is given back
-    here.reset(np.zeros(7))
-    here.step(np.ones(7))
-    for state in states:
-        assert np.array_equal(state, here.joint_states())
-    here.close()
+@LINUX
+def test_an_environment_in_a_worker_takes_half_as_much():
+    def taken(envs):
+        vector = KukaVectorEnv(envs, workers=1)
+        vector.reset(seed=0)
+        vector.step(np.ones((envs, 7)))
+        (process,) = vector._crew.processes
+        kib = held(process.pid)
+        vector.close()
+        return kib / 1024
+
+    assert (taken(10) - taken(2)) / 8 < 14
 
 
-def test_nothing_is_given_back_where_others_may_write():
-    with zero_pages_returned():
-        block = np.empty(32 * MIB, np.uint8)
-        block[:] = 0
-        before = taken()
-    assert taken() > before - 1
-    assert not block.any()
+@pytest.mark.parametrize(
+    ("before", "after", "new"),
+    [
+        ([], [(1, 3)], [(1, 3)]),
+        ([(1, 3)], [(1, 3)], []),
+        ([(1, 3)], [(1, 5)], [(3, 5)]),
+        ([(3, 5)], [(1, 5)], [(1, 3)]),
+        ([(2, 3), (4, 5)], [(1, 6)], [(1, 2), (3, 4), (5, 6)]),
+        ([(1, 3), (3, 6)], [(2, 4), (7, 9)], [(7, 9)]),
+        ([(1, 3), (8, 9)], [(3, 8)], [(3, 8)]),
+    ],
+)
+def test_only_what_is_new_is_looked_at(before, after, new):
+    assert list(beyond(before, after)) == new

@@ -35,7 +35,7 @@ def follow_seconds(subject: Subject) -> Iterator[Row]:
     """From the command to the film of the demonstration that comes with the package, beside how long that lasts."""
     (length,) = LeRobotDataset(SHIPPED_DEMO).lengths
     run, device, workers = subject.folder / "follow", subject.device.type, subject.workers
-    names = map("follow-{}".format, count())
+    names = map(f"follow-{device}-{{}}".format, count())
 
     def follow() -> float:
         return _seconds("follow", Follow(run=run, name=next(names), device=device, workers=workers))

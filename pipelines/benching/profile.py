@@ -130,9 +130,9 @@ def profile_imitate(subject: Subject) -> list[Part]:
 class WatchedRows:
     """The environments of a worker process, which tells in a file what its steps took."""
 
-    def __init__(self, folder: Path, raw: dict[str, Any], rows: slice, kwargs: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, raw: dict[str, Any], rows: slice, kwargs: dict[str, Any], apart: bool) -> None:
         self._told = folder / f"{rows.start}.json"
-        self._rows = vector._Rows(raw, rows, kwargs)
+        self._rows = vector._Rows(raw, rows, kwargs, apart)
         self._watch = Stopwatch()
         self._watching = self._watch.watching([Call(vector._Rows, "step", REST), *SIMULATION])
         self._watching.__enter__()
