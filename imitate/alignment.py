@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
 Times = NDArray[np.float64]  # in frames of the original, may lie between two
 
@@ -52,15 +51,3 @@ def alignment_error(times: Times, nearest: NDArray[np.int64], length: int) -> fl
         length: T, frames of the original.
     """
     return float(np.abs(times - nearest).mean() / length)
-
-
-def order_agreement(times: Times, nearest: NDArray[np.int64]) -> float:
-    """Kendall's tau of where frames are from, (n,), and what they were matched to, (n,): 1 in order, -1 reversed.
-
-    It is tau-b: frames of one pause are from the same time, and that they are matched to the same frame is right.
-    Frames of different times that are matched to the same one cost a little: half speed, with two frames for each
-    of the original's, can't quite reach 1. All matched to one frame are in no order: 0.
-    """
-    if np.ptp(nearest) == 0 or np.ptp(times) == 0:
-        return 0.0
-    return float(kendalltau(times, nearest).statistic)

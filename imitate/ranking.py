@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import kendalltau, spearmanr
 
 Numbers = NDArray[np.floating]
 Indices = NDArray[np.int64]
@@ -83,3 +83,15 @@ def order_of_grades(reward: Numbers, grade: Indices, group: Indices) -> NDArray[
             each.append(np.mean((near > far) + 0.5 * (near == far)))
         shares.append(np.mean(each))
     return np.array(shares)
+
+
+def order_agreement(times: Numbers, nearest: Indices) -> float:
+    """Kendall's tau of where frames are from, (n,), and what they were matched to, (n,): 1 in order, -1 reversed.
+
+    It is tau-b: frames of one pause are from the same time, and that they are matched to the same frame is right.
+    Frames of different times that are matched to the same one cost a little: half speed, with two frames for each
+    of the original's, can't quite reach 1. All matched to one frame are in no order: 0.
+    """
+    if np.ptp(nearest) == 0 or np.ptp(times) == 0:
+        return 0.0
+    return float(kendalltau(times, nearest).statistic)

@@ -139,8 +139,8 @@ def check_name(name: str) -> None:
     """
     if PROTOCOL.match(name):
         raise UserError(
-            f"{name}: no such video file: a URL or protocol, and only local files are read; if it is one, give its "
-            "whole path"
+            f"{name}: no such video file: a URL or protocol, and only local files are read: if it is the name of one, "
+            "give its whole path"
         )
     if name.startswith("-"):
         raise UserError(f"{name}: no such video file: reads as an option; if it is a file, give its whole path")

@@ -36,7 +36,8 @@ from . import record
 from .checking.views import drawn
 from .cli import command, command_line
 from .demo import load_demo
-from .policy import find_encoder, following, learned_with
+from .embed import find_encoder
+from .policy import following, learned_with
 from .reporting.gallery import write_gallery
 from .rollout import baselines, film_demonstration, misread, roll_out, side_by_side
 

@@ -21,7 +21,8 @@ from .checking.verdict import report, weakness
 from .checking.views import Views, arm_of, held_out
 from .cli import command
 from .demo import load_demo
-from .policy import acting, find_encoder, learned_with, load, single_env
+from .embed import find_encoder
+from .policy import acting, learned_with, load, single_env
 from .rollout import roll_out
 
 EPISODES = 10  # of a policy: one as it is measured, the others exploring as it does while it learns

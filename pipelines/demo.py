@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,8 @@ from imitate.errors import UserError, choose
 from imitate.runs import Stage
 from imitate.video import check_name
 
-from . import record
+if TYPE_CHECKING:
+    from . import record
 
 MISREAD = 0.03  # rad, about as far as poses that are read off a video are off
 

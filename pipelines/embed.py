@@ -329,6 +329,17 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
+def find_encoder(folder: Path, encoder: Path | None, preset: str, device: str) -> Path:
+    """The folder of the encoder; that of the run in ``folder``, if none is given, is trained first if it is missing."""
+    planned = choose(PRESETS, preset, "preset")[1]
+    if encoder is not None:
+        return encoder
+    trained = Stage(folder / "embed")
+    if not trained.finished:
+        run(replace(planned, run=folder, device=device))
+    return trained.path("encoder")
+
+
 def fit_encoder(
     settings: Settings,
     stage: Stage,

@@ -85,23 +85,29 @@ def run(settings: Settings) -> Stage:
     }
     if not stage.begin(wanted):
         print(f"{stage.folder} has followed already")
+        _tell(settings, stage)
         return stage
     workers = settings.workers or os.cpu_count() or 1
+    print("reads the poses off the video: seconds, or a minute where they are hard to see", flush=True)
     tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm, workers)
     demonstration = replace(demonstration, believed=tracked.poses)
     env, act = following(policy, encoder, demonstration, settings.arm, settings.start_noise, settings.clock)
     rollout = roll_out(env, act, settings.seed, film=True)
     metrics = rollout.metrics() | baselines(env, settings.seed)
     metrics["believed_embedding_distance"] = float(tracked.apart.mean())
-    warn_if_lost(settings.demo, metrics["believed_embedding_distance"])
     metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)
     env.close()
     stage.finish(metrics)
-    report(metrics, stage.path("side_by_side.mp4"))
+    _tell(settings, stage)
     return stage
+
+
+def _tell(settings: Settings, stage: Stage) -> None:
+    report(stage.metrics, stage.path("side_by_side.mp4"))
+    warn_if_lost(settings.demo, stage.metrics["believed_embedding_distance"])
 
 
 def _chosen(settings: Settings) -> tuple[Path, Stage | None]:

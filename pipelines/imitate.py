@@ -38,7 +38,7 @@ from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
 from .demo import check_demo, has_poses, load_demo, load_training, recording_of, stage_name
-from .policy import ANY, acting, find_encoder, report, single_env, warn_if_lost
+from .policy import ANY, acting, report, single_env, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 from .signals import held_back
 
@@ -236,7 +236,7 @@ def run(settings: Settings) -> Stage:
     check(settings)
     device = pick_device(settings.device)
     _check_demo(settings)
-    folder = find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
+    folder = embed.find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     stage = stage_of(settings)

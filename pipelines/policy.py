@@ -1,4 +1,4 @@
-"""A policy, as the commands share it: the encoder that it needs, what it was learned with, and how it acts."""
+"""A policy, as the commands share it: what it was learned with, and how it acts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from envs.tcn_imitate import TCNImitateEnv
 from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
-from imitate.errors import UserError, choose
+from imitate.errors import UserError
 from imitate.ppo import Learner, build_ppo, load_policy
 from imitate.rewards import HuberReward, Reward, reward_of
 from imitate.runs import Stage
 
-from . import embed
 from .rollout import PEOPLE, Policy, follower
 
 ANY = "imitate-any"  # the stage of a policy for any demonstration
@@ -65,17 +64,6 @@ def learned_with(stage: Stage) -> Learned:
         return Learned(**known)
     except (KeyError, TypeError) as error:
         raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
-
-
-def find_encoder(run: Path, encoder: Path | None, preset: str, device: str) -> Path:
-    """The folder of the encoder; the run's own, if none is given, is trained first if it is missing."""
-    planned = choose(embed.PRESETS, preset, "preset")[1]
-    if encoder is not None:
-        return encoder
-    trained = Stage(run / "embed")
-    if not trained.finished:
-        embed.run(replace(planned, run=run, device=device))
-    return trained.path("encoder")
 
 
 def single_env(

@@ -54,7 +54,9 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     assert "unknown" in told.out
     assert "recognise" not in told.err
     follow.run(Settings(run=tmp_path / "new", demo=str(few)))
-    assert "has followed already" in capsys.readouterr().out
+    again = capsys.readouterr().out
+    assert "has followed already" in again
+    assert "look at" in again
 
 
 def test_a_robot_need_not_wait_while_a_video_pauses(few, tmp_path):

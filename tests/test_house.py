@@ -31,8 +31,12 @@ def test_imports_run_downwards_only(floor):
 
 def test_a_command_calls_only_those_that_make_what_it_works_on():
     makers = {"record": set(), "embed": {"record"}, "imitate": {"record", "embed"}}
-    protocols = {"benchmark_imitation": {*makers, "check_reward"}, "benchmark_follow": {"record"}}
-    calling = {**protocols, "promote": {"imitate"}}
+    protocols = {
+        "benchmark_imitation": {*makers, "check_reward"},
+        "benchmark_follow": {"record", "embed"},
+        "check_reward": {"embed"},
+    }
+    calling = {**protocols, "check_reward": {"embed"}, "promote": {"imitate"}}
     for name in COMMANDS:
         tree = ast.walk(ast.parse((ROOT / "pipelines" / f"{name}.py").read_text()))
         local = [node for node in tree if isinstance(node, ast.ImportFrom) and node.level == 1]

@@ -13,11 +13,18 @@ import torch
 from numpy.typing import NDArray
 
 from envs.kuka import Kuka
-from imitate.alignment import alignment_error, at_times, nearest_frames, order_agreement, replays
+from imitate.alignment import alignment_error, at_times, nearest_frames, replays
 from imitate.checkpoint import TrainedEncoder
 from imitate.encoders import build_encoder
 from imitate.figures import reward_figure, save_figure
-from imitate.ranking import l2_distance, mean_rank_correlation, order_of_grades, over_pairs, rank_correlation
+from imitate.ranking import (
+    l2_distance,
+    mean_rank_correlation,
+    order_agreement,
+    order_of_grades,
+    over_pairs,
+    rank_correlation,
+)
 from imitate.rewards import HuberReward
 from imitate.visibility import decoding_errors, typical_distance, visibility
 
