@@ -156,12 +156,16 @@ def warn_if_lost(demo: str, distance: float) -> None:
 
 
 def report(metrics: dict[str, Any], look_at: Path) -> None:
-    """Print the policy beside taking the poses that were read, holding still and acting at random."""
+    """Print the policy beside taking the poses that were read, holding still and acting at random.
+
+    What is unknown is left out: a bare video has no poses to measure against. It is NaN, or null where it comes back
+    from a file.
+    """
     shown = {"robot": "", "direct": "direct_", "holding still": "hold_still_", "random": "random_"}
     shown = {who: prefix for who, prefix in shown.items() if f"{prefix}reward" in metrics}
     print(f"{'':24}" + "".join(f"{who:>15}" for who in shown))
     for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):
         values = [metrics[prefix + name] for prefix in shown.values()]
-        cells = [f"{value:.3f}" if np.isfinite(value) else "unknown" for value in values]
-        print(f"{name:24}" + "".join(f"{cell:>15}" for cell in cells))
+        if all(value is not None and np.isfinite(value) for value in values):
+            print(f"{name:24}" + "".join(f"{value:15.3f}" for value in values))
     print(f"look at {look_at}")
