@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imitate.errors import UserError, choose
-from imitate.runs import write_json
+from imitate.runs import git_commit, read_json, write_json
 
 from .benching import peak
 from .benching.machine import machine
@@ -50,7 +50,7 @@ class Settings:
     run: Path = Path("runs/default")
     """The run directory. Nothing in it but the folder torture is read or written."""
     only: tuple[str, ...] = ()
-    """Parts, of kills, corruptions, strangers, mistakes, fuzz and soak; none: all."""
+    """Parts, of kills, corruptions, strangers, mistakes, fuzz and soak; none: all. The figures of the others stay."""
     kills: int = 20
     """SIGKILLs of each stage, at random times."""
     corruptions: int = 252
@@ -84,7 +84,13 @@ def run(settings: Settings) -> dict[str, Any]:
     folder = settings.run / "torture"
     out = settings.out or folder / "torture.json"
     folder.mkdir(parents=True, exist_ok=True)
+    kept = _kept(settings, out)
     figures: dict[str, Any] = {}
+    made = {
+        "git_commit": git_commit(),
+        "machine": machine(),
+        "settings": {key: value for key, value in asdict(settings).items() if key not in ("run", "only", "out")},
+    }
     with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
         subject = _subject(settings, Path(work))
         for name in settings.only or PARTS:
@@ -92,8 +98,8 @@ def run(settings: Settings) -> dict[str, Any]:
             found = getattr(import_module(f".torturing.{name}", __package__), name)(subject)
             figures |= found
             print("  " + ", ".join(_told(found)), flush=True)
-    kept = {key: value for key, value in asdict(settings).items() if key not in ("run", "out")}
-    write_json(out, figures | {"machine": machine(), "settings": kept})
+            kept |= found | {"parts": kept.get("parts", {}) | {name: made}}
+            write_json(out, kept)  # at once: all of them take an hour or two
     print(f"figures in {out}")
     failed = [f"{name} {figures[name]}" for name in NONE if figures.get(name)]
     failed += [f"memory grew by {g:.1%}" for g in [figures.get("soak_memory_growth", 0)] if g > GROWTH]
@@ -103,6 +109,16 @@ def run(settings: Settings) -> dict[str, Any]:
         print(f"failed: {', '.join(failed)}")
         raise SystemExit(1)
     return figures
+
+
+def _kept(settings: Settings, out: Path) -> dict[str, Any]:
+    """Figures of the parts that are not asked for, and what each was made with."""
+    if not settings.only or not out.exists():
+        return {}
+    kept = read_json(out)
+    if not isinstance(kept, dict) or not isinstance(kept.get("parts"), dict):
+        raise UserError(f"{out}: no figures of torture, expected those or no such file: choose another --out")
+    return kept
 
 
 def _check(settings: Settings) -> None:

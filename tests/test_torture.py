@@ -209,3 +209,19 @@ def test_a_figure_that_should_be_0_is_a_failure(tmp_path, monkeypatch, capsys):
     assert stop.value.code == 1
     assert "failed: corruptions_accepted 2" in capsys.readouterr().out
     assert json.loads((tmp_path / "torture/torture.json").read_text())["corruptions_accepted"] == 2
+
+
+def test_parts_that_are_not_asked_for_keep_their_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.torturing.fuzz.fuzz", lambda subject: {"fuzz_executions": subject.executions})
+    monkeypatch.setattr("pipelines.torturing.strangers.strangers", lambda subject: {"codes_executed": 0})
+    only = Settings(run=tmp_path, only=("fuzz",))
+    torture.run(only)
+    torture.run(replace(only, only=("strangers",)))
+    torture.run(replace(only, executions=7))
+    figures = read_json(tmp_path / "torture/torture.json")
+    assert (figures["fuzz_executions"], figures["codes_executed"]) == (7, 0)
+    made = {part: how["settings"]["executions"] for part, how in figures["parts"].items()}
+    assert made == {"fuzz": 7, "strangers": only.executions}
+    write_json(tmp_path / "list.json", [])
+    with pytest.raises(UserError, match=r"list\.json: no figures of torture"):
+        torture.run(replace(only, out=tmp_path / "list.json"))
