@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 POSE, VELOCITY = 0.1, 0.5  # rad and rad/s, standard deviations of the first ones: it may be in the midst of moving
-ITERATIONS = 2  # of the filter, for each frame
+ITERATIONS = 2  # of the filter for each frame, and of the smoother for all; joints are turned once for both
 ANCHORS, TRACKS = 8, 3  # frames whose pose is searched for, and those of them that are tracked from, if need be
 KNOWN = 0.7  # distance of embeddings, of norm 10, below which a frame's pose is found
 ASTRAY, ABOUT = 1.0, 5  # above which, on average over so many frames, the robot was lost there
@@ -51,7 +51,7 @@ class Tracking:
 
 
 # How found poses are refined: the nearer, the smoother the embedding is around them, and the more it can be trusted.
-REFINEMENTS = (Tracking(noise=0.5, turn=0.06), Tracking(noise=0.3, turn=0.06), Tracking(noise=0.3, turn=0.03))
+REFINEMENTS = (Tracking(noise=0.5, turn=0.06), Tracking(noise=0.3, turn=0.03))
 
 
 class Tracked(NamedTuple):
@@ -71,10 +71,10 @@ def read_poses(
 ) -> Tracked:
     """Read the poses off a demonstration of which nothing is known but its frames.
 
-    Frames' poses are searched for until one is found. From there the demonstration is tracked to its end, and from its
-    end back to its beginning. Where none is found, or one leads astray, the next best are tried. The best is refined.
-    Where it is still far from what is seen, the pose is searched for again, and tracked from there: a filter that has
-    lost the robot stays with another pose that looks somewhat alike.
+    Frames' poses are searched for, of the best guess first, until one is found. From there the demonstration is tracked
+    to its end, and from its end back to its beginning. Where none is found, or one leads astray, the next best are
+    tried. The best is refined. Where it is still far from what is seen, the pose is searched for again, and tracked
+    from there: a filter that has lost the robot stays with another pose that looks somewhat alike.
 
     Args:
         embeddings: (length, dim) of its frames.
@@ -85,7 +85,9 @@ def read_poses(
     """
     rng = np.random.default_rng(0)
     found: list[tuple[float, int, Floats]] = []
-    for frame in np.unique(np.linspace(0, len(embeddings) - 1, ANCHORS).astype(int)):
+    anchors = np.unique(np.linspace(0, len(embeddings) - 1, ANCHORS).astype(int))
+    off = np.linalg.norm(see(guesses[anchors]) - embeddings[anchors], axis=1)
+    for frame in anchors[np.argsort(off, kind="stable")]:
         pose, apart = first_pose(embeddings[frame], see, guesses[frame : frame + 1], rng)
         found.append((apart, frame, pose))
         if apart < KNOWN:
@@ -149,12 +151,15 @@ def track(
     """
     how = tracking or Tracking()
 
-    def look(frame: int, pose: Floats) -> View:
+    def look(frame: int, pose: Floats, before: View | None) -> View:
+        if before is not None:  # so near to it, joints need not be turned again
+            return View(pose, np.asarray(see(pose[None]), np.float64)[0], before.jacobian)
         seen, jacobian = _look(see, pose[None], how.turn)
         return View(pose, seen[0], jacobian[0])
 
     first = np.concatenate([start, np.zeros_like(start)])
-    return _tracked(embeddings, see, _smooth(embeddings, look, first, seconds, how, ITERATIONS))
+    poses = _smooth(embeddings, look, first, seconds, how, ITERATIONS)
+    return Tracked(poses, np.linalg.norm(embeddings - see(poses), axis=1))
 
 
 def refine(embeddings: NDArray[np.floating], see: See, poses: Floats, seconds: float, tracking: Tracking) -> Tracked:
@@ -163,13 +168,13 @@ def refine(embeddings: NDArray[np.floating], see: See, poses: Floats, seconds: f
     Returns:
         Poses that are likelier, as far as embeddings change linearly from the one to the other.
     """
-    views = list(map(View, poses, *_look(see, poses, tracking.turn)))
-    first = np.concatenate([poses[0], (poses[min(1, len(poses) - 1)] - poses[0]) / seconds])
-    return _tracked(embeddings, see, _smooth(embeddings, lambda frame, pose: views[frame], first, seconds, tracking, 1))
-
-
-def _tracked(embeddings: NDArray[np.floating], see: See, poses: Floats) -> Tracked:
-    return Tracked(poses, np.linalg.norm(embeddings - see(poses), axis=1))
+    seen, jacobians = _look(see, poses, tracking.turn)
+    found = []
+    for _ in range(ITERATIONS):
+        poses = _smooth_viewed(embeddings, list(map(View, poses, seen, jacobians)), seconds, tracking)
+        seen = np.asarray(see(poses), np.float64)
+        found.append(Tracked(poses, np.linalg.norm(embeddings - seen, axis=1)))
+    return min(found, key=_distance)
 
 
 class View(NamedTuple):
@@ -180,9 +185,15 @@ class View(NamedTuple):
     jacobian: Floats
 
 
+def _smooth_viewed(embeddings: NDArray[np.floating], views: Sequence[View], seconds: float, how: Tracking) -> Floats:
+    """Filter and smooth a demonstration each frame of which has been looked at."""
+    first = np.concatenate([views[0].pose, (views[min(1, len(views) - 1)].pose - views[0].pose) / seconds])
+    return _smooth(embeddings, lambda frame, *_: views[frame], first, seconds, how, 1)
+
+
 def _smooth(
     embeddings: NDArray[np.floating],
-    look: Callable[[int, Floats], View],
+    look: Callable[[int, Floats, View | None], View],
     first: Floats,
     seconds: float,
     how: Tracking,
@@ -192,7 +203,8 @@ def _smooth(
 
     Args:
         embeddings: (length, dim) of its frames.
-        look: A frame's number and the pose that it is expected to show, to what is seen around that or a better one.
+        look: A frame's number, the pose that it is expected to show, and the view of it before this one, if there was
+            one, to what is seen around that pose or a better one.
         first: (2 * joints,) about the first pose, rad, and its velocity, rad/s.
         seconds: From a frame to the next.
         how: It is tracked.
@@ -212,8 +224,10 @@ def _smooth(
         if filtered:
             mean, covariance = transition @ mean, transition @ covariance @ transition.T + process
         predicted.append((mean, covariance))
+        view: View | None = None
         for _ in range(iterations):
-            pose, seen, jacobian = look(frame, mean[:joints])
+            view = look(frame, mean[:joints], view)
+            pose, seen, jacobian = view
             innovation = embedding - seen  # (dim,)
             distance = float(np.linalg.norm(innovation))
             noise = how.noise * max(1.0, distance / how.doubt)

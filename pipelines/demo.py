@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm import tqdm
 
 from envs.cameras import CAMERAS
+from envs.imagination import watch
 from envs.kuka import ARMS, CONTROL_HZ
 from imitate.camera import Camera
 from imitate.checkpoint import TrainedEncoder
@@ -24,7 +26,8 @@ from imitate.video import check_name
 if TYPE_CHECKING:
     from . import record
 
-MISREAD = 0.03  # rad, about as far as poses that are read off a video are off
+
+READ = 20  # demonstrations, of seconds each, that show how wrong the robot is about poses
 
 
 @dataclass(frozen=True)
@@ -136,17 +139,13 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     return demonstration
 
 
-def load_training(episodes: int, run: Path, encoder: TrainedEncoder, seed: int) -> list[Demonstration]:
+def load_training(episodes: int, run: Path, encoder: TrainedEncoder) -> list[Demonstration]:
     """The first training episodes of the run, which the robot filmed itself, as demonstrations to practise with.
-
-    It knows its poses in them. To practise for what it will read off the videos of others, it believes others: off by a
-    misreading in each joint that drifts from the first frame to the last.
 
     Args:
         episodes: How many.
         run: The run directory.
         encoder: That will embed them: its camera must have taken their frames.
-        seed: Of the misreadings.
 
     Raises:
         UserError: There are fewer, or they can't be scored by this encoder.
@@ -159,13 +158,39 @@ def load_training(episodes: int, run: Path, encoder: TrainedEncoder, seed: int) 
         )
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
+    return dataset.demonstrations(train[:episodes], camera.name)
+
+
+def as_if_read(
+    demonstrations: Sequence[Demonstration],
+    encoder: TrainedEncoder,
+    arm: str,
+    workers: int,
+    seed: int,
+) -> list[Demonstration]:
+    """Demonstrations of known poses, with poses that the robot might have read off them.
+
+    To follow the videos of others, whose poses it will misread, it has to practise with misread ones. To read those of
+    hundreds takes too long: it reads some, and is about any as wrong as about one of these, drawn at random.
+
+    Args:
+        demonstrations: With their poses.
+        encoder: That embeds them.
+        arm: Of the robot.
+        workers: Processes that read.
+        seed: Of what is drawn.
+    """
+    wrong = []
+    for one in tqdm(demonstrations[:READ], desc="read poses", unit="video"):
+        assert one.joints is not None  # filmed by the robot itself
+        wrong.append(watch(encoder, encoder.embed(one.frames), arm, workers).poses - one.joints)
     rng = np.random.default_rng(seed)
     shown = []
-    for one in dataset.demonstrations(train[:episodes], camera.name):
-        assert one.joints is not None  # the robot's own
-        first, last = rng.normal(0.0, MISREAD, (2, 1, one.joints.shape[1]))
-        along = np.linspace(0, 1, len(one))[:, None]
-        shown.append(replace(one, believed=one.joints + (1 - along) * first + along * last))
+    for one in demonstrations:
+        assert one.joints is not None
+        drawn = wrong[rng.integers(len(wrong))]
+        along = np.linspace(0, len(drawn) - 1, len(one)).round().astype(int)
+        shown.append(replace(one, believed=one.joints + drawn[along]))
     return shown
 
 

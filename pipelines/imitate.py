@@ -37,7 +37,7 @@ from imitate.wrappers import NEVER, TrueReward, check_lookahead
 from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
-from .demo import check_demo, has_poses, load_demo, load_training, recording_of, stage_name
+from .demo import as_if_read, check_demo, has_poses, load_demo, load_training, recording_of, stage_name
 from .policy import ANY, acting, report, single_env, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 from .signals import held_back
@@ -245,7 +245,7 @@ def run(settings: Settings) -> Stage:
         return stage
     practised = None
     if settings.episodes:
-        practised = load_training(settings.episodes, settings.run, encoder, settings.seed)
+        practised = load_training(settings.episodes, settings.run, encoder)
     if settings.observe_pose or settings.midway:
         demonstration = believing(demonstration, encoder, settings.arm, _workers(settings))
     # A mistake in the settings shows before anything is written.
@@ -258,6 +258,8 @@ def run(settings: Settings) -> Stage:
         return stage
     if not settings.oracle:
         _warn(folder)
+    if practised and (settings.observe_pose or settings.midway):
+        practised = as_if_read(practised, encoder, settings.arm, _workers(settings), settings.seed)
     with learning_env(settings, encoder, practised or [demonstration]) as envs:
         model = build_ppo(
             settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim,
