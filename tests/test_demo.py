@@ -1,10 +1,13 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from imitate.demonstration import demonstration_from_video
+from imitate.demonstration import Demonstration, demonstration_from_video
+from imitate.pose_tracking import Tracked
 from imitate.video import Compression, write_video
-from pipelines import imitate
-from pipelines.demo import stage_name
+from pipelines import demo, imitate
+from pipelines.demo import READ, as_if_read, stage_name
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,33 @@ def test_of_a_video_at_another_rate_the_nearest_frames_are_followed(tmp_path, ra
     seen = demonstration.frames[:, 0, 0, 0] / 30  # number of the frame
     meant = np.minimum(np.arange(len(demonstration)) * rate / 20, 7)
     assert np.abs(seen - meant).max() <= 0.5 + 0.1
+
+
+def test_it_is_as_wrong_about_all_demonstrations_as_about_some_that_it_reads(monkeypatch):
+    rng = np.random.default_rng(0)
+    practised = [Demonstration(str(k), np.zeros((n, 2, 2, 3), np.uint8), rng.normal(size=(n, 7)))
+                 for k, n in enumerate([4, 8] * READ)]  # fmt: skip
+    read: list[int] = []
+
+    def watch(encoder, embeddings, arm, workers):
+        one = practised[len(read)]
+        read.append(len(embeddings))
+        return Tracked(one.joints + 0.01 * len(read), np.zeros(len(one)))
+
+    monkeypatch.setattr(demo, "watch", watch)
+    encoder = SimpleNamespace(embed=lambda frames: frames)
+    shown = as_if_read(practised, encoder, "iiwa", 1, seed=0)
+    assert read == [4, 8] * (READ // 2)
+    wrong = [one.believed - one.joints for one in shown]
+    numbers = [round(float(w[0, 0]) * 100) for w in wrong]  # of the reading that each is as wrong as
+    assert len(set(numbers)) > READ // 2
+    assert set(numbers) <= set(range(1, READ + 1))
+    for one, w, number in zip(shown, wrong, numbers, strict=True):
+        assert w.shape == one.joints.shape
+        np.testing.assert_allclose(w, 0.01 * number, atol=1e-9)
+    read.clear()
+    again = as_if_read(practised, encoder, "iiwa", 1, seed=0)
+    assert all(np.array_equal(a.believed, b.believed) for a, b in zip(shown, again, strict=True))
 
 
 def test_the_paper_simulates_in_16_processes():
