@@ -128,6 +128,7 @@ class Kuka:
         self._control = choose(CONTROLS, control, "control")
         self._bullet = Bullet(ASSETS / "kuka" / self.arm.file, physics_hz=PHYSICS_HZ)
         self._torques = np.array(self.arm.torques)
+        self._checked: set[tuple[Camera, int]] = set()  # whose pictures are pictures
 
     def reset(self, positions: NDArray[np.floating]) -> None:
         """Put the joints at ``positions`` (joints,), rad, at rest."""
@@ -176,8 +177,10 @@ class Kuka:
         """Take a picture at each of ``poses`` (n, joints), rad: (n, size, size, 3), uint8. The arm ends at the last.
 
         Raises:
-            UserError: As ``film`` does.
+            UserError: As ``film`` does; and as ``check_pictures``, before the first.
         """
+        if (camera, size) not in self._checked:
+            self.check_pictures(camera, size)
         film = Film(camera, size, len(poses))
         for pose in poses:
             self.reset(pose)
@@ -204,6 +207,7 @@ class Kuka:
             raise UserError(
                 f"{seen} takes the same picture of two poses: it does not see the arm, or PyBullet's renderer is broken"
             )
+        self._checked.add((camera, size))
 
     def replay(self, actions: NDArray[np.floating], camera: Camera, size: int) -> None:
         """Make Bullet's part of ``film``, and of a ``step`` and a ``film`` for each of ``actions`` (n, joints).

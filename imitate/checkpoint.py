@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from imitate.encoders import build_encoder
 from imitate.encoders.layers import NORM
 from imitate.errors import UserError, first_line
 from imitate.finite import check_finite, check_weights
-from imitate.manifest import verified
+from imitate.manifest import sha256, verified
 from imitate.preprocess import preprocess
 from imitate.runs import read_json, write_json, written_aside
 
@@ -167,8 +168,9 @@ class TrainedEncoder:
             tensors |= {f"pose_head.{key}": value for key, value in self.pose_head.state_dict().items()}
             joints = self.pose_head.joints
         check_weights("the encoder", tensors, "lower the learning rate")
+        weights = save({key: value.contiguous().cpu() for key, value in tensors.items()})
         with written_aside(folder / "encoder.safetensors") as aside:
-            aside.write_bytes(save({key: value.contiguous().cpu() for key, value in tensors.items()}))
+            aside.write_bytes(weights)
         facts = {
             "format": FORMAT,
             "encoder": self.name,
@@ -177,6 +179,7 @@ class TrainedEncoder:
             "camera": self.camera.to_json(),
             "preprocessing": PREPROCESSING,
             "pose_head_joints": joints,
+            "sha256": hashlib.sha256(weights).hexdigest(),
         }
         write_json(folder / "encoder.json", facts)
 
@@ -192,7 +195,10 @@ def load_encoder(folder: Path, device: torch.device | None = None) -> TrainedEnc
         raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT} with pixels in {PREPROCESSING}")
     weights = folder / "encoder.safetensors"
     try:
-        state = load_file(verified(weights))
+        digest = sha256(verified(weights))
+        if facts.get("sha256", digest) != digest:  # encoders of older versions do not tell theirs
+            raise ValueError("another sha256 than it was written with")
+        state = load_file(weights)
         _check_sizes(facts)
         module = build_encoder(facts["encoder"], facts["image_size"], facts["dim"])
         joints = facts["pose_head_joints"]

@@ -15,6 +15,7 @@ from imitate.errors import UserError
 
 MANIFEST = "manifest.json"
 SNAPSHOT = "snapshot.safetensors"  # what an unfinished stage goes on with
+NOTES = ".made"  # folder of what it has made already
 LEFT_OUT = frozenset({"cache", "tensorboard", SNAPSHOT})  # what may be deleted, grows, or is gone when all is done
 DEPTH = 6  # folders from a file up to its stage, at most
 

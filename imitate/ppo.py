@@ -24,7 +24,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtr
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from imitate.errors import UserError, first_line
+from imitate.errors import UserError, check_bounds, first_line
 from imitate.finite import check_weights
 from imitate.manifest import verified
 from imitate.runs import written_aside
@@ -75,9 +75,7 @@ class Learner:
             "gamma": (0, 1), "gae_lambda": (0, 1), "clip_range": (1e-6, 10), "learning_rate": (1e-9, 10),
             "log_std": (-10, 10), "width": (1, 10**4),
         }  # fmt: skip
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                raise UserError(f"learner.{name} is {getattr(self, name)}, expected {least} to {most}")
+        check_bounds(self, "learner.", **bounds)
 
 
 class ImitationFeatures(BaseFeaturesExtractor):

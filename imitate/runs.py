@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from imitate.errors import UserError, first_line
 from imitate.lock import LOCK, hold, let_go
-from imitate.manifest import MANIFEST, SNAPSHOT, as_text, manifest_of, verified
+from imitate.manifest import MANIFEST, NOTES, SNAPSHOT, as_text, damage, facts_of, manifest_of, verified
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -106,6 +107,23 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@contextmanager
+def workshop(folder: Path) -> Iterator[Path]:
+    """Yield a folder to work in, gone afterwards, within one that no other process works in meanwhile.
+
+    Raises:
+        UserError: Another process works in it.
+    """
+    hold(folder)
+    try:
+        for left in folder.glob("work-*"):  # by a process that was killed
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
+            yield Path(work)
+    finally:
+        let_go(folder)
+
+
 def git_commit() -> str | None:
     """Of the checkout that this is; None where there is none."""
     here = Path(__file__).resolve().parent
@@ -179,18 +197,17 @@ class Stage:
         """
         if not self.finished:
             self._hold()  # another process may have finished it by now
+        settings = json.loads(json.dumps(_finite(settings)))
+        begun = self.finished or self._has("config.json")
+        before = self.settings if begun else {}
+        if begun and 2 * len(before.keys() & settings.keys()) < len(before.keys() | settings.keys()):
+            raise UserError(f"{self.folder} was made by another command: choose another run or --name, or delete it")
         if self.finished:
             self._tidy()
         else:
             self._clear(keep=resumable or self._has(SNAPSHOT))
-        settings = json.loads(json.dumps(_finite(settings)))
         if self.finished or self._has("config.json"):
-            before = self.settings
             changed = [k for k in sorted({*before, *settings}) if before.get(k) != settings.get(k)]
-            if 2 * len(before.keys() & settings.keys()) < len(before.keys() | settings.keys()):
-                raise UserError(
-                    f"{self.folder} was made by another command: choose another run or --name, or delete it"
-                )
             if changed:
                 was = ", ".join(f"{k} was {before.get(k)!r}, is now {settings.get(k)!r}" for k in changed[:3])
                 raise UserError(
@@ -226,6 +243,7 @@ class Stage:
     def _tidy(self) -> None:
         """Remove what only an unfinished stage needs, if it is there."""
         self.path(SNAPSHOT).unlink(missing_ok=True)  # another process may tidy too
+        shutil.rmtree(self.path(NOTES), ignore_errors=True)
         if self._has(LOCK):
             let_go(self.folder)
 
@@ -234,6 +252,19 @@ class Stage:
             return self.path(name).is_file()
         except OSError as error:  # too long a name, or a folder that may not be looked into
             raise UserError(f"{self.folder} can't be read ({error.strerror}): choose another run") from None
+
+    def note(self, part: str, files: Iterable[Path]) -> None:
+        """Note that a part is made, and by what its files are known again: an interrupted stage goes on after it."""
+        facts = {path.relative_to(self.folder).as_posix(): facts_of(path) for path in files}
+        write_json(self.path(NOTES) / f"{part}.json", facts)
+
+    def noted(self, part: str) -> bool:
+        """Whether a part is made, and nothing has befallen its files since."""
+        try:
+            files = read_json(self.path(NOTES) / f"{part}.json")
+            return bool(files) and all(damage(self.path(name), facts) is None for name, facts in files.items())
+        except (UserError, LookupError, TypeError, AttributeError):  # no note, or a damaged one: it is made again
+            return False
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Write the figures, then the manifest of everything in the folder."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 import torch
 
 from imitate.device import pick_device
-from imitate.errors import UserError, choose
-from imitate.runs import git_commit, read_json, write_json
+from imitate.errors import MANY, PROCESSES, UserError, check_bounds, choose
+from imitate.runs import git_commit, read_json, workshop, write_json
 
 from .benching import agent, imitating, memory, peak, recording, training
 from .benching.machine import machine
@@ -73,7 +72,7 @@ class Settings:
     """Pictures, networks and episodes so small that the figures say nothing: to see that all of it runs."""
     out: Path | None = None
     """Another file for the rows, such as results/bench.json; None: the run's own. The profile goes beside it. Rows and
-    profiles that it has, and that ``only`` leaves out, stay as they were, if they are of the same machine."""
+    profiles that it has stay until they are measured again, if they are of the same machine."""
 
 
 PRESETS = {
@@ -89,16 +88,14 @@ def run(settings: Settings) -> list[Row]:
     """Measure, print, write."""
     _check(settings)
     out = settings.out or settings.run / "bench" / "bench.json"
-    folder = settings.run / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
     profile = out.with_name(f"{out.stem}-profile.json")
     of, made = {"machine": machine(), "settings": _kept(settings)}, {"git_commit": git_commit()}
     kept = _kept_results(settings, out, profile, of)
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
-        _check_disk(settings, Path(work))
+    with workshop(settings.run / "bench") as work:
+        _check_disk(settings, work)
         print(f"{'':32}{'ours':>10}{'reference':>11}{'':10}{'ratio':>7}   spread")
-        for k, subject in enumerate(_subjects(settings, Path(work))):
+        for k, subject in enumerate(_subjects(settings, work)):
             wanted = [n for n in settings.only or (*ROWS, *PROFILES) if k == 0 or n not in ON_HOST]
             suffix = "_cuda" if subject.device.type == "cuda" else ""
             for name in wanted:
@@ -127,37 +124,38 @@ class Kept:
 
 
 def _kept_results(settings: Settings, out: Path, profile: Path, of: dict[str, Any]) -> Kept:
-    """What there is already, and is not to be measured again."""
+    """What there is already, until it is measured again."""
     kept = Kept({}, {})
-    if settings.only and out.exists():
-        before = read_json(profile)
-        if {key: before[key] for key in of} != json.loads(json.dumps(of)):
-            raise UserError(
-                f"{out} was measured on another machine, or with other settings: choose another --out, or delete it"
-            )
-        kept.rows = {row["name"]: row for row in read_json(out)}
-        for part in before["parts"]:
+    if not out.exists():
+        return kept
+    before, rows = read_json(profile), read_json(out)
+    try:
+        alike = {key: before[key] for key in of} == json.loads(json.dumps(of))
+        for part in before["parts"] if alike else ():
             kept.parts.setdefault(part["stage"], []).append(part)
+        kept.rows = {row["name"]: row for row in rows if alike}
+    except (LookupError, TypeError, AttributeError):
+        raise UserError(f"{out}, {profile}: no figures of bench: choose another --out, or delete both") from None
+    if settings.only and not alike:
+        raise UserError(
+            f"{out} was measured on another machine, or with other settings: choose another --out, or delete it"
+        )
     return kept
 
 
 def _check(settings: Settings) -> None:
     for name in settings.only:
         choose(dict.fromkeys((*ROWS, *PROFILES)), name, "row")
-    for name, values in (
-        ("repeats", (settings.repeats,)),
-        ("processes", settings.processes or (1,)),
-        ("envs", settings.envs),
-        ("episodes", settings.episodes),
-    ):
-        if not values or min(values) < 1 or len(set(values)) < len(values):
+    check_bounds(settings, repeats=(1, MANY), processes=(1, PROCESSES[1]), envs=(1, MANY), episodes=(1, MANY))
+    check_bounds(settings, workers=PROCESSES)
+    for name in ("processes", "envs", "episodes"):
+        values = getattr(settings, name)
+        if len(set(values)) < len(values) or not (values or name == "processes"):
             raise UserError(f"{name} {' '.join(map(str, values))}: expected numbers of 1 or more, each once")
     for envs in settings.envs:
         FULL.learner(envs)
     if {function.__name__ for function in MEMORY} & set(settings.only or ROWS):
         peak.check()
-    if settings.workers < 0:
-        raise UserError(f"workers is {settings.workers}, expected 0 or more")
     pick_device(settings.device)
 
 

@@ -25,7 +25,7 @@ from envs.imagination import watch
 from envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.demonstration import Demonstration
-from imitate.errors import UserError, choose
+from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.manifest import sha256
 from imitate.metrics import spread, success
 from imitate.runs import Stage, kept_settings, read_json, write_json
@@ -194,7 +194,7 @@ def run(settings: Settings) -> dict[str, Any]:
                 _follow_one,
                 encoder,
                 policy,
-                stage.folder,
+                stage,
                 settings.clock,
                 condition,
                 number,
@@ -202,7 +202,7 @@ def run(settings: Settings) -> dict[str, Any]:
             )
             for condition in conditions
             for number in range(settings.demos)
-            if not _row(stage.folder, condition, number).exists()
+            if not stage.noted(f"{condition}-{number}")
         ]
         with (
             closing(worked_off(jobs, settings.jobs or os.cpu_count() or 1, _on_one_core)) as done,
@@ -245,8 +245,9 @@ def run(settings: Settings) -> dict[str, Any]:
 
 
 def _check(settings: Settings) -> None:
-    if settings.demos < 1 or settings.jobs < 0 or not settings.conditions:
-        raise UserError("expected at least one demonstration and one condition, and 0 jobs or more")
+    check_bounds(settings, demos=(1, MANY), seed=SEED, jobs=PROCESSES)
+    if not settings.conditions:
+        raise UserError("no conditions, expected at least one")
     if not 0 <= settings.films <= settings.demos or (settings.films and "plain" not in settings.conditions):
         raise UserError(
             f"films is {settings.films}, expected 0 to the {settings.demos} demonstrations, and plain among conditions"
@@ -255,8 +256,6 @@ def _check(settings: Settings) -> None:
         raise UserError(
             f"encoder {settings.encoder} and policy {settings.policy}: expected one, a policy has its encoder"
         )
-    if not 0 <= settings.seed < 2**32:
-        raise UserError(f"seed is {settings.seed}, expected 0 to 2**32 - 1")
     recorded = Stage(settings.run / "record")
     own = recorded.settings["seed"] if recorded.finished else RECORD.seed
     if settings.encoder is None and own == settings.seed:
@@ -286,17 +285,19 @@ def _film(folder: Path, number: int) -> Path:
 
 
 def _follow_one(
-    encoder_folder: Path, policy: Stage | None, folder: Path, clock: bool, name: str, number: int, film: bool
+    encoder_folder: Path, policy: Stage | None, stage: Stage, clock: bool, name: str, number: int, film: bool
 ) -> None:
     """One demonstration under one condition. Runs in a worker process."""
     condition, encoder = CONDITIONS[name], load_encoder(encoder_folder)
-    shown = _shown(load_demo(f"test:{number}", folder, encoder), condition, encoder, number)
+    shown = _shown(load_demo(f"test:{number}", stage.folder, encoder), condition, encoder, number)
     figures, frames = _followed(encoder, policy, shown, clock, number, condition.away, film)
+    made = [_row(stage.folder, name, number)]
+    write_json(made[0], {"demo": f"test:{number}", **figures})
     if frames is not None:
-        path = _film(folder, number)
-        path.parent.mkdir(exist_ok=True)
-        write_video(path, frames, CONTROL_HZ, FOR_PEOPLE)
-    write_json(_row(folder, name, number), {"demo": f"test:{number}", **figures})
+        made.append(_film(stage.folder, number))
+        made[1].parent.mkdir(exist_ok=True)
+        write_video(made[1], frames, CONTROL_HZ, FOR_PEOPLE)
+    stage.note(f"{name}-{number}", made)
 
 
 def _followed(

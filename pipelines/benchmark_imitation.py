@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from imitate.errors import UserError, choose
+from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.figures import benchmark_figure, save_figure
 from imitate.manifest import sha256
 from imitate.metrics import spread, success
@@ -272,8 +272,7 @@ def _check(settings: Settings, methods: dict[str, Method]) -> None:
     """Refuse what only the last of many runs would stumble over."""
     if not methods or not settings.demos or not settings.seeds:
         raise UserError("expected at least one method, one demonstration and one seed")
-    if settings.jobs < 0:
-        raise UserError(f"jobs is {settings.jobs}, expected 0 or more")
+    check_bounds(settings, jobs=PROCESSES, seeds=SEED)
     for demo in settings.demos:
         if not has_poses(demo):
             raise UserError(f"{demo}: a bare video has no true poses to measure by, expected episodes such as test:0")

@@ -77,6 +77,9 @@ def command(
         what = f"{error.filename or 'a file'}: {error.strerror}"
         print(one_line(f"imitate {name}: {what}: when that is mended, {again}"), file=sys.stderr)
         raise SystemExit(2) from None
+    except MemoryError as error:
+        print(one_line(f"imitate {name}: not enough memory ({error}): with more of it, {again}"), file=sys.stderr)
+        raise SystemExit(2) from None
     except Interrupted as stop:
         print(f"imitate {name}: stopped by {stop.name}: {again}", file=sys.stderr)
         raise SystemExit(stop.exit_code) from None

@@ -15,7 +15,7 @@ import numpy as np
 from envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
-from imitate.errors import UserError
+from imitate.errors import MANY, UserError, check_bounds
 from imitate.runs import Stage, write_json
 from imitate.video import Compression, read_video, write_video
 
@@ -41,10 +41,9 @@ PRESETS = {"default": ("yuv444p and yuv420p at six qualities.", Settings())}
 
 def run(settings: Settings) -> None:
     """Measure, print a table, write it."""
-    if settings.episodes < 1:
-        raise UserError(f"episodes is {settings.episodes}, expected at least 1")
-    if not settings.crfs or not all(0 <= crf <= 51 for crf in settings.crfs):
-        raise UserError(f"crfs are {settings.crfs}, expected at least one, of 0 to 51")
+    check_bounds(settings, episodes=(1, MANY), crfs=(0, 51))
+    if not settings.crfs:
+        raise UserError("no crfs, expected at least one")
     encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
     dataset = LeRobotDataset(settings.run / "record" / "dataset")
     robot = dataset.info["robot_type"]

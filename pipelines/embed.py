@@ -18,14 +18,14 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from envs.kuka import ARMS
-from imitate.checkpoint import PoseHead, TrainedEncoder
+from imitate.checkpoint import BOUNDS, PoseHead, TrainedEncoder
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.sampling import Epoch, Margins, Videos, triplets
 from imitate.device import pick_device
 from imitate.encoders import ENCODERS, build_encoder
 from imitate.encoders.inception import InceptionEncoder
-from imitate.errors import UserError, choose
+from imitate.errors import MANY, SEED, UserError, check_bounds, choose
 from imitate.figures import distance_matrix_figure, save_figure, tsne_figure
 from imitate.finite import check_weights
 from imitate.manifest import SNAPSHOT
@@ -247,20 +247,16 @@ def _check(settings: Settings) -> None:
     choose(OBJECTIVES, settings.objective, "objective")
     choose(ENCODERS, settings.encoder, "encoder")
     pick_device(settings.device)
-    if not 0 <= settings.seed < 2**32:
-        raise UserError(f"seed is {settings.seed}, expected 0 or more, below 2**32")
-    for name in ("dim", "positive", "epochs", "videos", "per_video", "passes"):
-        if getattr(settings, name) < 1:
-            raise UserError(f"{name} is {getattr(settings, name)}, expected at least 1")
-    if settings.image_size is not None and not 16 <= settings.image_size <= 1024:
-        raise UserError(f"image_size is {settings.image_size}, expected 16 to 1024 pixels")
-    if settings.batch < 2:
-        raise UserError(f"batch is {settings.batch}, expected at least 2")
+    check_bounds(settings, dim=BOUNDS["dim"], seed=SEED, batch=(2, MANY))
+    check_bounds(settings, **dict.fromkeys(("positive", "epochs", "videos", "per_video", "passes"), (1, MANY)))
+    check_bounds(settings, negative=(0, MANY))
+    if settings.image_size is not None:
+        check_bounds(settings, image_size=BOUNDS["image_size"])
     for name in ("learning_rate", "temperature"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UserError(f"{name} is {getattr(settings, name)}, expected more than 0")
-    if settings.negative < 0 or not 0 <= settings.margin < float("inf"):
-        raise UserError(f"negative {settings.negative} and margin {settings.margin}: expected 0 or more")
+    if not 0 <= settings.margin < float("inf"):
+        raise UserError(f"margin is {settings.margin}, expected 0 or more")
     if not 0 <= settings.self_regression < float("inf"):
         raise UserError(f"self_regression is {settings.self_regression}, expected 0 (plain TCN) or more")
     if not 0 <= settings.noise < float("inf"):

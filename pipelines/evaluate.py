@@ -13,7 +13,7 @@ from envs.imagination import believing
 from envs.kuka import CONTROL_HZ
 from imitate.checkpoint import load_encoder
 from imitate.device import pick_device
-from imitate.errors import UserError
+from imitate.errors import PROCESSES, SEED, UserError, check_bounds
 from imitate.manifest import sha256
 from imitate.runs import Stage, kept_settings, write_json
 
@@ -55,12 +55,11 @@ PRESETS = {"default": ("The demonstration that the policy learned, without explo
 def run(settings: Settings) -> Stage:
     """Roll the policy out, measure it, film it."""
     learned = learned_with(Stage.named(settings.run, settings.policy))
-    if not settings.seeds or min(settings.seeds) < 0:
-        raise UserError(f"seeds are {settings.seeds}, expected at least one, of 0 or more")
+    if not settings.seeds:
+        raise UserError("no seeds, expected at least one")
+    check_bounds(settings, seeds=SEED, workers=PROCESSES)
     if not 0 <= settings.start_noise <= np.pi:
         raise UserError(f"start_noise is {settings.start_noise}, expected 0 to pi rad")
-    if settings.workers < 0:
-        raise UserError(f"workers is {settings.workers}, expected 0 or more")
     folder = learned.encoder or Stage(settings.run / "embed").path("encoder")  # never another one, trained anew
     encoder = load_encoder(folder, pick_device(settings.device))
     demos = settings.demos or (learned.demo,)

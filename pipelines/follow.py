@@ -17,7 +17,7 @@ from envs.imagination import watch
 from envs.kuka import ARMS, ASSETS, CONTROL_HZ
 from imitate.checkpoint import load_encoder
 from imitate.device import pick_device
-from imitate.errors import UserError, choose
+from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.manifest import sha256
 from imitate.runs import Stage, kept_settings, write_json
 
@@ -67,13 +67,9 @@ PRESETS = {"default": ("Read the poses off a video, and follow them.", Settings(
 
 def run(settings: Settings) -> Stage:
     """Track the demonstration, follow it, measure it, film it."""
-    if settings.workers < 0:
-        raise UserError(f"workers is {settings.workers}, expected 0 or more")
-    if not 0 <= settings.seed < 2**32 or not 0 <= settings.start_noise <= np.pi:
-        raise UserError(
-            f"seed {settings.seed} and start_noise {settings.start_noise}: expected a seed of 0 to 2**32 - 1 and a "
-            "start_noise of 0 to pi rad"
-        )
+    check_bounds(settings, workers=PROCESSES, seed=SEED)
+    if not 0 <= settings.start_noise <= np.pi:
+        raise UserError(f"start_noise is {settings.start_noise}, expected 0 to pi rad")
     folder, policy = _chosen(settings)
     encoder = load_encoder(folder, pick_device(settings.device))
     demonstration = load_demo(settings.demo or f"{SHIPPED_DEMO}:0", settings.run, encoder, settings.resize)

@@ -24,7 +24,7 @@ from envs.tcn_imitate import tcn_imitate_vector
 from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.demonstration import Demonstration
 from imitate.device import pick_device
-from imitate.errors import UserError, choose
+from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.figures import learning_curve_figure, save_figure
 from imitate.manifest import SNAPSHOT, sha256
 from imitate.ppo import Curve, Learner, build_ppo, learner_state, restore_learner, save_policy
@@ -43,6 +43,7 @@ from .rollout import baselines, film_demonstration, roll_out, side_by_side, writ
 from .signals import held_back
 
 DEFAULT_DEMO = "test:0"
+MOST_STEPS = 10**12
 
 
 @dataclass(frozen=True)
@@ -154,17 +155,12 @@ def check(settings: Settings) -> None:
     choose(CONTROLS, settings.control, "control")
     choose(FORMS, settings.reward_form, "reward form")
     pick_device(settings.device)
-    if not 0 <= settings.seed < 2**32 or settings.workers < 0:
-        raise UserError(f"seed {settings.seed} and workers {settings.workers}: expected 0 or more, seed below 2**32")
+    check_bounds(settings, seed=SEED, workers=PROCESSES, steps=(1, MOST_STEPS), episodes=(0, MANY))
     check_lookahead(settings.lookahead)
     if not 0 <= settings.start_noise <= np.pi or not settings.give_up >= 0:
         raise UserError("expected a start_noise of 0 to pi rad, and a give_up of 0 or more")
     if not 0 <= settings.midway <= 1:
         raise UserError(f"midway is {settings.midway}, expected a share of 0 to 1")
-    if settings.steps < 1 or settings.episodes < 0:
-        raise UserError(
-            f"steps {settings.steps} and episodes {settings.episodes}: expected at least 1 step, 0 episodes"
-        )
 
 
 @contextmanager

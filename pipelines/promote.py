@@ -19,6 +19,7 @@ from imitate.video import Compression
 from . import imitate
 from .cli import STARTS_OVER, command
 from .policy import ANY, learned_with
+from .signals import held_back
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ def run(settings: Settings) -> None:
         _write_policy(folder / "policy", learned)
         _write_demonstration(folder / "demonstration", dataset, episodes[settings.episode], camera)
         shutil.copyfile(film, folder / "imitation.gif")
-        for made in sorted(folder.iterdir()):
-            place = ASSETS / made.name
-            if place.exists():
-                place.rename(folder / f"old-{made.name}")
-            made.rename(place)
+        with held_back():  # no signal comes between an asset that goes and the one that takes its place
+            for made in sorted(folder.iterdir()):
+                place = ASSETS / made.name
+                if place.exists():
+                    place.rename(folder / f"old-{made.name}")
+                made.rename(place)
     print(f"promoted {settings.run} to {ASSETS}")
 
 

@@ -23,8 +23,8 @@ from envs.control import VELOCITY_SCALE
 from envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
 from envs.trajectories import Babbling, random_trajectory
 from imitate.contact_sheet import contact_sheet
-from imitate.data.lerobot import SPLITS, Episode, Layout, LeRobotDataset, file_is_written, write_file, write_meta
-from imitate.errors import UserError, choose
+from imitate.data.lerobot import SPLITS, Episode, Layout, LeRobotDataset, write_file, write_meta
+from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.runs import Stage, kept_settings
 from imitate.video import Compression
 from imitate.workers import worked_off
@@ -33,6 +33,7 @@ from .cli import command
 
 EPISODES_A_FILE = 50
 FILE_BYTES = 512 * 2**20  # of pixels, at most, unless a single episode has more: a worker holds a file in memory
+EPISODE_BYTES = 4 * 2**30  # that an episode may have
 DRAWS = 1000  # of a held-out trajectory before giving up; half of them move 0.4 m
 
 
@@ -134,7 +135,7 @@ def _place(settings: Settings, episode: int) -> tuple[int, int]:
     return split, episode
 
 
-def record_file(settings: Settings, layout: Layout, folder: Path, file: int) -> int:
+def record_file(settings: Settings, layout: Layout, stage: Stage, file: int) -> int:
     """Record one file's episodes, and say how many frames they have. Runs in a worker process."""
     kuka = Kuka(settings.arm, "velocity")
     try:
@@ -143,7 +144,7 @@ def record_file(settings: Settings, layout: Layout, folder: Path, file: int) -> 
         episodes = [record_episode(kuka, settings, episode) for episode in layout.episodes_of(file)]
     finally:
         kuka.close()
-    write_file(folder, layout, file, episodes)
+    stage.note(str(file), write_file(stage.path("dataset"), layout, file, episodes))
     return sum(len(episode) for episode in episodes)
 
 
@@ -152,7 +153,7 @@ def layout_of(settings: Settings) -> Layout:
     counts = (settings.train, settings.validation, settings.test)
     lengths = (settings.frames,) * counts[0] + (settings.held_out_frames,) * (counts[1] + counts[2])
     arm = choose(ARMS, settings.arm, "arm")
-    episode = max(lengths) * settings.image_size**2 * 3 * len(settings.cameras)  # bytes of pixels
+    episode = _bytes_of(settings, max(lengths))
     return Layout(
         cameras=tuple(choose(CAMERAS, name, "camera") for name in settings.cameras),
         image_size=settings.image_size,
@@ -167,19 +168,25 @@ def layout_of(settings: Settings) -> Layout:
     )
 
 
+def _bytes_of(settings: Settings, frames: int) -> int:
+    """Of the pixels of so many frames."""
+    return frames * settings.image_size**2 * 3 * len(settings.cameras)
+
+
 def _check(settings: Settings) -> None:
-    for name, least in (("train", 1), ("validation", 2), ("test", 1), ("frames", 2), ("held_out_frames", 2)):
-        if getattr(settings, name) < least:
-            raise UserError(f"{name} is {getattr(settings, name)}, expected at least {least}")
-    if not 16 <= settings.image_size <= 1024:
-        raise UserError(f"image_size is {settings.image_size}, expected 16 to 1024 pixels")
-    if not 0 <= settings.crf <= 51:
-        raise UserError(f"crf is {settings.crf}, expected 0 (lossless) to 51 (worst)")
+    check_bounds(settings, train=(1, MANY), validation=(2, MANY), test=(1, MANY), seed=SEED, workers=PROCESSES)
+    check_bounds(settings, frames=(2, MANY), held_out_frames=(2, MANY), via_points=(0, MANY))
+    check_bounds(settings, image_size=(16, 1024), crf=(0, 51))  # lossless, worst
     if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):
         raise UserError(f"cameras are {settings.cameras}, expected at least one, each named once")
-    for name in ("held_out_travel", "via_points", "workers", "seed"):
-        if not 0 <= getattr(settings, name) < float("inf"):
-            raise UserError(f"{name} is {getattr(settings, name)}, expected 0 or more")
+    if not 0 <= settings.held_out_travel < float("inf"):
+        raise UserError(f"held_out_travel is {settings.held_out_travel}, expected 0 or more")
+    for name in ("frames", "held_out_frames"):
+        if (pixels := _bytes_of(settings, getattr(settings, name))) > EPISODE_BYTES:
+            raise UserError(
+                f"{name} is {getattr(settings, name)}: an episode of {pixels / 1e9:.1f} GB of pixels, expected at most "
+                f"{EPISODE_BYTES / 1e9:.1f}"
+            )
 
 
 def run(settings: Settings) -> Stage:
@@ -192,11 +199,11 @@ def run(settings: Settings) -> Stage:
         print(f"{stage.folder} is recorded already")
         return stage
     folder = stage.path("dataset")
-    missing = [file for file in range(layout.files) if not file_is_written(folder, file)]
+    missing = [file for file in range(layout.files) if not stage.noted(str(file))]
     start, recorded = perf_counter(), 0
     workers = min(settings.workers or os.cpu_count() or 1, len(missing) or 1)
     done = sum(layout.lengths[e] for f in set(range(layout.files)) - set(missing) for e in layout.episodes_of(f))
-    jobs = [partial(record_file, settings, layout, folder, file) for file in missing]
+    jobs = [partial(record_file, settings, layout, stage, file) for file in missing]
     with (
         closing(worked_off(jobs, workers)) as frames,
         tqdm(total=sum(layout.lengths), initial=done, unit="frame", desc="record") as bar,

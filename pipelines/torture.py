@@ -6,7 +6,6 @@ Nothing may be lost, let in, or silently wrong: every count that should be 0 is 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -14,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from imitate.errors import UserError, choose
-from imitate.runs import git_commit, read_json, write_json
+from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
+from imitate.runs import git_commit, read_json, workshop, write_json
 
 from .benching import peak
 from .benching.machine import machine
@@ -83,16 +82,15 @@ def run(settings: Settings) -> dict[str, Any]:
     _check(settings)
     folder = settings.run / "torture"
     out = settings.out or folder / "torture.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = _kept(settings, out)
+    kept = _kept(out)
     figures: dict[str, Any] = {}
     made = {
         "git_commit": git_commit(),
         "machine": machine(),
         "settings": {key: value for key, value in asdict(settings).items() if key not in ("run", "only", "out")},
     }
-    with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
-        subject = _subject(settings, Path(work))
+    with workshop(folder) as work:
+        subject = _subject(settings, work)
         for name in settings.only or PARTS:
             print(f"{name}: {PARTS[name]}", flush=True)
             found = getattr(import_module(f".torturing.{name}", __package__), name)(subject)
@@ -111,9 +109,9 @@ def run(settings: Settings) -> dict[str, Any]:
     return figures
 
 
-def _kept(settings: Settings, out: Path) -> dict[str, Any]:
-    """Figures of the parts that are not asked for, and what each was made with."""
-    if not settings.only or not out.exists():
+def _kept(out: Path) -> dict[str, Any]:
+    """The figures of each part, and what it was made with, until there are new ones."""
+    if not out.exists():
         return {}
     kept = read_json(out)
     if not isinstance(kept, dict) or not isinstance(kept.get("parts"), dict):
@@ -124,11 +122,9 @@ def _kept(settings: Settings, out: Path) -> dict[str, Any]:
 def _check(settings: Settings) -> None:
     for name in settings.only:
         choose(PARTS, name, "part")
-    for name, least in (("kills", 1), ("corruptions", 1), ("mistakes", 1), ("executions", 1), ("steps", 100)):
-        if getattr(settings, name) < least:
-            raise UserError(f"{name} is {getattr(settings, name)}, expected at least {least}")
-    if settings.workers < 0 or not 0 <= settings.seed < 2**32:
-        raise UserError(f"workers {settings.workers} and seed {settings.seed}: expected 0 or more, seed below 2**32")
+    most = 10**9
+    check_bounds(settings, kills=(1, most), corruptions=(1, most), mistakes=(1, most), executions=(1, most))
+    check_bounds(settings, steps=(100, most), workers=PROCESSES, seed=SEED)
     if "soak" in (settings.only or PARTS):
         peak.check()
     if "mistakes" in (settings.only or PARTS) and find_spec("hypothesis") is None:

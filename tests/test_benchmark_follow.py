@@ -14,6 +14,7 @@ from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import UserError
 from imitate.ppo import Learner
+from imitate.runs import Stage
 from imitate.video import read_video
 from pipelines import benchmark_follow, imitate, record
 from pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
@@ -116,9 +117,12 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert len(read_video(folder / "films" / "1.mp4")[0]) == 10
     row, manifest = folder / "rows" / "plain-1.json", folder / "manifest.json"
     whole = row.read_bytes()
-    row.unlink()
     manifest.unlink()  # as if it had been killed
-    others = {path: path.stat().st_mtime_ns for path in row.parent.iterdir()}
+    for path in row.parent.iterdir():
+        films = [folder / "films" / f"{path.stem[-1]}.mp4"] if path.stem.startswith("plain") else []
+        Stage(folder).note(path.stem, [path, *films])
+    row.write_bytes(whole.replace(b"0.0", b"0.1"))  # and what it had made were damaged since
+    others = {path: path.stat().st_mtime_ns for path in row.parent.iterdir() if path != row}
     again = benchmark_follow.run(asked)
     assert again == results
     assert row.read_bytes() == whole
@@ -140,8 +144,8 @@ def test_the_command_in_the_results_makes_them_again(monkeypatch):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"demos": 0}, "at least one demonstration"),
-        ({"jobs": -1}, "0 jobs or more"),
+        ({"demos": 0}, "demos is 0, expected 1 to 1000000"),
+        ({"jobs": -1}, "jobs is -1, expected 0 to 1024"),
         ({"conditions": ("upside_down",)}, "unknown condition 'upside_down': choose one of away, covered"),
         ({"policy": "imitate"}, "imitate: no finished policy there"),
         ({"policy": "imitate", "encoder": Path("x")}, "a policy has its encoder"),

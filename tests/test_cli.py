@@ -79,6 +79,15 @@ def refused(args, monkeypatch, capsys):
     return line
 
 
+def test_too_little_memory_is_said(monkeypatch, capsys):
+    def greedy(settings):
+        raise MemoryError("Unable to allocate 1. TiB")
+
+    monkeypatch.setattr("pipelines.record.run", greedy)
+    line = refused(["record"], monkeypatch, capsys)
+    assert line.startswith("imitate record: not enough memory (Unable to allocate 1. TiB): with more of it, the same")
+
+
 @pytest.mark.parametrize("args", [[], ["rekord"], ["--help-me"]])
 def test_an_unknown_command_lists_the_choices(args, monkeypatch, capsys):
     line = refused(args, monkeypatch, capsys)
@@ -112,10 +121,14 @@ def test_what_the_command_line_does_not_know(here, monkeypatch, capsys, name, ar
         (["--arm", "panda"], "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
         (["--cameras", "back"], "unknown camera 'back': choose one of front, front_aliased, side, top"),
         (["--cameras", "front", "front"], "each named once"),
-        (["--frames", "1"], "frames is 1, expected at least 2"),
-        (["--held-out-frames", "1"], "held_out_frames is 1, expected at least 2"),
+        (["--train", "1" + 15 * "0"], "train is 1000000000000000, expected 1 to 1000000"),
+        (["--train", "1" + 30 * "0"], "expected 1 to 1000000"),
+        (["--workers", "1" + 15 * "0"], "workers is 1000000000000000, expected 0 to 1024"),
+        (["--frames", "400000"], "frames is 400000: an episode of 4.9 GB of pixels, expected at most 4.3"),
+        (["--frames", "1"], "frames is 1, expected 2 to 1000000"),
+        (["--held-out-frames", "1"], "held_out_frames is 1, expected 2 to 1000000"),
         (["--image-size", "5"], "image_size is 5, expected 16 to 1024"),
-        (["--train", "0"], "train is 0, expected at least 1"),
+        (["--train", "0"], "train is 0, expected 1 to 1000000"),
         (["--crf", "52"], "crf is 52, expected 0"),
         (["--seed", "-1"], "seed"),
     ],
@@ -143,10 +156,11 @@ DATASET = ["--dataset", "run/record/dataset"]
         ([*DATASET, "--device", "tpu"], "unknown device 'tpu': choose one of auto, cpu, cuda"),
         ([*DATASET, "--imagenet", "no.pth"], "imagenet weights are of the inception encoder"),
         ([*DATASET, "--encoder", "inception", "--imagenet", "no.pth"], "no.pth: no such weights file"),
-        ([*DATASET, "--batch", "1"], "batch is 1, expected at least 2"),
+        ([*DATASET, "--batch", "1"], "batch is 1, expected 2 to 1000000"),
+        ([*DATASET, "--dim", "1" + 12 * "0"], "dim is 1000000000000, expected 1 to 100000"),
         ([*DATASET, "--noise", "-0.1"], "noise is -0.1, expected 0 or more"),
         ([*DATASET, "--learning-rate", "0"], "learning_rate is 0.0, expected more than 0"),
-        ([*DATASET, "--preset", "large", "--dim", "0"], "dim is 0, expected at least 1"),
+        ([*DATASET, "--preset", "large", "--dim", "0"], "dim is 0, expected 1 to 100000"),
         (["--preset", "large"], "unknown preset 'large': choose one of default, fast, paper"),
     ],
 )
@@ -227,9 +241,9 @@ def test_evaluate_refuses(here, monkeypatch, capsys, args, message):
         (["--split", "validate"], "unknown split 'validate': choose one of test, train, validation"),
         (["--policy", "imitate"], "run/imitate: no finished policy there"),
         (["--device", "tpu"], "unknown device 'tpu'"),
-        (["--probe.demos", "0"], "probe.demos is 0, expected at least 1"),
-        (["--probe.random-poses", "1"], "probe.random_poses is 1, expected at least 2"),
-        (["--probe.seed", "-1"], "probe.seed is -1, expected at least 0"),
+        (["--probe.demos", "0"], "probe.demos is 0, expected 1 to 1000000"),
+        (["--probe.random-poses", "1"], "probe.random_poses is 1, expected 2 to 1000000"),
+        (["--probe.seed", "-1"], "probe.seed is -1, expected 0 to 4294967295"),
     ],
 )
 def test_check_reward_refuses(here, monkeypatch, capsys, args, message):

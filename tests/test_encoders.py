@@ -65,6 +65,11 @@ def test_checkpoint_round_trip_is_exact(tmp_path, name, joints):
 def test_a_damaged_checkpoint_is_named(tmp_path):
     TrainedEncoder("conv", build_encoder("conv", 64), 64, 32, CAMERA).save(tmp_path)
     weights = tmp_path / "encoder.safetensors"
+    flipped = bytearray(weights.read_bytes())
+    flipped[-100] ^= 1
+    weights.write_bytes(flipped)
+    with pytest.raises(UserError, match=r"encoder\.safetensors: damaged, .*another sha256"):
+        load_encoder(tmp_path)
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"encoder\.safetensors: damaged"):
         load_encoder(tmp_path)

@@ -10,6 +10,7 @@ from envs.kuka import ARMS, Kuka
 from envs.kuka_env import KukaEnv
 from envs.vector import KukaVectorEnv
 from imitate.errors import UserError
+from imitate.runs import Stage
 from pipelines import record
 from pipelines.torturing.subject import RECORD
 
@@ -79,8 +80,15 @@ def test_an_environment_does_not_start(message, make):
 
 def test_a_recording_does_not_start(message, tmp_path):
     with pytest.raises(UserError, match=message):
-        record.record_file(RECORD, record.layout_of(RECORD), tmp_path / "dataset", 0)
-    assert not (tmp_path / "dataset").exists()
+        record.record_file(RECORD, record.layout_of(RECORD), Stage(tmp_path / "new"), 0)
+    assert not (tmp_path / "new").exists()
+
+
+def test_nothing_is_imagined(message):
+    kuka = Kuka()
+    with pytest.raises(UserError, match=message):
+        kuka.film_at(np.zeros((2, 7)), CAMERAS["front"], 32)
+    kuka.close()
 
 
 @pytest.mark.parametrize("arm", sorted(ARMS))

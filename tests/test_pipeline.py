@@ -23,7 +23,6 @@ PAPER = {
     "imitate": "--steps 200 --learner.n-steps 8 --learner.batch-size 64 --workers 2",
 }  # the paper's settings but for their size; 75 pixels are the least that its encoder takes
 RECORD = f"--train {TRAIN} --validation {VALIDATION} --test {TEST} --frames {FRAMES}".split()
-FILE = "chunk-000/file-003"  # of seven
 
 
 def command(name, run, *args, preset="default"):
@@ -167,12 +166,20 @@ def test_what_is_done_is_not_done_again(run):
 def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, tmp_path):
     original, again = run / "record", tmp_path / "again" / "record"
     shutil.copytree(original, again, ignore=shutil.ignore_patterns("cache"))
-    video = again / f"dataset/videos/observation.images.front/{FILE}.mp4"
+    videos = sorted(again.glob("dataset/videos/*/*/*.mp4"))
+    tables = sorted(again.glob("dataset/data/*/*.parquet"))
     (again / "manifest.json").unlink()
-    (again / f"dataset/data/{FILE}.parquet").unlink()
     shutil.rmtree(again / "dataset" / "meta")
-    video.write_bytes(video.read_bytes()[:1000])
-    untouched = video.with_name("file-002.mp4")
+    for file, (video, table) in enumerate(zip(videos, tables, strict=True)):
+        if file != 3:  # as if it had been killed over that one
+            Stage(again).note(str(file), [video, table])
+    tables[3].unlink()
+    videos[3].write_bytes(videos[3].read_bytes()[:1000])
+    flipped = bytearray(videos[1].read_bytes())  # and what it had made were damaged since
+    flipped[len(flipped) // 2] ^= 1
+    videos[1].write_bytes(flipped)
+    tables[4].unlink()
+    untouched = videos[2]
     written = untouched.stat().st_mtime_ns
     command("record", again.parent, *RECORD)
     expected, made = sums(original), sums(again)

@@ -9,8 +9,8 @@ import pytest
 
 from imitate.errors import UserError
 from imitate.lock import LOCK
-from imitate.manifest import SNAPSHOT
-from imitate.runs import Stage, kept_settings, read_json, write_json, written_aside
+from imitate.manifest import NOTES, SNAPSHOT
+from imitate.runs import Stage, kept_settings, read_json, workshop, write_json, written_aside
 
 
 def test_a_stage_is_begun_gone_on_with_and_finished(tmp_path):
@@ -96,6 +96,46 @@ def test_what_another_command_made_is_said_to_be(tmp_path):
         stage.begin({"seed": 1, "demo": "test:0", "steps": 3})
     with pytest.raises(UserError, match="stage name 'record': expected another"):
         Stage.named(tmp_path, "record")
+
+
+def test_what_another_command_has_not_finished_is_not_cleared_away(tmp_path):
+    stage = Stage(tmp_path / "mine")
+    stage.begin({"demos": 1, "conditions": [], "clock": True}, resumable=True)
+    write_json(stage.path("rows/0.json"), 1)
+    with pytest.raises(UserError, match="made by another command"):
+        Stage(stage.folder).begin({"seeds": [0], "policy": "x", "demo": "y"})
+    assert stage.path("rows/0.json").is_file()
+
+
+def test_parts_that_are_made_are_noted_until_something_befalls_them(tmp_path):
+    stage = Stage(tmp_path / "mine")
+    stage.begin({"demos": 2}, resumable=True)
+    for name in ("a", "b"):
+        assert not stage.noted(name)
+        write_json(stage.path(f"{name}.json"), [name])
+        stage.note(name, [stage.path(f"{name}.json")])
+        assert stage.noted(name)
+    write_json(stage.path("a.json"), ["c"])
+    assert not stage.noted("a")
+    for note in ("", "[1]", "{}", '{"b.json": 3}', '{"b.json": {}}'):
+        stage.path(NOTES).joinpath("b.json").write_text(note)
+        assert not stage.noted("b")
+    stage.finish({})
+    assert not stage.path(NOTES).exists()
+
+
+def test_one_process_works_in_a_workshop_and_clears_it_up(tmp_path, monkeypatch):
+    left = tmp_path / "work-killed" / "file"
+    write_json(left, 1)
+    write_json(tmp_path / "figures.json", 1)
+    with workshop(tmp_path) as work:
+        assert not left.parent.exists()
+        write_json(work / "file", 1)
+        monkeypatch.setattr("imitate.lock._held", {})  # as another process has it
+        with pytest.raises(UserError, match="another process is working on it"), workshop(tmp_path):
+            pass
+        monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
 
 
 def test_an_unfinished_stage_that_cannot_resume_starts_over(tmp_path):

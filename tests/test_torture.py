@@ -191,9 +191,9 @@ def test_what_is_no_mistake_of_the_users_would_be_seen(subject, monkeypatch):
     ("changes", "message"),
     [
         ({"only": ("kill",)}, "unknown part 'kill': choose one of corruptions, fuzz, kills"),
-        ({"kills": 0}, "kills is 0, expected at least 1"),
-        ({"steps": 10}, "steps is 10, expected at least 100"),
-        ({"workers": -1}, "workers -1"),
+        ({"kills": 0}, "kills is 0, expected 1 to 1000000000"),
+        ({"steps": 10}, "steps is 10, expected 100 to 1000000000"),
+        ({"workers": -1}, "workers is -1, expected 0 to 1024"),
     ],
 )
 def test_what_can_not_be_is_refused(tmp_path, changes, message):

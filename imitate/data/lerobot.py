@@ -24,7 +24,7 @@ from imitate.errors import UserError, first_line
 from imitate.finite import check_finite
 from imitate.manifest import MANIFEST, listed_frames, verified
 from imitate.runs import read_json, write_json, written_aside
-from imitate.video import Compression, read_video, write_video
+from imitate.video import Compression, Limits, read_video, write_video
 
 VERSION = "v3.0"
 FILES_A_CHUNK = 1000
@@ -120,13 +120,11 @@ def _video_key(camera: str) -> str:
     return f"observation.images.{camera}"
 
 
-def file_is_written(folder: Path, file: int) -> bool:
-    """Whether ``write_file`` finished this file."""
-    return (folder / DATA_PATH.format(**_place(file))).is_file()
+def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episode]) -> list[Path]:
+    """Write the episodes of one file: the videos, and the table.
 
-
-def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episode]) -> None:
-    """Write the episodes of one file: the videos first, the table last, so that a table means all is there.
+    Returns:
+        All that was written.
 
     Raises:
         UserError: There is NaN or infinity in them; nothing is written.
@@ -136,8 +134,10 @@ def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episo
         for name in ("joints", "velocities", "flange", "actions"):
             advice = "the simulation has become unstable: record with another seed"
             check_finite(f"{name} of episode {number}", getattr(episode, name), advice)
-    for camera in layout.cameras:
-        path = folder / VIDEO_PATH.format(video_key=_video_key(camera.name), **_place(file))
+    place = _place(file)
+    table = folder / DATA_PATH.format(**place)
+    videos = [folder / VIDEO_PATH.format(video_key=_video_key(camera.name), **place) for camera in layout.cameras]
+    for camera, path in zip(layout.cameras, videos, strict=True):
         frames = (frame for episode in episodes for frame in episode.frames[camera.name])
         write_video(path, frames, layout.fps, layout.compression)
     lengths = np.array([len(episode) for episode in episodes])
@@ -152,8 +152,9 @@ def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episo
         "index": pa.array(layout.starts[numbers[0]] + np.arange(lengths.sum())),
         "task_index": pa.array(np.zeros(lengths.sum(), np.int64)),
     }
-    with written_aside(folder / DATA_PATH.format(**_place(file))) as aside:
+    with written_aside(table) as aside:
         pq.write_table(pa.table(columns), aside)
+    return [*videos, table]
 
 
 def _vectors(parts: Sequence[Floats]) -> pa.Array:
@@ -384,6 +385,7 @@ class LeRobotDataset:
                 raise UserError(f"{self.folder}: {name} is {self.info[name]!r}, expected one such as {VIDEO_PATH!r}")
         if len(self) and self.lengths.min() < 1:
             raise UserError(f"{self.folder}: an episode of {self.lengths.min()} frames, expected at least 1")
+        Limits.of_environment().check(self.folder, "frames", int(self.lengths.max(initial=0)))
         for part in ("data", *(f"videos/{key}" for key in self.video_keys)):
             indices = np.stack([self._places[f"{part}/{index}"] for index in PLACE])
             _, first, file = np.unique(indices, axis=1, return_index=True, return_inverse=True)

@@ -66,7 +66,7 @@ def profile_record(subject: Subject) -> list[Part]:
         Call(record, "write_file", "write tables"),
     ]
     with watch.watching(calls), watch.part(REST):
-        record.record_file(settings, record.layout_of(settings), subject.folder / "profile-record", 0)
+        record.record_file(settings, record.layout_of(settings), Stage(subject.folder / "profile-record"), 0)
     return _parts("record", watch.seconds)
 
 

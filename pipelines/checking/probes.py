@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from envs.kuka import Kuka
 from envs.perturbations import flange_graded, joint_graded, one_joint_moved, random_poses
 from imitate.camera import Camera
-from imitate.errors import UserError
+from imitate.errors import MANY, SEED, check_bounds
 from imitate.ranking import Indices
 
 from .views import Views, drawn, joined
@@ -38,9 +38,8 @@ class Probe:
     """Of the poses."""
 
     def __post_init__(self) -> None:
-        for name, least in (("demos", 1), ("anchors", 1), ("directions", 1), ("random_poses", 2), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"probe.{name} is {getattr(self, name)}, expected at least {least}")
+        some = (1, MANY)
+        check_bounds(self, "probe.", demos=some, anchors=some, directions=some, random_poses=(2, MANY), seed=SEED)
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,13 @@ def values(name: str, kind: Any) -> SearchStrategy[list[str]]:
     """What is wrong for an option of some type, as words of the command line."""
     parts = [part for part in get_args(kind) if part not in (type(None), Ellipsis)]
     kind = parts[0] if parts and not isinstance(parts[0], str) else kind
-    below = st.integers(-(10**12), -1).map(str)
+    below, beyond = st.integers(-(10**12), -1).map(str), st.integers(10**15, 10**30).map(str)
     if kind is bool:
         return words().map(lambda word: [word])
     if kind is int:
-        return (words() | below | st.floats(allow_nan=True).map(lambda x: f"{x:.3f}") | st.just("")).map(lambda w: [w])
+        return (words() | below | beyond | st.floats(allow_nan=True).map(lambda x: f"{x:.3f}") | st.just("")).map(
+            lambda w: [w]
+        )
     if kind is float:
         numbers = st.sampled_from(["nan", "-inf", "inf"])
         bad = words() | st.sampled_from(["nan", "-inf", ""]) | (st.nothing() if name in NEGATIVE else below | numbers)
@@ -158,7 +160,27 @@ READERS: Mapping[str, Mistake] = {  # which command reads a file, of a stranger'
     "whole/imitate/config.json": ("report", "--run", "whole"),
 }
 ODD: SearchStrategy[Any] = st.sampled_from(
-    [None, True, -1, 0, 3, 10**30, 1e308, float("nan"), "", "x", "../../x", "{", "0:1", [], {}, [[]], [None], {"a": 1}]
+    [
+        None,
+        True,
+        -1,
+        0,
+        3,
+        10**15,
+        10**30,
+        1e308,
+        float("nan"),
+        "",
+        "x",
+        "../../x",
+        "{",
+        "0:1",
+        [],
+        {},
+        [[]],
+        [None],
+        {"a": 1},
+    ]
 )
 
 
