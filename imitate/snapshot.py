@@ -94,7 +94,7 @@ class Snapshots:
 
     Args:
         path: Of the file.
-        of: What is computed on, as a digest: half of it on one thing and half on another would be of neither.
+        of: What is computed, and on what device: half of it on one and half on another would be of neither.
     """
 
     def __init__(self, path: Path, of: str = "") -> None:
@@ -136,7 +136,8 @@ class Snapshots:
             raise UserError(f"{self.path}: damaged ({first_line(error)}): delete it to start this stage over") from None
         if of != self.of:
             raise UserError(
-                f"{self.path}: what it was begun with was made anew since: delete it to start this stage over"
+                f"{self.path}: what it was begun with was made anew since, or this is another device: delete it to "
+                "start this stage over"
             )
         return tree
 

@@ -308,7 +308,7 @@ def run(settings: Settings) -> Stage:
     joints = data.poses.joints
     pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
-    snapshots = Snapshots(stage.path(SNAPSHOT), _digest(dataset, camera.name))
+    snapshots = Snapshots(stage.path(SNAPSHOT), f"{_digest(dataset, camera.name)} {device.type}")
     kept = snapshots.read()
     baselines = kept["baselines"] if kept else _baselines(data, trained.to(device))
     figures = fit_encoder(settings, stage, data, trained, epoch, snapshots, baselines, kept)

@@ -262,7 +262,7 @@ def run(settings: Settings) -> Stage:
             settings.lookahead,
         )  # fmt: skip
         of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
-        curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(SNAPSHOT), of))
+        curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}"))
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
 

@@ -67,7 +67,7 @@ def test_what_is_of_another_computation_is_refused(tmp_path):
     Snapshots(path, "one encoder").write(lambda: Snapshot.of([1]))
     assert Snapshots(path, "one encoder").read() == [1]
     with pytest.raises(
-        UserError, match="what it was begun with was made anew since: delete it to start this stage over"
+        UserError, match="made anew since, or this is another device: delete it to start this stage over"
     ):
         Snapshots(path, "another").read()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import benchmark_imitation
+from .. import benchmark_follow, benchmark_imitation
 from ..cli import changed, words
 from .outcome import differences
 from .subject import EMBED, IMITATE, RECORD, Subject
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 ROOT = Path(__file__).resolve().parents[2]
+POLL = 0.02  # s
 IN_A_ROW = 4  # kills, at most, before the stage may end
 
 
@@ -44,6 +45,7 @@ VICTIMS = {  # in the order in which they need each other
     "record": Victim(("pipelines", "record"), replace(RECORD, train=120, frames=8, workers=2)),
     "embed": Victim(("pipelines", "embed"), replace(EMBED, epochs=300, videos=4)),
     "imitate": Victim(("pipelines", "imitate"), replace(IMITATE, steps=1024)),
+    "benchmark_follow": Victim(("pipelines.torturing.small_follow",), benchmark_follow.Settings(jobs=2)),
     "benchmark_imitation": Victim(("pipelines.torturing.small_benchmark",), benchmark_imitation.Settings(jobs=2)),
 }
 
@@ -59,13 +61,14 @@ def kills(subject: Subject) -> dict[str, Any]:
             shutil.copytree(whole, before)
         else:
             before.mkdir()
-        seconds = _undisturbed(victim, whole)
-        figures: dict[str, Any] = {"kills": 0, "runs": 0, "differences": 0, "different": [], "seconds": seconds}
+        begun, seconds = _undisturbed(victim, whole)
+        figures: dict[str, Any] = {"kills": 0, "runs": 0, "differences": 0, "different": []}
+        figures |= {"begun": begun, "seconds": seconds}
         while figures["kills"] < subject.kills:
             run = subject.folder / f"killed-{name}"
             shutil.copytree(before, run)
             wanted = min(int(rng.integers(1, IN_A_ROW + 1)), subject.kills - figures["kills"])
-            figures["kills"] += _killed(victim, run, wanted, seconds, rng)
+            figures["kills"] += _killed(victim, run, wanted, (begun, seconds), rng)
             different = differences(run, whole)
             figures["runs"] += 1
             figures["differences"] += bool(different)
@@ -80,26 +83,30 @@ def kills(subject: Subject) -> dict[str, Any]:
     return {**totals, "stages": stages}
 
 
-def _undisturbed(victim: Victim, run: Path) -> float:
-    """Run a stage to its end, and say how long that takes, s."""
+def _undisturbed(victim: Victim, run: Path) -> tuple[float, float]:
+    """Run a stage to its end, and say when it writes the first file, and when it ends, s."""
+    before = set(run.rglob("*"))
     start = monotonic()
     process = _started(victim, run)
     try:
+        while process.poll() is None and not set(run.rglob("*")) - before:
+            sleep(POLL)
+        begun = monotonic() - start
         _end(victim, process, run)
     finally:
         _sweep(process)
-    return monotonic() - start
+    return begun, monotonic() - start
 
 
-def _killed(victim: Victim, run: Path, times: int, seconds: float, rng: np.random.Generator) -> int:
-    """Kill a stage so many times, then let it end. How many kills it took."""
+def _killed(victim: Victim, run: Path, times: int, within: tuple[float, float], rng: np.random.Generator) -> int:
+    """Kill a stage so many times, each at some time of its work, s, then let it end. How many kills it took."""
     started: list[subprocess.Popen] = []
     try:
         for kills in range(times + 1):
             process = _started(victim, run)
             started.append(process)
             if kills < times:
-                sleep(rng.uniform(0, seconds))
+                sleep(rng.uniform(*within))
             if kills == times or process.poll() is not None:  # the latter was faster this time: nothing was killed
                 break
             if rng.random() < 0.5:
