@@ -14,6 +14,14 @@ from pipelines import record
 SIZE = 32
 
 
+@pytest.fixture(autouse=True)
+def threads():
+    """What a test sets is not left to others: results are the same to the bit for one number of threads only."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def encoder():
     """A small untrained encoder: enough to test everything but learning."""

@@ -149,7 +149,7 @@ def test_the_command_in_the_results_makes_them_again(settings, monkeypatch):
         ({"demos": ("test:0", "test:99")}, "'test:99': expected an episode from 0 to 19"),
         ({"methods": ("tcn_self", "paper"), "demos": ("test:7",)}, "'test:7': expected an episode from 0 to 4"),
         ({"demos": ("test:0", "nowhere:0")}, "nowhere is neither a split"),
-        ({"seeds": (0, -1)}, "seed -1"),
+        ({"seeds": (0, -1)}, "seeds is -1, expected 0 to 4294967295"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_once(tmp_path, monkeypatch, changed, message):

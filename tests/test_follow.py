@@ -153,8 +153,8 @@ def test_what_is_not_recognised_is_said(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"seed": -1}, "seed -1"),
-        ({"start_noise": 4.0}, "start_noise 4.0"),
+        ({"seed": -1}, "seed is -1, expected 0 to 4294967295"),
+        ({"start_noise": 4.0}, "start_noise is 4.0, expected 0 to pi rad"),
         ({"arm": "panda"}, "unknown arm 'panda'"),
         ({"arm": "iiwa_gripper"}, "trained on an arm of 7 joints, expected the 12"),
         ({"demo": "no.mp4"}, "no.mp4: no such video file"),

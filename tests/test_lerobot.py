@@ -328,7 +328,7 @@ def test_an_episode_of_no_frames_is_refused(folder, length):
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (10**5, r"side/chunk-000/file-000.mp4: frames|GB free"),
+        (10**5, r"file-000\.mp4: frames"),
         (10**9, "frames 1000000000, expected"),
         (10**15, "frames 10"),
     ],

@@ -7,9 +7,7 @@ again. They are checked themselves.
 from __future__ import annotations
 
 import hashlib
-import math
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -85,9 +83,6 @@ def _decode_all(
     image_size: int | None,
     progress: Callable[[int], object],
 ) -> None:
-    needed, free = math.prod(shape), shutil.disk_usage(path.parent).free
-    if needed > free:  # or an episode says that it is longer than any can be
-        raise UserError(f"{path.parent}: {free / 1e9:.0f} GB free, expected {needed / 1e9:.0f} for decoded frames")
     for stale in path.parent.glob(f"{path.stem[:-16]}{16 * '[0-9a-f]'}.*"):
         stale.unlink()
     with written_aside(path) as aside:
