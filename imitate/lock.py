@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -45,6 +47,21 @@ def let_go(folder: Path) -> None:
     Path(name).unlink(missing_ok=True)  # before: whoever waits for it then finds out that it is gone
     if name in _held:
         _held.pop(name)[0].release(force=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder for a while.
+
+    Raises:
+        UserError: Another process works on it.
+        OSError: It can't be written.
+    """
+    hold(folder)
+    try:
+        yield
+    finally:
+        let_go(folder)
 
 
 def waited_for(folder: Path) -> FileLock:

@@ -1,12 +1,12 @@
 """Read a robot's poses off a demonstration, by imagining what they would look like.
 
 A robot that knows what it looks like, from a simulation or from practice, need not be told by a network which pose a
-frame shows: it can try. From the first frame of a demonstration on, it asks how its joints would have to turn for its
-own picture to have the frame's embedding. That is visual servoing (Hutchinson, Hager and Corke, 1996) in the space of
-the embedding, whose interaction matrix is measured by turning each joint a little; and, over time, an iterated extended
-Kalman filter (Bell and Cathey, 1993) with the smoother of Rauch, Tung and Striebel (1965). What that finds is refined
-by looking at all frames again around it, closer each time, and smoothing anew, as an iterated smoother does (Bell,
-1994).
+frame shows: it can try. From a frame of a demonstration whose pose it has found, it asks how its joints would have to
+turn for its own picture to have the next frame's embedding. That is visual servoing (Hutchinson, Hager and Corke, 1996)
+in the space of the embedding, whose interaction matrix is measured by turning each joint a little; and, over time, an
+iterated extended Kalman filter (Bell and Cathey, 1993) with the smoother of Rauch, Tung and Striebel (1965). What that
+finds is refined by looking at all frames again around it, closer each time, and smoothing anew, as an iterated smoother
+does (Bell, 1994).
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from numpy.typing import NDArray
 
 POSE, VELOCITY = 0.1, 0.5  # rad and rad/s, standard deviations of the first ones: it may be in the midst of moving
 ITERATIONS = 2  # of the filter for each frame, and of the smoother for all; joints are turned once for both
-ANCHORS, TRACKS = 8, 3  # frames whose pose is searched for, and those of them that are tracked from, if need be
+EVERY = 2  # frames for which joints are turned once: from one to the next, what that changes is much the same
+ANCHORS, TRACKS = 12, 3  # frames whose pose is looked for, and those of them that are tracked from, if need be
+APPROACH = (0.12, 0.1, 0.06)  # looks at such a frame from a guess: how far joints are turned, rad
+DAMPING, STEP = 5.0, 0.3  # of each approach: embedding per rad that counts as seen at all; rad, at most
 KNOWN = 0.7  # distance of embeddings, of norm 10, below which a frame's pose is found
 ASTRAY, ABOUT = 1.5, 5  # above which, on average over so many frames, the robot was lost there
 AGAIN, NEARER = 5, 0.7  # times that this is tried, and share of its distance that the frame must come within
@@ -71,10 +74,11 @@ def read_poses(
 ) -> Tracked:
     """Read the poses off a demonstration of which nothing is known but its frames.
 
-    Frames' poses are searched for, of the best guess first, until one is found. From there the demonstration is tracked
-    to its end, and from its end back to its beginning. Where none is found, or one leads astray, the next best are
-    tried. The best is refined. Where it is still far from what is seen, the pose is searched for again, and tracked
-    from there: a filter that has lost the robot stays with another pose that looks somewhat alike.
+    Some frames' poses are approached from the guesses. From the one that comes nearest to its frame the demonstration
+    is tracked to its end, and to its beginning. Where none is near enough, poses are searched for; where one leads
+    astray, the next best are tried. The best is refined. Where it is still far from what is seen, the pose is searched
+    for again, and tracked from there: a filter that has lost the robot stays with another pose that looks somewhat
+    alike.
 
     Args:
         embeddings: (length, dim) of its frames.
@@ -84,19 +88,9 @@ def read_poses(
         tracking: How, before it is refined.
     """
     rng = np.random.default_rng(0)
-    found: list[tuple[float, int, Floats]] = []
-    anchors = np.unique(np.linspace(0, len(embeddings) - 1, ANCHORS).astype(int))
-    off = np.linalg.norm(see(guesses[anchors]) - embeddings[anchors], axis=1)
-    for frame in anchors[np.argsort(off, kind="stable")]:
-        pose, apart = first_pose(embeddings[frame], see, guesses[frame : frame + 1], rng)
-        found.append((apart, frame, pose))
-        if apart < KNOWN:
-            break
     tracks: list[Tracked] = []
-    for _, frame, pose in sorted(found, key=lambda one: one[:2])[:TRACKS]:
-        end = track(embeddings[frame:], see, pose, seconds, tracking).poses[-1]
-        back = track(embeddings[::-1], see, end, seconds, tracking)
-        tracks.append(Tracked(back.poses[::-1], back.apart[::-1]))
+    for frame, pose in _starts(embeddings, see, guesses, rng):
+        tracks.append(_outwards(frame, pose, embeddings, see, seconds, tracking))
         if tracks[-1].apart.mean() < RECOGNISED:
             break
     best = _refined(min(tracks, key=_distance), embeddings, see, seconds)
@@ -111,6 +105,24 @@ def read_poses(
             again = _outwards(frame, pose, embeddings, see, seconds, tracking)
             best = min(best, _refined(again, embeddings, see, seconds), key=_distance)
     return best
+
+
+def _starts(
+    embeddings: NDArray[np.floating], see: See, guesses: Floats, rng: np.random.Generator
+) -> list[tuple[int, Floats]]:
+    """Frames to track from, with their poses, the surest first."""
+    anchors = np.unique(np.linspace(0, len(embeddings) - 1, ANCHORS).astype(int))
+    near = approach(embeddings[anchors], see, guesses[anchors])
+    starts = [(float(near.apart[k]), int(anchors[k]), near.poses[k]) for k in np.argsort(near.apart, kind="stable")]
+    starts = starts[:TRACKS]
+    if starts[0][0] >= KNOWN:
+        for k, (_, frame, pose) in enumerate(starts):
+            found, apart = first_pose(embeddings[frame], see, pose[None], rng)
+            starts[k] = apart, frame, found
+            if apart < KNOWN:
+                break
+        starts.sort(key=lambda start: start[:2])
+    return [(frame, pose) for _, frame, pose in starts]
 
 
 def _outwards(
@@ -151,10 +163,13 @@ def track(
     """
     how = tracking or Tracking()
 
+    turned: list[Floats] = []  # what turning joints changes, as measured
+
     def look(frame: int, pose: Floats, before: View | None) -> View:
-        if before is not None:  # so near to it, joints need not be turned again
-            return View(pose, np.asarray(see(pose[None]), np.float64)[0], before.jacobian)
+        if before is not None or frame % EVERY:  # so near to it, joints need not be turned again
+            return View(pose, np.asarray(see(pose[None]), np.float64)[0], turned[-1])
         seen, jacobian = _look(see, pose[None], how.turn)
+        turned.append(jacobian[0])
         return View(pose, seen[0], jacobian[0])
 
     first = np.concatenate([start, np.zeros_like(start)])
@@ -168,7 +183,7 @@ def refine(embeddings: NDArray[np.floating], see: See, poses: Floats, seconds: f
     Returns:
         Poses that are likelier, as far as embeddings change linearly from the one to the other.
     """
-    seen, jacobians = _look(see, poses, tracking.turn)
+    seen, jacobians = _look(see, poses, tracking.turn, EVERY)
     found = []
     for _ in range(ITERATIONS):
         poses = _smooth_viewed(embeddings, list(map(View, poses, seen, jacobians)), seconds, tracking)
@@ -251,6 +266,34 @@ def _smoothed(
     return np.array(states[::-1])
 
 
+def approach(embeddings: NDArray[np.floating], see: See, guesses: Floats) -> Tracked:
+    """Turn joints from guesses towards the poses that frames show, each by itself, by damped least squares.
+
+    As inverse kinematics are solved near singularities (Wampler, 1986): what is hardly seen is hardly turned.
+
+    Args:
+        embeddings: (n, dim) of the frames.
+        see: What the robot would see of itself.
+        guesses: (n, joints) rad.
+
+    Returns:
+        The nearest that was come to each.
+    """
+    poses, joints = guesses, guesses.shape[1]
+    best = Tracked(guesses.copy(), np.full(len(guesses), np.inf))
+    for turn in (*APPROACH, None):
+        seen, jacobians = _look(see, poses, turn) if turn else (np.asarray(see(poses), np.float64), np.empty(0))
+        missing = embeddings - seen  # (n, dim)
+        apart = np.linalg.norm(missing, axis=1)
+        nearer = apart < best.apart
+        best.poses[nearer], best.apart[nearer] = poses[nearer], apart[nearer]
+        if turn:
+            square = jacobians.transpose(0, 2, 1) @ jacobians + DAMPING**2 * np.eye(joints)  # (n, joints, joints)
+            steps = np.linalg.solve(square, jacobians.transpose(0, 2, 1) @ missing[:, :, None])[:, :, 0]
+            poses = poses + np.clip(steps, -STEP, STEP)
+    return best
+
+
 def first_pose(
     embedding: NDArray[np.floating], see: See, guesses: Floats, rng: np.random.Generator
 ) -> tuple[Floats, float]:
@@ -274,10 +317,21 @@ def first_pose(
     return best[0], float(apart.min())
 
 
-def _look(see: See, poses: Floats, turn: float) -> tuple[Floats, Floats]:
-    """Embeddings at poses (n, joints), and how they change with each joint (n, dim, joints), by central differences."""
+def _look(see: See, poses: Floats, turn: float, every: int = 1) -> tuple[Floats, Floats]:
+    """Embeddings at poses (n, joints), and how they change with each joint (n, dim, joints), by central differences.
+
+    With ``every``, joints are turned at every so manieth pose and at the last only, and what that changes is
+    interpolated in between.
+    """
     n, joints = poses.shape
-    turned = turn * np.concatenate([np.zeros((1, joints)), np.eye(joints), -np.eye(joints)])
-    seen = np.asarray(see((poses[:, None] + turned).reshape(-1, joints)), np.float64).reshape(n, len(turned), -1)
-    jacobians = (seen[:, 1 : joints + 1] - seen[:, joints + 1 :]).transpose(0, 2, 1) / (2 * turn)
-    return seen[:, 0], jacobians
+    at = np.unique(np.append(np.arange(0, n, every), n - 1))
+    turned = turn * np.concatenate([np.eye(joints), -np.eye(joints)])
+    tried = np.concatenate([poses, (poses[at, None] + turned).reshape(-1, joints)])
+    seen = np.asarray(see(tried), np.float64)
+    around = seen[n:].reshape(len(at), 2 * joints, -1)
+    measured = (around[:, :joints] - around[:, joints:]).transpose(0, 2, 1) / (2 * turn)
+    place = np.interp(np.arange(n), at, np.arange(len(at)))[:, None, None]  # among those
+    before = place.astype(int)
+    after = np.minimum(before + 1, len(at) - 1)
+    share = place - before
+    return seen[:n], (1 - share) * measured[before[:, 0, 0]] + share * measured[after[:, 0, 0]]

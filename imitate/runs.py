@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imitate.errors import UserError, first_line
-from imitate.lock import LOCK, hold, let_go
+from imitate.lock import LOCK, held, hold, let_go
 from imitate.manifest import MANIFEST, NOTES, SNAPSHOT, as_text, damage, facts_of, manifest_of, verified
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+DEVICE = "device"  # the setting that makes no other stage: figures differ by rounding
 _PACKAGES = ("numpy", "torch", "gymnasium", "stable-baselines3", "pybullet", "av", "pyarrow")
 
 
@@ -83,12 +84,12 @@ def _finite(data: Any) -> Any:
 def kept_settings(settings: DataclassInstance) -> dict[str, Any]:
     """A command's settings as ``Stage.begin`` takes them: without those that change nothing of what is made.
 
-    Where it is made, ``run``, on what, ``device``, and in how many processes, ``workers``. Paths into the run are
-    relative to it, so that it may be moved, and all others absolute: either is read back as ``run / path``.
+    Where it is made, ``run``, and in how many processes, ``workers``. Paths into the run are relative to it, so that it
+    may be moved, and all others absolute: either is read back as ``run / path``.
     """
     kept = asdict(settings)
     run = kept.pop("run")
-    kept = {key: value for key, value in kept.items() if key not in ("device", "workers")}
+    kept.pop("workers", None)
     return {key: _from(run, value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
@@ -114,14 +115,11 @@ def workshop(folder: Path) -> Iterator[Path]:
     Raises:
         UserError: Another process works in it.
     """
-    hold(folder)
-    try:
+    with held(folder):
         for left in folder.glob("work-*"):  # by a process that was killed
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix="work-", dir=folder) as work:
             yield Path(work)
-    finally:
-        let_go(folder)
 
 
 def git_commit() -> str | None:
@@ -187,7 +185,8 @@ class Stage:
         """Start the stage, or go on with it.
 
         An unfinished stage that can't go on where it stopped, without a snapshot or ``resumable``, starts over, with
-        whatever settings it is now given. No other process may work on it, until it is finished or this one ends.
+        whatever settings it is now given. On another ``DEVICE`` it is the same stage; what it is made on stands in
+        config.json. No other process may work on it, until it is finished or this one ends.
 
         Returns:
             False if it is finished already, with the same settings: there is nothing to do.
@@ -207,13 +206,14 @@ class Stage:
         else:
             self._clear(keep=resumable or self._has(SNAPSHOT))
         if self.finished or self._has("config.json"):
-            changed = [k for k in sorted({*before, *settings}) if before.get(k) != settings.get(k)]
+            changed = [k for k in sorted({*before, *settings} - {DEVICE}) if before.get(k) != settings.get(k)]
             if changed:
                 was = ", ".join(f"{k} was {before.get(k)!r}, is now {settings.get(k)!r}" for k in changed[:3])
                 raise UserError(
                     f"{self.folder} was made with other settings ({was}): choose another run or --name, or delete it"
                 )
-            return not self.finished
+            if self.finished or before.get(DEVICE) == settings.get(DEVICE):
+                return not self.finished
         config = {"settings": settings, "versions": _versions(), "git_commit": git_commit()}
         write_json(self.path("config.json"), config)
         return True

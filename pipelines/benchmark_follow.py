@@ -180,7 +180,8 @@ def run(settings: Settings) -> dict[str, Any]:
     policy = Stage.named(settings.run, settings.policy) if settings.policy else None
     own = settings.encoder if policy is None else learned_with(policy).encoder
     encoder = find_encoder(settings.run, own, "default", "auto")
-    _check_encoder(encoder)
+    if not stage.finished:
+        _check_encoder(encoder)
     weights = sha256(encoder / "encoder.safetensors")
     kept = replace(settings, out=None, jobs=0)
     sums = {"encoder_sha256": weights}

@@ -23,11 +23,12 @@ from tqdm import tqdm
 
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.figures import benchmark_figure, save_figure
+from imitate.lock import held
 from imitate.manifest import sha256
 from imitate.metrics import spread, success
 from imitate.ppo import Learner
 from imitate.rewards import HuberReward
-from imitate.runs import Stage, kept_settings, read_json, write_json
+from imitate.runs import DEVICE, Stage, kept_settings, read_json, write_json
 from imitate.workers import end_with_parent, worked_off
 
 from . import check_reward, embed, imitate, record
@@ -152,6 +153,11 @@ def run(settings: Settings) -> dict[str, Any]:
     out = settings.out or settings.run / settings.name / "imitation.json"
     if settings.add:
         _earlier(out)  # before hours of learning
+    with held(settings.run / settings.name):
+        return _benchmarked(settings, methods, out)
+
+
+def _benchmarked(settings: Settings, methods: dict[str, Method], out: Path) -> dict[str, Any]:
     encoders = {name: _encoder(settings.run, name, method) for name, method in methods.items()}
     weights = {name: sha256(encoder.path("encoder") / "encoder.safetensors") for name, (_, encoder) in encoders.items()}
     recipes = {name: _recipe(method, *encoders[name]) for name, method in methods.items()}
@@ -195,7 +201,8 @@ def _recipe(method: Method, folder: Path, encoder: Stage) -> dict[str, Any]:
     learner = json.loads(json.dumps(kept_settings(method.imitate)))  # as it will be read: tuples are lists
     for name in ("name", "demo", "seed"):
         del learner[name]
-    return {"record": Stage(folder / "record").settings, "embed": encoder.settings, "imitate": learner}
+    made = {"record": Stage(folder / "record").settings, "embed": encoder.settings, "imitate": learner}
+    return {stage: {name: value for name, value in of.items() if name != DEVICE} for stage, of in made.items()}
 
 
 def _checked(run: Path, encoder: Stage, learned: imitate.Settings) -> dict[str, Any]:

@@ -7,15 +7,19 @@ embeddings with how far one frame to the next does.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.kuka import ARMS, CONTROL_HZ, Kuka
-from imitate.checkpoint import load_encoder
+from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import LeRobotDataset
 from imitate.errors import MANY, UserError, check_bounds
+from imitate.lock import held
 from imitate.runs import Stage, write_json
 from imitate.video import Compression, read_video, write_video
 
@@ -53,13 +57,19 @@ def run(settings: Settings) -> None:
     poses = dataset.joints(dataset.split("validation")[: settings.episodes])
     raw = kuka.film_at(poses, encoder.camera, encoder.image_size)
     kuka.close()
+    with held(settings.out.parent):
+        rows = _measured(raw, encoder, settings.crfs)
+        write_json(settings.out, {"command": "python -m pipelines compression", "frames": len(raw), "rows": rows})
+
+
+def _measured(raw: NDArray[np.uint8], encoder: TrainedEncoder, crfs: Sequence[int]) -> list[dict[str, Any]]:
     embedded = encoder.embed(raw)
     step = float(np.linalg.norm(np.diff(embedded, axis=0), axis=1).mean())
     rows = []
     print(f"{'pixels':10}{'crf':>4}{'bytes a frame':>15}{'moved, in steps from frame to frame':>37}")
     with tempfile.TemporaryDirectory() as folder:
         for pixels in ("yuv444p", "yuv420p"):
-            for crf in settings.crfs:
+            for crf in crfs:
                 path = Path(folder) / "video.mp4"
                 write_video(path, raw, CONTROL_HZ, Compression(crf, pixels))
                 moved = np.linalg.norm(encoder.embed(read_video(path)[0]) - embedded, axis=1).mean()
@@ -71,7 +81,7 @@ def run(settings: Settings) -> None:
                 }
                 rows.append(row)
                 print(f"{pixels:10}{crf:4}{row['bytes_per_frame']:15.0f}{row['embedding_moved_steps']:37.3f}")
-    write_json(settings.out, {"command": "python -m pipelines compression", "frames": len(raw), "rows": rows})
+    return rows
 
 
 def main() -> None:

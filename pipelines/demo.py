@@ -216,6 +216,14 @@ def parse_demo(text: str) -> tuple[str, int | None]:
     return text, None
 
 
+def kept_demo(text: str) -> str:
+    """A demonstration as config.json names it, to be read from anywhere: the place of its file is absolute."""
+    head, number = parse_demo(text)
+    if head in SPLITS:
+        return text
+    return str(Path(head).resolve()) + ("" if number is None else f":{number}")
+
+
 def _video(path: Path, size: int, resize: bool) -> Demonstration:
     demonstration = demonstration_from_video(path, CONTROL_HZ, size if resize else None)
     demonstration.check_size(size)

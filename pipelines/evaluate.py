@@ -18,7 +18,7 @@ from imitate.manifest import sha256
 from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import STARTS_OVER, command
-from .demo import load_demo, stage_name
+from .demo import kept_demo, load_demo, stage_name
 from .policy import acting, learned_with, load, report, single_env
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
 
@@ -66,7 +66,7 @@ def run(settings: Settings) -> Stage:
     shown = [load_demo(text, settings.run, encoder, settings.resize or learned.resize) for text in demos]
     stage = Stage.named(settings.run, settings.name or stage_name("evaluate", settings.demos))
     policy_file = settings.run / settings.policy / "policy.zip"
-    wanted = kept_settings(replace(settings, demos=demos))
+    wanted = kept_settings(replace(settings, demos=tuple(map(kept_demo, demos))))
     wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
     wanted["policy_sha256"] = sha256(policy_file)
     if stage.finished and not _begun(stage, wanted):  # before poses are read, which takes seconds

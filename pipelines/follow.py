@@ -22,7 +22,7 @@ from imitate.manifest import sha256
 from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import STARTS_OVER, command
-from .demo import load_demo, stage_name
+from .demo import kept_demo, load_demo, stage_name
 from .policy import ANY, following, learned_with, report, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 
@@ -75,7 +75,7 @@ def run(settings: Settings) -> Stage:
     demonstration = load_demo(settings.demo or f"{SHIPPED_DEMO}:0", settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
     encoder.check_arm(choose(ARMS, settings.arm, "arm").joints)
-    wanted = kept_settings(settings) | {
+    wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo) if settings.demo else "")) | {
         "encoder_sha256": sha256(folder / "encoder.safetensors"),
         "policy_sha256": sha256(policy.path("policy.zip")) if policy else None,
     }

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from imitate.wrappers import NEVER, TrueReward, check_lookahead
 from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
-from .demo import as_if_read, check_demo, has_poses, load_demo, load_training, recording_of, stage_name
+from .demo import as_if_read, check_demo, has_poses, kept_demo, load_demo, load_training, recording_of, stage_name
 from .policy import ANY, acting, report, single_env, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 from .signals import held_back
@@ -227,7 +227,7 @@ def _warn(folder: Path) -> None:
 
 def _begun(stage: Stage, settings: Settings) -> bool:
     """Whether there is anything to learn."""
-    begun = stage.begin(kept_settings(settings))
+    begun = stage.begin(kept_settings(replace(settings, demo=kept_demo(settings.demo))))
     if not begun:
         print(f"{stage.folder} has learned already")
     return begun

@@ -12,6 +12,7 @@ from imitate.camera import Camera
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
 from imitate.errors import UserError
+from imitate.lock import held
 from imitate.manifest import verified
 from imitate.runs import Stage
 from imitate.video import Compression
@@ -20,6 +21,8 @@ from . import imitate
 from .cli import STARTS_OVER, command
 from .policy import ANY, learned_with
 from .signals import held_back
+
+ASIDE, OLD = ".promoted-", "old-"  # what is made before it takes its place, and what stood there
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,9 @@ def run(settings: Settings) -> None:
     episodes = dataset.split("test")
     if not 0 <= settings.episode < len(episodes):
         raise UserError(f"episode is {settings.episode}, expected a test episode, 0 to {len(episodes) - 1}")
-    with TemporaryDirectory(prefix=".promoted-", dir=ASSETS) as aside:  # nothing is replaced before all is there
+    with held(ASSETS), TemporaryDirectory(prefix=ASIDE, dir=ASSETS) as aside:  # nothing is replaced before all is there
         folder = Path(aside)
+        _put_back(folder)
         encoder.save(folder / "encoder")
         _write_policy(folder / "policy", learned)
         _write_demonstration(folder / "demonstration", dataset, episodes[settings.episode], camera)
@@ -56,9 +60,20 @@ def run(settings: Settings) -> None:
             for made in sorted(folder.iterdir()):
                 place = ASSETS / made.name
                 if place.exists():
-                    place.rename(folder / f"old-{made.name}")
+                    place.rename(folder / f"{OLD}{made.name}")
                 made.rename(place)
     print(f"promoted {settings.run} to {ASSETS}")
+
+
+def _put_back(ours: Path) -> None:
+    """Mend what a process that was killed left: an asset that had gone comes back, half-made ones go."""
+    for left in ASSETS.glob(f"{ASIDE}*"):
+        if left != ours:
+            for old in left.glob(f"{OLD}*"):
+                place = ASSETS / old.name.removeprefix(OLD)
+                if not place.exists():
+                    old.rename(place)
+            shutil.rmtree(left)
 
 
 def _film(settings: Settings) -> Path:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from imitate.errors import UserError
+from imitate.lock import held
 from imitate.manifest import MANIFEST
 from imitate.metrics import SUCCESS_M
 from imitate.runs import Stage, read_json, written_aside
@@ -66,6 +67,11 @@ def run(settings: Settings) -> Path:
     stages, unfinished = _stages(settings.run)
     if not stages:
         raise UserError(f"{settings.run}: no finished stage there to report on: run 'imitate' first")
+    with held(out.parent):
+        return _write(out, settings, stages, unfinished)
+
+
+def _write(out: Path, settings: Settings, stages: dict[str, list[Stage]], unfinished: list[str]) -> Path:
     policies = read_policies(stages.get("imitate", []), stages.get("evaluate", []))
     ways = {how: number for number, how in enumerate(dict.fromkeys(one.how for one in policies))}
     html = fill_in(
@@ -148,7 +154,7 @@ def _curves(policies: Sequence[Learned], ways: Mapping[str, int]) -> list[tuple[
             lines = [Line(p.stage.folder.name, p.curve["steps"], scale * p.curve[key], ways[p.how]) for p in same]
             drawn = plot(title, "env steps", lines, log=key == "ee_error_m")
             if drawn:
-                found.append((demo, drawn))
+                found.append((same[0].label, drawn))
                 break
     return found
 

@@ -72,7 +72,7 @@ PRESETS = {
     "default": ("An hour or two.", Settings()),
     "quick": (
         "A little of each part, in a minute or two.",
-        Settings(kills=1, corruptions=36, mistakes=60, executions=400, steps=800, workers=1),
+        Settings(kills=1, corruptions=42, mistakes=60, executions=400, steps=800, workers=1),
     ),
 }
 

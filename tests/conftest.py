@@ -56,7 +56,7 @@ def subject(tmp_path_factory):
         tmp_path_factory.mktemp("subject").resolve(),
         seed=0,
         kills=1,
-        corruptions=18,
+        corruptions=21,
         mistakes=20,
         executions=96,
         steps=200,

@@ -7,7 +7,7 @@ from imitate.demonstration import Demonstration, demonstration_from_video
 from imitate.pose_tracking import Tracked
 from imitate.video import Compression, write_video
 from pipelines import demo, imitate
-from pipelines.demo import READ, as_if_read, stage_name
+from pipelines.demo import READ, as_if_read, kept_demo, stage_name
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,16 @@ def test_a_folder_is_called_what_it_is_of(tmp_path, monkeypatch):
     assert stage_name("evaluate", ["test:3", "train:12"]) == "evaluate-test-3-train-12"
     assert stage_name("imitate", ["my.mp4"]).startswith("imitate-my-")
     assert stage_name("imitate", ["my.mp4"]) == stage_name("imitate", [f"{tmp_path}/./my.mp4"])
+
+
+def test_a_kept_demonstration_is_found_from_anywhere(tmp_path, monkeypatch):
+    (tmp_path / "there" / "dataset").mkdir(parents=True)
+    (tmp_path / "there" / "my.mp4").touch()
+    monkeypatch.chdir(tmp_path / "there")
+    kept = [kept_demo(text) for text in ("test:3", "my.mp4", "dataset:2")]
+    assert kept == ["test:3", f"{tmp_path}/there/my.mp4", f"{tmp_path}/there/dataset:2"]
+    monkeypatch.chdir(tmp_path)
+    assert [kept_demo(text) for text in kept] == kept
 
 
 @pytest.mark.parametrize("rate", [10, 20, 30, 40])

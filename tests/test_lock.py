@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from imitate.errors import UserError
-from imitate.lock import LOCK, hold, let_go, waited_for
+from imitate.lock import LOCK, held, hold, let_go, waited_for
 
 SPAWNED = multiprocessing.get_context("spawn")
 
@@ -48,6 +48,16 @@ def test_one_process_works_on_a_folder(tmp_path):
     last = Other(tmp_path / "stage")
     assert last.says == "held"
     last.kill()
+
+
+def test_a_folder_is_held_for_a_while(tmp_path):
+    with held(tmp_path / "stage"):
+        assert "another process" in Other(tmp_path / "stage").says
+    other = Other(tmp_path / "stage")
+    assert other.says == "held"
+    with pytest.raises(UserError, match="another process is working on it"), held(tmp_path / "stage"):
+        pass
+    other.kill()
 
 
 def test_a_folder_that_was_deleted_is_held_anew(tmp_path):

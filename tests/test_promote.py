@@ -1,4 +1,7 @@
+import os
 import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -44,6 +47,10 @@ def assets(tmp_path, monkeypatch):
         (folder / name).write_text("old")
     monkeypatch.setattr(pipelines.promote, "ASSETS", folder)
     return folder
+
+
+def interrupted(*args):
+    raise KeyboardInterrupt
 
 
 def contents(folder):
@@ -118,10 +125,42 @@ def test_an_episode_that_is_none_is_refused(run, assets):
         promote.run(promote.Settings(run=run, episode=7))
 
 
-def test_an_interruption_replaces_nothing(run, assets, monkeypatch):
-    def interrupted(*args):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("moment", range(7))
+def test_what_a_killed_process_left_is_mended(run, assets, moment, monkeypatch):
+    """It dies at each of the renames in turn: no asset is gone that the next one does not bring back."""
 
+    class Killed(BaseException):
+        pass
+
+    renames = []
+
+    def rename(path, target):
+        if len(renames) == moment:
+            raise Killed
+        renames.append(path.name)
+        os.rename(path, target)
+
+    class Left(TemporaryDirectory):
+        def __exit__(self, *args):
+            self._finalizer.detach()  # as after SIGKILL
+
+    before = contents(assets)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", rename)
+        patched.setattr(pipelines.promote, "TemporaryDirectory", Left)
+        with pytest.raises(Killed):
+            promote.run(promote.Settings(run=run))
+    with monkeypatch.context() as patched:
+        patched.setattr(pipelines.promote, "write_meta", interrupted)  # the next one does not get far
+        with pytest.raises(KeyboardInterrupt):
+            promote.run(promote.Settings(run=run))
+    assert {path.partition("/")[0] for path in contents(assets)} >= {path.partition("/")[0] for path in before}
+    assert not list(assets.glob(".*"))
+    promote.run(promote.Settings(run=run))
+    assert not (assets / "demonstration/meta/old.json").exists()
+
+
+def test_an_interruption_replaces_nothing(run, assets, monkeypatch):
     before = contents(assets)
     monkeypatch.setattr(pipelines.promote, "write_meta", interrupted)
     with pytest.raises(KeyboardInterrupt):

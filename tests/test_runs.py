@@ -49,9 +49,21 @@ def test_what_changes_nothing_of_what_is_made_is_no_setting_of_a_stage(tmp_path)
         "encoder": str(Path("runs/b/encoder").resolve()),
         "seeds": [0, 1],
         "inner": {"gamma": 0.9},
+        "device": "cpu",
     }
     stage.finish({})
-    assert not stage.begin(kept_settings(Outer(Path("elsewhere"), device="cuda", workers=1)))
+    assert not stage.begin(kept_settings(Outer(Path("elsewhere"), workers=1)))
+
+
+def test_a_device_makes_no_other_stage_and_stands_in_its_config(tmp_path):
+    stage = Stage(tmp_path)
+    stage.begin(kept_settings(Outer(device="cpu")), resumable=True)
+    assert stage.begin(kept_settings(Outer(device="cuda")), resumable=True)
+    assert stage.settings["device"] == "cuda"  # on which it goes on, or starts over
+    stage.finish({})
+    before = stage.path("config.json").read_bytes()
+    assert not stage.begin(kept_settings(Outer(device="cpu")))
+    assert stage.path("config.json").read_bytes() == before
 
 
 def test_a_path_into_the_run_is_kept_relative_to_it_by_whatever_name(tmp_path, monkeypatch):

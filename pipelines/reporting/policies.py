@@ -16,7 +16,7 @@ from imitate.manifest import verified
 from imitate.metrics import success
 from imitate.runs import Stage, read_json
 
-_NO_DIFFERENCE = ("demo", "seed", "name", "resize")  # settings that make it no other way of learning
+_NO_DIFFERENCE = ("demo", "seed", "name", "resize", "device")  # settings that make it no other way of learning
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Learned:
 
     Attributes:
         stage: Where it is.
-        demo: What it learned from, as the user said it.
+        demo: What it learned from, as its config.json names it.
         seed: Of the learner.
         how: The settings in which it differs from the run's first policy; empty if in none.
         figures: Those of metrics.json.
@@ -44,6 +44,11 @@ class Learned:
     steps: Mapping[str, NDArray[np.float64]]
     fps: float
     success: bool | None
+
+    @property
+    def label(self) -> str:
+        """The demonstration's name: of a file, without where it lies."""
+        return Path(self.demo).name
 
 
 def read_policies(stages: Iterable[Stage], evaluations: Sequence[Stage] = ()) -> list[Learned]:

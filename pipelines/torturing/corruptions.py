@@ -16,10 +16,10 @@ from imitate.errors import UserError
 from imitate.manifest import MANIFEST
 from imitate.runs import read_json, write_json
 
-from .. import embed, evaluate, imitate, record, report
+from .. import benchmark_follow, embed, evaluate, follow, imitate, record, report
 from ..benching.subject import quiet
 from .damage import BYTES, draw, missing, written
-from .subject import EMBED, IMITATE, RECORD, Subject
+from .subject import BENCHMARK, EMBED, FOLLOW, IMITATE, RECORD, Subject
 
 AGAIN = "again"  # the stage that a later command would make
 DATASET = "record/dataset"
@@ -57,6 +57,14 @@ def _report(run: Path) -> object:
     return report.run(report.Settings(run=run, out=run / AGAIN / "report.html"))
 
 
+def _follow(run: Path) -> object:
+    return follow.run(replace(FOLLOW, run=run))
+
+
+def _benchmark_follow(run: Path) -> object:
+    return benchmark_follow.run(replace(BENCHMARK, run=run))
+
+
 KINDS = {
     "video": Kind(f"{DATASET}/videos/**/*.mp4", _embed),
     "table": Kind(f"{DATASET}/data/**/*.parquet", _embed),
@@ -69,6 +77,9 @@ KINDS = {
     "settings of a policy": Kind("imitate/config.json", _evaluate),
     "figures": Kind("imitate/metrics.json", _report),
     "steps and curves": Kind("imitate/[cr]*.json", _report),
+    "figures of what was followed": Kind("follow/metrics.json", _follow),
+    "settings of what was followed": Kind("follow/config.json", _follow),
+    "rows of a benchmark": Kind("benchmark-follow/rows/*.json", _benchmark_follow),
     "pictures": Kind("embed/*.png", _report),
     "film": Kind("imitate/side_by_side.mp4", _report),
     "manifest of a recording": Kind(f"record/{MANIFEST}", _embed, gone=False),

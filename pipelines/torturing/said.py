@@ -18,6 +18,7 @@ WORK = (  # where each command's work begins, behind all that it checks
     "pipelines.embed._pixels",
     "pipelines.imitate.learning_env",
     "pipelines.evaluate.roll_out",
+    "pipelines.follow.watch",
     "pipelines.check_reward.measure",
     "pipelines.report.fill_in",
     "pipelines.promote.TemporaryDirectory",

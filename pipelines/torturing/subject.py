@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from imitate.data.lerobot import LeRobotDataset
 from imitate.ppo import Learner
 from imitate.video import Compression, write_video
 
-from .. import embed, evaluate, imitate, record
+from .. import benchmark_follow, embed, evaluate, follow, imitate, record
 from ..benching.subject import quiet
 
 RECORD = record.Settings(
@@ -22,6 +23,8 @@ RECORD = record.Settings(
 EMBED = embed.Settings(epochs=4, videos=3, batch=4, positive=2, device="cpu")
 LEARNER = Learner(n_envs=2, n_steps=16, batch_size=16, n_epochs=1, width=16)
 IMITATE = imitate.Settings(steps=64, learner=LEARNER, workers=1, device="cpu")
+FOLLOW = follow.Settings(demo="test:0", workers=1, device="cpu")
+BENCHMARK = benchmark_follow.Settings(demos=1, conditions=("plain",), jobs=1)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ class Subject:
             embed.run(replace(EMBED, run=run))
             imitate.run(replace(IMITATE, run=run))
             evaluate.run(evaluate.Settings(run=run, device="cpu"))
+            follow.run(replace(FOLLOW, run=run))
+            with patch.object(benchmark_follow, "RECORD", RECORD):  # which is no setting of that command
+                benchmark_follow.run(replace(BENCHMARK, run=run))
         return run
 
     @cached_property
