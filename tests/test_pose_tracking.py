@@ -55,7 +55,7 @@ def test_each_of_several_poses_is_approached_by_itself():
     guesses = poses + np.random.default_rng(0).normal(0, 0.15, poses.shape)
     near = pose_tracking.approach(see(poses), see, guesses)
     assert (near.apart < np.linalg.norm(see(guesses) - see(poses), axis=1)).all()
-    assert near.apart.mean() < 0.05 * np.linalg.norm(see(guesses) - see(poses), axis=1).mean()
+    assert near.apart.mean() < 0.1 * np.linalg.norm(see(guesses) - see(poses), axis=1).mean()
     np.testing.assert_allclose(near.apart, np.linalg.norm(see(near.poses) - see(poses), axis=1))
     alone = [pose_tracking.approach(see(p[None]), see, g[None]).poses[0] for p, g in zip(poses, guesses, strict=True)]
     np.testing.assert_allclose(near.poses, alone)
