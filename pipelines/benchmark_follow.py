@@ -28,6 +28,7 @@ from imitate.demonstration import Demonstration
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.manifest import sha256
 from imitate.metrics import spread, success
+from imitate.pose_tracking import Tracked
 from imitate.runs import Stage, kept_settings, read_json, write_json
 from imitate.video import FOR_PEOPLE, write_video
 from imitate.workers import end_with_parent, worked_off
@@ -190,20 +191,14 @@ def run(settings: Settings) -> dict[str, Any]:
     begun = stage.begin(kept_settings(kept) | sums, resumable=True)
     if begun:
         record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
-        jobs = [
-            partial(
-                _follow_one,
-                encoder,
-                policy,
-                stage,
-                settings.clock,
-                condition,
-                number,
-                film=condition == "plain" and number < settings.films,
-            )
-            for condition in conditions
+        missing = {
+            number: [name for name in conditions if not stage.noted(f"{name}-{number}")]
             for number in range(settings.demos)
-            if not stage.noted(f"{condition}-{number}")
+        }
+        jobs = [
+            partial(_follow_one, encoder, policy, stage, settings.clock, names, number, film=number < settings.films)
+            for number, names in missing.items()
+            if names
         ]
         with (
             closing(worked_off(jobs, settings.jobs or os.cpu_count() or 1, _on_one_core)) as done,
@@ -286,25 +281,40 @@ def _film(folder: Path, number: int) -> Path:
 
 
 def _follow_one(
-    encoder_folder: Path, policy: Stage | None, stage: Stage, clock: bool, name: str, number: int, film: bool
+    encoder_folder: Path,
+    policy: Stage | None,
+    stage: Stage,
+    clock: bool,
+    names: Sequence[str],
+    number: int,
+    film: bool,
 ) -> None:
-    """One demonstration under one condition. Runs in a worker process."""
-    condition, encoder = CONDITIONS[name], load_encoder(encoder_folder)
-    shown = _shown(load_demo(f"test:{number}", stage.folder, encoder), condition, encoder, number)
-    figures, frames = _followed(encoder, policy, shown, clock, number, condition.away, film)
-    made = [_row(stage.folder, name, number)]
-    write_json(made[0], {"demo": f"test:{number}", **figures})
-    if frames is not None:
-        made.append(_film(stage.folder, number))
-        made[1].parent.mkdir(exist_ok=True)
-        write_video(made[1], frames, CONTROL_HZ, FOR_PEOPLE)
-    stage.note(f"{name}-{number}", made)
+    """One demonstration under some conditions. Runs in a worker process."""
+    encoder = load_encoder(encoder_folder)
+    recorded = load_demo(f"test:{number}", stage.folder, encoder)
+    read: dict[bytes, Tracked] = {}  # by its frames, of which some conditions show the same
+    for name in names:
+        condition = CONDITIONS[name]
+        shown = _shown(recorded, condition, encoder, number)
+        pictures = shown.frames.tobytes()
+        if pictures not in read:
+            read[pictures] = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
+        filmed = film and name == "plain"
+        figures, frames = _followed(encoder, policy, shown, read[pictures], clock, number, condition.away, filmed)
+        made = [_row(stage.folder, name, number)]
+        write_json(made[0], {"demo": f"test:{number}", **figures})
+        if frames is not None:
+            made.append(_film(stage.folder, number))
+            made[1].parent.mkdir(exist_ok=True)
+            write_video(made[1], frames, CONTROL_HZ, FOR_PEOPLE)
+        stage.note(f"{name}-{number}", made)
 
 
 def _followed(
     encoder: TrainedEncoder,
     policy: Stage | None,
     shown: Demonstration,
+    tracked: Tracked,
     clock: bool,
     seed: int,
     away: float,
@@ -313,7 +323,6 @@ def _followed(
     """The figures of every way to follow a demonstration; a film of the policy or, without one, of the direct way."""
     assert shown.joints is not None  # it was recorded here
     start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
-    tracked = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
     shown = replace(shown, believed=tracked.poses)
     env, act = following(None, encoder, shown, RECORD.arm, clock=clock)
     figures = baselines(env, seed, start) | misread(shown, env.kuka_env.kuka)
