@@ -158,7 +158,7 @@ READERS: Mapping[str, Mistake] = {  # which command reads a file, of a stranger'
     "whole/embed/manifest.json": ("imitate", "--run", "whole", "--name", NEW),
     "whole/imitate/manifest.json": ("evaluate", "--run", "whole", "--name", NEW),
     "whole/imitate/config.json": ("report", "--run", "whole"),
-    "whole/follow": ("follow", "--run", "whole", "--demo", "test:0"),
+    "whole/follow-test-0": ("follow", "--run", "whole", "--demo", "test:0"),
     "whole/benchmark-follow/rows": ("benchmark_follow", "--run", "whole", "--demos", "1", "--conditions", "plain"),
 }
 ODD: SearchStrategy[Any] = st.sampled_from(
