@@ -19,6 +19,7 @@ from imitate.runs import git_commit, read_json, workshop, write_json
 from .benching import peak
 from .benching.machine import machine
 from .cli import STARTS_OVER, command
+from .torturing.kills import VICTIMS, totals
 from .torturing.subject import Subject
 
 PARTS = {  # by the name of its module and function, what it shows
@@ -39,6 +40,7 @@ NONE = (  # figures that must be 0
 )
 GROWTH = 0.05  # of memory, at most
 SLOWER = 0.2  # at most, at the end: machines themselves vary by half of that
+NO_MATTER = ("run", "only", "stages", "out")  # settings that make no figure another
 STEADY = 100_000  # steps, at least, from which speed says something
 
 
@@ -52,6 +54,9 @@ class Settings:
     """Parts, of kills, corruptions, strangers, mistakes, fuzz and soak; none: all. The figures of the others stay."""
     kills: int = 20
     """SIGKILLs of each stage, at random times."""
+    stages: tuple[str, ...] = ()
+    """Stages to kill, of record, embed, imitate, benchmark_follow and benchmark_imitation; none: all. The figures of
+    the others stay."""
     corruptions: int = 252
     """Files that are damaged, one after the other, of each kind as many."""
     mistakes: int = 500
@@ -87,13 +92,15 @@ def run(settings: Settings) -> dict[str, Any]:
     made = {
         "git_commit": git_commit(),
         "machine": machine(),
-        "settings": {key: value for key, value in asdict(settings).items() if key not in ("run", "only", "out")},
+        "settings": {key: value for key, value in asdict(settings).items() if key not in NO_MATTER},
     }
     with workshop(folder) as work:
         subject = _subject(settings, work)
         for name in settings.only or PARTS:
             print(f"{name}: {PARTS[name]}", flush=True)
             found = getattr(import_module(f".torturing.{name}", __package__), name)(subject)
+            if name == "kills":
+                found = _with_other_stages(found, kept)
             figures |= found
             print("  " + ", ".join(_told(found)), flush=True)
             kept |= found | {"parts": kept.get("parts", {}) | {name: made}}
@@ -109,19 +116,35 @@ def run(settings: Settings) -> dict[str, Any]:
     return figures
 
 
+def _with_other_stages(found: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+    """What was found, and what there is already of stages that were not killed this time."""
+    commit = git_commit()
+    ours = {name: figures | {"git_commit": commit} for name, figures in found["stages"].items()}
+    return totals(kept.get("stages", {}) | ours)
+
+
 def _kept(out: Path) -> dict[str, Any]:
     """The figures of each part, and what it was made with, until there are new ones."""
     if not out.exists():
         return {}
     kept = read_json(out)
-    if not isinstance(kept, dict) or not isinstance(kept.get("parts"), dict):
+    stages = kept.get("stages", {}) if isinstance(kept, dict) else None
+    if stages is None or not isinstance(kept.get("parts"), dict) or not _are_stages(stages):
         raise UserError(f"{out}: no figures of torture, expected those or no such file: choose another --out")
     return kept
+
+
+def _are_stages(stages: Any) -> bool:
+    """Whether this is what ``kills`` found of stages."""
+    whole = isinstance(stages, dict) and all(isinstance(of, dict) for of in stages.values())
+    return whole and all(isinstance(of.get(key), int) for of in stages.values() for key in ("kills", "differences"))
 
 
 def _check(settings: Settings) -> None:
     for name in settings.only:
         choose(PARTS, name, "part")
+    for name in settings.stages:
+        choose(VICTIMS, name, "stage")
     most = 10**9
     check_bounds(settings, kills=(1, most), corruptions=(1, most), mistakes=(1, most), executions=(1, most))
     check_bounds(settings, steps=(100, most), workers=PROCESSES, seed=SEED)
@@ -138,6 +161,7 @@ def _subject(settings: Settings, work: Path) -> Subject:
         folder=work.resolve(),
         seed=settings.seed,
         kills=settings.kills,
+        stages=settings.stages,
         corruptions=settings.corruptions,
         mistakes=settings.mistakes,
         executions=settings.executions,

@@ -60,6 +60,32 @@ def test_killed_stages_end_as_if_nothing_had_happened(subject, tmp_path, monkeyp
     assert all(stage["kills"] == 1 for stage in figures["stages"].values())
 
 
+def test_some_stages_are_killed_and_the_others_keep_their_figures(subject, tmp_path, monkeypatch):
+    begun = []
+    monkeypatch.setattr(kills, "_undisturbed", lambda victim, run: begun.append((victim.module[-1], "whole")) or (1, 2))
+    monkeypatch.setattr(kills, "_killed", lambda victim, run, times, *_: begun.append((victim.module[-1], "dies")) or 1)
+    monkeypatch.setattr(kills, "differences", lambda run, whole: ["embed/config.json"])
+    monkeypatch.setattr(kills.shutil, "copytree", lambda source, target: target.mkdir())
+    monkeypatch.setattr(
+        torture, "_subject", lambda settings, work: replace(subject, folder=work, stages=settings.stages)
+    )
+    only = Settings(run=tmp_path, only=("kills",), stages=("embed",), kills=1)
+    with pytest.raises(SystemExit):
+        torture.run(only)
+    assert begun == [("record", "whole"), ("embed", "whole"), ("embed", "dies")]
+    monkeypatch.setattr(kills, "differences", lambda run, whole: [])
+    with pytest.raises(SystemExit):  # what is kept still differs
+        torture.run(replace(only, stages=("record", "imitate")))
+    figures = read_json(tmp_path / "torture/torture.json")
+    assert set(figures["stages"]) == {"record", "embed", "imitate"}
+    assert (figures["kills"], figures["differences"]) == (3, 1)
+    figures = torture.run(only)
+    assert (figures["kills"], figures["differences"]) == (3, 0)
+    write_json(tmp_path / "torture/torture.json", {"parts": {}, "stages": {"embed": {"kills": "x"}}})
+    with pytest.raises(UserError, match="no figures of torture"):
+        torture.run(only)
+
+
 def another_byte(path, place):
     content = bytearray(path.read_bytes())
     content[place(content)] ^= 1
@@ -191,6 +217,7 @@ def test_what_is_no_mistake_of_the_users_would_be_seen(subject, monkeypatch):
     ("changes", "message"),
     [
         ({"only": ("kill",)}, "unknown part 'kill': choose one of corruptions, fuzz, kills"),
+        ({"stages": ("follow",)}, "unknown stage 'follow': choose one of benchmark_follow, benchmark_imitation"),
         ({"kills": 0}, "kills is 0, expected 1 to 1000000000"),
         ({"steps": 10}, "steps is 10, expected 100 to 1000000000"),
         ({"workers": -1}, "workers is -1, expected 0 to 1024"),

@@ -55,7 +55,12 @@ def kills(subject: Subject) -> dict[str, Any]:
     rng = subject.random("kills")
     whole = subject.folder / "undisturbed"
     stages: dict[str, dict[str, Any]] = {}
-    for name, victim in VICTIMS.items():
+    wanted = subject.stages or tuple(VICTIMS)
+    last = max(map(list(VICTIMS).index, wanted))
+    for name, victim in list(VICTIMS.items())[: last + 1]:
+        if name not in wanted:  # what the others need
+            _undisturbed(victim, whole)
+            continue
         before = subject.folder / f"before-{name}"
         if whole.exists():
             shutil.copytree(whole, before)
@@ -67,8 +72,8 @@ def kills(subject: Subject) -> dict[str, Any]:
         while figures["kills"] < subject.kills:
             run = subject.folder / f"killed-{name}"
             shutil.copytree(before, run)
-            wanted = min(int(rng.integers(1, IN_A_ROW + 1)), subject.kills - figures["kills"])
-            figures["kills"] += _killed(victim, run, wanted, (begun, seconds), rng)
+            times = min(int(rng.integers(1, IN_A_ROW + 1)), subject.kills - figures["kills"])
+            figures["kills"] += _killed(victim, run, times, (begun, seconds), rng)
             different = differences(run, whole)
             figures["runs"] += 1
             figures["differences"] += bool(different)
@@ -79,8 +84,12 @@ def kills(subject: Subject) -> dict[str, Any]:
         print(
             f"  {name}: {figures['kills']} kills, {figures['differences']} of {figures['runs']} runs differ", flush=True
         )
-    totals = {key: sum(figures[key] for figures in stages.values()) for key in ("kills", "differences")}
-    return {**totals, "stages": stages}
+    return totals(stages)
+
+
+def totals(stages: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The figures of all stages together, and of each."""
+    return {key: sum(of[key] for of in stages.values()) for key in ("kills", "differences")} | {"stages": stages}
 
 
 def _undisturbed(victim: Victim, run: Path) -> tuple[float, float]:

@@ -40,6 +40,7 @@ class Subject:
         executions: Of the readers on mutated files.
         steps: Of the environments that are soaked.
         workers: Processes that soak.
+        stages: That are killed, of ``kills.VICTIMS``; none: all.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Subject:
     executions: int
     steps: int
     workers: int
+    stages: tuple[str, ...] = ()
 
     @cached_property
     def run(self) -> Path:
