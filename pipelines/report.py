@@ -67,11 +67,6 @@ def run(settings: Settings) -> Path:
     stages, unfinished = _stages(settings.run)
     if not stages:
         raise UserError(f"{settings.run}: no finished stage there to report on: run 'imitate' first")
-    with held(out.parent):
-        return _write(out, settings, stages, unfinished)
-
-
-def _write(out: Path, settings: Settings, stages: dict[str, list[Stage]], unfinished: list[str]) -> Path:
     policies = read_policies(stages.get("imitate", []), stages.get("evaluate", []))
     ways = {how: number for number, how in enumerate(dict.fromkeys(one.how for one in policies))}
     html = fill_in(
@@ -89,7 +84,7 @@ def _write(out: Path, settings: Settings, stages: dict[str, list[Stage]], unfini
         curves=_curves(policies, ways),
         benchmark=_benchmark(settings.benchmark) if settings.benchmark else None,
     )
-    with written_aside(out) as aside:
+    with held(out.parent), written_aside(out) as aside:  # nothing is begun before all has been read
         aside.write_text(html, encoding="utf-8", errors="replace")  # a file's name may be no text
     print(f"look at {out} ({len(html) / 1e6:.1f} MB)")
     return out

@@ -115,10 +115,11 @@ def another_weight(path):
     ],
 )
 def test_a_difference_would_be_seen(tmp_path, subject, name, change):
-    run = shutil.copytree(subject.run, tmp_path / "run")
-    assert not differences(run, subject.run)
-    change(run / name)
-    assert differences(run, subject.run) == [name]
+    stage, file = name.split("/", 1)
+    copy = shutil.copytree(subject.run / stage, tmp_path / stage)
+    assert not differences(copy, subject.run / stage)
+    change(copy / file)
+    assert differences(copy, subject.run / stage) == [file]
 
 
 def test_times_and_places_are_no_difference(tmp_path):
