@@ -12,9 +12,11 @@ import pytest
 from envs.kuka import ASSETS
 from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
+from imitate.demonstration import Demonstration
 from imitate.errors import UserError
+from imitate.pose_tracking import Tracked
 from imitate.ppo import Learner
-from imitate.runs import Stage
+from imitate.runs import Stage, read_json
 from imitate.video import read_video
 from pipelines import benchmark_follow, imitate, record
 from pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
@@ -63,6 +65,26 @@ def test_lost_frames_are_those_before(shipped):
     assert all(np.array_equal(seen[t], seen[t - 1]) for t in lost)
 
 
+def test_what_two_conditions_show_alike_is_read_once(encoder, tmp_path, monkeypatch):
+    shown = Demonstration("test:0", np.zeros((4, 32, 32, 3), np.uint8), np.zeros((4, 7)))
+    read = []
+
+    def watch(encoder, embeddings, arm):
+        read.append(len(embeddings))
+        return Tracked(np.zeros((len(embeddings), 7)), np.zeros(len(embeddings)))
+
+    monkeypatch.setattr(benchmark_follow, "load_encoder", lambda folder: encoder)
+    monkeypatch.setattr(benchmark_follow, "load_demo", lambda *args: shown)
+    monkeypatch.setattr(benchmark_follow, "watch", watch)
+    monkeypatch.setattr(benchmark_follow, "_followed", lambda *args: ({"away": args[6]}, None))
+    stage = Stage(tmp_path)
+    benchmark_follow._follow_one(tmp_path, None, stage, True, ("plain", "half_speed", "away"), 0, film=False)
+    assert read == [4, 7]
+    rows = [read_json(tmp_path / "rows" / f"{name}-0.json") for name in ("plain", "half_speed", "away")]
+    assert [row["away"] for row in rows] == [0.0, 0.0, 0.3]
+    assert all(stage.noted(f"{name}-0") for name in ("plain", "half_speed", "away"))
+
+
 @pytest.mark.slow
 def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     small = replace(benchmark_follow.RECORD, held_out_frames=10, held_out_travel=0.0)
@@ -91,6 +113,8 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     )
     results = benchmark_follow.run(asked)
     direct = results["direct"]
+    for plain, away in zip(results["runs"]["plain"], results["runs"]["away"], strict=True):  # the same was read
+        assert plain["believed_embedding_distance"] == away["believed_embedding_distance"]
     assert direct["demos"] == direct["double_speed"]["demos"] == 2
     assert direct["success"] == np.mean(
         [max(row["direct_ee_error_m"], row["direct_final_ee_error_m"]) < 0.05 for row in results["runs"]["plain"]]
