@@ -128,6 +128,15 @@ def test_the_readme_has_no_other_rows_of_the_benchmark():
     assert told == set(map(fast, BENCH))
 
 
+def test_the_long_run_is_that_of_the_results():
+    said = (
+        f"{TORTURE['soak_steps']:,} steps and {TORTURE['soak_resets']:,} resets: memory grew by "
+        f"{TORTURE['soak_memory_growth']:.2%}, open files by {TORTURE['soak_files_growth']}, and steps a second "
+        f"changed by {TORTURE['soak_speed_change']:.1%}."
+    ).replace("%", " %")
+    assert said in " ".join((ROOT / "README.md").read_text().split())
+
+
 def test_what_is_missed_is_what_the_readme_says():
     missed = [row["name"] for row in BENCH if row["ratio"] < LEAST.get(row["name"], 0)]
     missed += [row["name"] for row in BENCH if row["ours"] > MOST.get(row["name"], row["ours"])]
