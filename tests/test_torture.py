@@ -129,6 +129,10 @@ def test_times_and_places_are_no_difference(tmp_path):
         write_json(folder / "stage/metrics.json", figures)
         (folder / "stage/learning.png").write_text(name)
     assert outcome(tmp_path / "a") == outcome(tmp_path / "b") != {}
+    elsewhere = shutil.copytree(tmp_path / "a", tmp_path / "c")  # as what a later stage begins with is
+    assert not differences(tmp_path / "a", elsewhere)
+    write_json(elsewhere / "stage/metrics.json", {"steps": 4})
+    assert differences(tmp_path / "a", elsewhere) == ["stage/metrics.json"]
 
 
 def test_accepted_corruption_would_be_seen(subject, monkeypatch):
