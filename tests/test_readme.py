@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 RESULTS = json.loads((ROOT / "results" / "imitation.json").read_text())
 BENCH = json.loads((ROOT / "results" / "bench.json").read_text())
+ANY = json.loads((ROOT / "results" / "any-video.json").read_text())
 TORTURE = json.loads((ROOT / "results" / "torture.json").read_text())
 LEAST = {"record_vs_limit": 0.9, "embed_vs_limit": 0.9, "imitate_vs_limit": 0.5, "imitate_vs_paper": 60}
 MOST = {
@@ -105,6 +106,18 @@ def withstood(what: str) -> str:
     return cells(what, *(f"{number:,}" for number in WITHSTOOD[what]))
 
 
+def condition(way: str, name: str) -> dict:
+    return ANY[way] if name == "plain" else ANY[way][name]
+
+
+def followed(way: str, name: str) -> str:
+    row = condition(way, name)
+    low, high = row["ee_error_m_interval"]
+    error = f"{row['median_ee_error_m']:.4f} ({low:.4f} to {high:.4f})"
+    others = f"{row['median_final_ee_error_m']:.4f}", f"{row['median_joint_error_rad']:.3f}", f"{row['success']:.2f}"
+    return cells(ANY["conditions"][name], f"`{way}`", error, *others, f"{row['median_hold_still_ee_error_m']:.3f}")
+
+
 def rows() -> list[str]:
     return [
         *map(learner, LEARNERS),
@@ -112,6 +125,7 @@ def rows() -> list[str]:
         *map(checked, CHECKED),
         *map(fast, BENCH),
         *map(withstood, WITHSTOOD),
+        *(followed(way, name) for name in ANY["conditions"] for way in ("direct", "policy")),
     ]
 
 
@@ -126,6 +140,16 @@ def test_the_readme_has_no_other_rows_of_the_benchmark():
     lines = (ROOT / "README.md").read_text().splitlines()
     told = {line for line in lines if line.count(" | ") == 4 and line.split("`")[1:2] and line.split("`")[1] in names}
     assert told == set(map(fast, BENCH))
+
+
+def test_what_is_said_of_any_video_is_so():
+    times = [
+        condition(way, name)["median_ee_error_m"] / ANY[way]["median_ee_error_m"]
+        for name in ANY["conditions"]
+        for way in ("direct", "policy")
+    ]
+    assert ANY["direct"]["demos"] == ANY["policy"]["demos"] == 100
+    assert f"at most {max(times):.2f} times that of the video as recorded" in (ROOT / "README.md").read_text()
 
 
 def test_the_long_run_is_that_of_the_results():
