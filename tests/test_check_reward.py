@@ -163,7 +163,8 @@ def test_what_a_policy_visits(run, encoder):
     stage = check_reward.run(settings(run, split="test", policy="imitate"))
     assert stage.folder.name == "check-reward-test-imitate"
     joint, ee = (stage.metrics[f"true_policy_spearman_{name}"] for name in ("joint", "ee"))
-    assert joint > 0.9 > ee, "ranked by the true joints, poses are in the order of the joints' errors"
+    # L2 and mean absolute distance differ, and the more the further off the poses are
+    assert joint > 0.8 > ee, "ranked by the true joints, poses are in the order of the joints' errors"
     assert stage.metrics["policy_spearman_joint"] < joint
 
 
