@@ -60,6 +60,20 @@ def test_killed_stages_end_as_if_nothing_had_happened(subject, tmp_path, monkeyp
     assert all(stage["kills"] == 1 for stage in figures["stages"].values())
 
 
+def test_a_stage_that_has_become_faster_is_killed_earlier(subject, tmp_path, monkeypatch):
+    asked = []
+
+    def killed(victim, run, times, within, rng):
+        asked.append(within)
+        return times if within[1] < 14 else 0  # it ends sooner
+
+    monkeypatch.setattr(kills, "_undisturbed", lambda victim, run: run.mkdir() or (16, 20))
+    monkeypatch.setattr(kills, "_killed", killed)
+    figures = kills.kills(replace(subject, folder=tmp_path, stages=("record",)))
+    assert (figures["kills"], figures["differences"]) == (1, 0)
+    assert asked == [(16, 20), pytest.approx((12.8, 16)), pytest.approx((10.24, 12.8))]
+
+
 def test_some_stages_are_killed_and_the_others_keep_their_figures(subject, tmp_path, monkeypatch):
     begun = []
     monkeypatch.setattr(kills, "_undisturbed", lambda victim, run: begun.append((victim.module[-1], "whole")) or (1, 2))
