@@ -1,7 +1,8 @@
 """``benchmark_follow``: many demonstrations that nothing has seen before, each followed at once, as it is and worse.
 
-No policy is trained for any of them: the poses that were read are taken, ``direct``, and, if it is asked for, a policy
-follows that has learned to follow any. Each row is kept as soon as it is known: interrupted, it goes on with the next.
+No policy is trained for any of them: the poses that were read are taken, ``direct``, and a policy follows that has
+learned to follow any, where there is one. Each row is kept as soon as it is known: interrupted, it goes on with the
+next.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ from . import record
 from .checking.views import drawn
 from .cli import command, command_line
 from .demo import load_demo
-from .embed import find_encoder
-from .policy import following, learned_with
+from .policy import chosen, following
 from .reporting.gallery import write_gallery
 from .rollout import baselines, film_demonstration, misread, roll_out, side_by_side
 
@@ -141,9 +141,11 @@ class Settings:
     name: str = "benchmark-follow"
     """The folder in it that demonstrations and figures go to."""
     encoder: Path | None = None
-    """The folder of a trained encoder; None: the policy's, or the run's own, trained first if it is missing."""
+    """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
+    one that comes with the package."""
     policy: str = ""
-    """The stage of the run that learned a policy for any demonstration, as imitate-any; empty: direct alone."""
+    """The stage of the run that has learned to follow any demonstration, measured beside the direct way; or direct:
+    that way alone. If empty, imitate-any, or what comes with the package where the run has no encoder."""
     demos: int = 100
     """Demonstrations."""
     seed: int = 1000
@@ -178,16 +180,12 @@ def run(settings: Settings) -> dict[str, Any]:
     conditions = {name: choose(CONDITIONS, name, "condition") for name in settings.conditions}
     _check(settings)
     stage = Stage.named(settings.run, settings.name)
-    policy = Stage.named(settings.run, settings.policy) if settings.policy else None
-    own = settings.encoder if policy is None else learned_with(policy).encoder
-    encoder = find_encoder(settings.run, own, "default", "auto")
+    encoder, policy = chosen(settings.run, settings.policy, settings.encoder, RECORD.arm)
     if not stage.finished:
         _check_encoder(encoder)
     weights = sha256(encoder / "encoder.safetensors")
     kept = replace(settings, out=None, jobs=0)
-    sums = {"encoder_sha256": weights}
-    if policy is not None:
-        sums["policy_sha256"] = sha256(policy.path("policy.zip"))
+    sums = {"encoder_sha256": weights, "policy_sha256": sha256(policy.path("policy.zip")) if policy else None}
     begun = stage.begin(kept_settings(kept) | sums, resumable=True)
     if begun:
         record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
@@ -209,7 +207,7 @@ def run(settings: Settings) -> dict[str, Any]:
     rows = {
         name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
     }
-    ways = ("direct", "policy") if settings.policy else ("direct",)
+    ways = ("direct", "policy") if policy else ("direct",)
     summaries = {way: {name: _summary(part, way) for name, part in rows.items()} for way in ways}
     results = {
         "command": command_line("benchmark_follow", settings),
@@ -247,10 +245,6 @@ def _check(settings: Settings) -> None:
     if not 0 <= settings.films <= settings.demos or (settings.films and "plain" not in settings.conditions):
         raise UserError(
             f"films is {settings.films}, expected 0 to the {settings.demos} demonstrations, and plain among conditions"
-        )
-    if settings.policy and settings.encoder is not None:
-        raise UserError(
-            f"encoder {settings.encoder} and policy {settings.policy}: expected one, a policy has its encoder"
         )
     recorded = Stage(settings.run / "record")
     own = recorded.settings["seed"] if recorded.finished else RECORD.seed

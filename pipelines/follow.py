@@ -23,11 +23,10 @@ from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import STARTS_OVER, command
 from .demo import kept_demo, load_demo, stage_name
-from .policy import ANY, following, learned_with, report, warn_if_lost
+from .policy import chosen, following, report, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 
 SHIPPED_DEMO = ASSETS / "demonstration"
-DIRECT = "direct"
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def run(settings: Settings) -> Stage:
     check_bounds(settings, workers=PROCESSES, seed=SEED)
     if not 0 <= settings.start_noise <= np.pi:
         raise UserError(f"start_noise is {settings.start_noise}, expected 0 to pi rad")
-    folder, policy = _chosen(settings)
+    folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm)
     encoder = load_encoder(folder, pick_device(settings.device))
     demonstration = load_demo(settings.demo or f"{SHIPPED_DEMO}:0", settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
@@ -104,28 +103,6 @@ def run(settings: Settings) -> Stage:
 def _tell(settings: Settings, stage: Stage) -> None:
     report(stage.metrics, stage.path("side_by_side.mp4"))
     warn_if_lost(settings.demo, stage.metrics["believed_embedding_distance"])
-
-
-def _chosen(settings: Settings) -> tuple[Path, Stage | None]:
-    """The folder of the encoder, and the policy; None: take the poses as they were read."""
-    trained = Stage(settings.run / "embed")
-    own = trained.path("encoder") if trained.finished else None
-    if settings.policy not in ("", DIRECT):
-        policy = Stage.named(settings.run, settings.policy)
-        learned = learned_with(policy)
-        if settings.encoder is not None or learned.arm != settings.arm:
-            raise UserError(
-                f"policy {settings.policy!r} has its own encoder and arm, {learned.arm}: leave out --encoder, and name "
-                "that arm"
-            )
-        return learned.encoder or trained.path("encoder"), policy
-    if settings.encoder is not None:
-        return settings.encoder, None
-    folder, policy = (own, Stage(settings.run / ANY)) if own else (ASSETS / "encoder", Stage(ASSETS / "policy"))
-    if settings.policy == DIRECT or not policy.finished:
-        return folder, None
-    learned = learned_with(policy)
-    return folder, policy if learned.encoder is None and learned.arm == settings.arm else None
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from envs.kuka import ASSETS
 from envs.tcn_imitate import TCNImitateEnv
 from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
@@ -26,6 +27,7 @@ from imitate.runs import Stage
 from .rollout import PEOPLE, Policy, follower
 
 ANY = "imitate-any"  # the stage of a policy for any demonstration
+DIRECT = "direct"  # in place of a policy: the poses are taken as they were read
 LOST = 2.5  # mean distance of embeddings, of norm 10
 
 
@@ -99,6 +101,45 @@ def load(learned: Learned, env: TCNImitateEnv, path: Path) -> PPO:
     envs = DummyVecEnv([partial(_same, env)])
     model = build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim, lookahead=learned.lookahead)
     return load_policy(model, path)
+
+
+def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path, Stage | None]:
+    """With what any demonstration is followed.
+
+    Args:
+        run: The run directory; it need not exist.
+        policy: The name of a stage in it, or direct. If empty, imitate-any, or what comes with the package where the
+            run has no encoder; and direct where that is not.
+        encoder: The folder of one, with which poses are taken directly; None: the run's own, or if it has none, the one
+            that comes with the package.
+        arm: Of the robot that follows.
+
+    Returns:
+        The folder of the encoder, and the policy; None: take the poses as they were read.
+
+    Raises:
+        UserError: The policy is not there, or was learned with something else.
+    """
+    trained = Stage(run / "embed")
+    if policy not in ("", DIRECT):
+        named = Stage.named(run, policy)
+        learned = learned_with(named)
+        if encoder is not None or learned.arm != arm:
+            raise UserError(
+                f"policy {policy!r} was learned with its own encoder and the arm {learned.arm}: expected no --encoder, "
+                f"and that arm, not {arm}"
+            )
+        return learned.encoder or trained.path("encoder"), named
+    if encoder is not None:
+        return encoder, None
+    if trained.finished:
+        folder, general = trained.path("encoder"), Stage(run / ANY)
+    else:
+        folder, general = ASSETS / "encoder", Stage(ASSETS / "policy")
+    if policy == DIRECT or not general.finished:
+        return folder, None
+    learned = learned_with(general)
+    return folder, general if learned.encoder is None and learned.arm == arm else None
 
 
 def following(

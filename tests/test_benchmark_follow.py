@@ -172,7 +172,6 @@ def test_the_command_in_the_results_makes_them_again(monkeypatch):
         ({"jobs": -1}, "jobs is -1, expected 0 to 1024"),
         ({"conditions": ("upside_down",)}, "unknown condition 'upside_down': choose one of away, covered"),
         ({"policy": "imitate"}, "imitate: no finished policy there"),
-        ({"policy": "imitate", "encoder": Path("x")}, "a policy has its encoder"),
         ({"films": 101}, "films is 101, expected 0 to the 100 demonstrations"),
         ({"films": 1, "conditions": ("away",)}, "and plain among conditions"),
         ({"seed": 0}, "seed is 0, that of the run's own recording"),

@@ -102,7 +102,7 @@ def test_a_policy_for_any_demonstration_follows_where_there_is_one(few, tmp_path
     eyes = load_encoder(ASSETS / "encoder")
     shipped = tmp_path / "assets"
     shutil.copytree(ASSETS / "encoder", shipped / "encoder")
-    monkeypatch.setattr("pipelines.follow.ASSETS", shipped)
+    monkeypatch.setattr("pipelines.policy.ASSETS", shipped)
     settings = Settings(run=tmp_path / "run", demo=str(few))
 
     def followed(name, **changed):
@@ -124,8 +124,11 @@ def test_a_policy_for_any_demonstration_follows_where_there_is_one(few, tmp_path
     assert followed("looking-ahead", policy="far-sighted")[1] == pytest.approx(direct, rel=0.2)
     for changed, message in (
         ({"policy": "no"}, "no: no finished policy there"),
-        ({"policy": "own", "encoder": shipped / "encoder"}, "policy 'own' has its own encoder"),
-        ({"policy": "own", "arm": "iiwa_gripper"}, "policy 'own' has its own encoder and arm, iiwa"),
+        ({"policy": "own", "encoder": shipped / "encoder"}, "policy 'own' was learned with its own encoder"),
+        (
+            {"policy": "own", "arm": "iiwa_gripper"},
+            "own encoder and the arm iiwa: expected no --encoder, and that arm, not iiwa_gripper",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             follow.run(replace(settings, name="refused", **changed))

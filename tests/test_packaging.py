@@ -74,11 +74,12 @@ def test_the_wheel_holds_one_package_and_what_it_needs(wheel):
         "imitate/assets/kuka/iiwa_gripper.sdf",
         "imitate/assets/encoder/encoder.json",
         "imitate/assets/encoder/encoder.safetensors",
+        "imitate/assets/policy/policy.zip",
         "imitate/assets/demonstration/meta/info.json",
     } <= names
     shipped = {
         f"imitate/{path.relative_to(ROOT).as_posix()}"
-        for folder in ("kuka", "encoder", "demonstration")
+        for folder in ("kuka", "encoder", "policy", "demonstration")
         for path in (ROOT / "assets" / folder).rglob("*")
         if path.is_file() and "cache" not in path.parts
     }
