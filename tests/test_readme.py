@@ -10,6 +10,11 @@ ROOT = Path(__file__).parents[1]
 RESULTS = json.loads((ROOT / "results" / "imitation.json").read_text())
 BENCH = json.loads((ROOT / "results" / "bench.json").read_text())
 ANY = json.loads((ROOT / "results" / "any-video.json").read_text())
+DISTURBED, AUGMENTED, WAITING, AHEAD_2, AHEAD_4 = (
+    json.loads((ROOT / "results" / f"any-video-{name}.json").read_text())
+    for name in ("disturbed", "augmented", "no-clock", "lookahead-2", "lookahead-4")
+)
+AHEAD = {1: ANY, 2: AHEAD_2, 4: AHEAD_4}
 TORTURE = json.loads((ROOT / "results" / "torture.json").read_text())
 LEAST = {"record_vs_limit": 0.9, "embed_vs_limit": 0.9, "imitate_vs_limit": 0.5, "imitate_vs_paper": 60}
 MOST = {
@@ -106,16 +111,41 @@ def withstood(what: str) -> str:
     return cells(what, *(f"{number:,}" for number in WITHSTOOD[what]))
 
 
-def condition(way: str, name: str) -> dict:
-    return ANY[way] if name == "plain" else ANY[way][name]
+def condition(way: str, name: str, results: dict = ANY) -> dict:
+    return results[way] if name == "plain" else results[way][name]
+
+
+def error(row: dict) -> str:
+    low, high = row["ee_error_m_interval"]
+    return f"{row['median_ee_error_m']:.4f} ({low:.4f} to {high:.4f})"
 
 
 def followed(way: str, name: str) -> str:
     row = condition(way, name)
-    low, high = row["ee_error_m_interval"]
-    error = f"{row['median_ee_error_m']:.4f} ({low:.4f} to {high:.4f})"
     others = f"{row['median_final_ee_error_m']:.4f}", f"{row['median_joint_error_rad']:.3f}", f"{row['success']:.2f}"
-    return cells(ANY["conditions"][name], f"`{way}`", error, *others, f"{row['median_hold_still_ee_error_m']:.3f}")
+    return cells(ANY["conditions"][name], f"`{way}`", error(row), *others, f"{row['median_hold_still_ee_error_m']:.3f}")
+
+
+def disturbed(name: str) -> str:
+    shown = [
+        condition(*of) for of in (("direct", name, DISTURBED), ("policy", name, DISTURBED), ("direct", name, AUGMENTED))
+    ]
+    return cells(DISTURBED["conditions"][name], *(f"{error(row)}, {row['success']:.2f}" for row in shown))
+
+
+def ahead(frames: int) -> str:
+    shown = [condition("policy", name, AHEAD[frames]) for name in ("plain", "away")]
+    return cells(str(frames), *(f"{error(row)}, {row['success']:.2f}" for row in shown))
+
+
+def waiting(name: str) -> str:
+    """Beside the clock, on the same demonstrations."""
+    with_a_clock = (ANY if name in ANY["runs"] else DISTURBED)["runs"][name]
+    errors = [
+        median(row["policy_ee_error_m"] for row in rows[: WAITING["policy"]["demos"]])
+        for rows in (with_a_clock, WAITING["runs"][name])
+    ]
+    return cells(WAITING["conditions"][name], *(f"{error:.4f}" for error in errors))
 
 
 def rows() -> list[str]:
@@ -126,6 +156,9 @@ def rows() -> list[str]:
         *map(fast, BENCH),
         *map(withstood, WITHSTOOD),
         *(followed(way, name) for name in ANY["conditions"] for way in ("direct", "policy")),
+        *map(disturbed, DISTURBED["conditions"]),
+        *map(ahead, AHEAD),
+        *map(waiting, WAITING["conditions"]),
     ]
 
 
@@ -150,6 +183,27 @@ def test_what_is_said_of_any_video_is_so():
     ]
     assert ANY["direct"]["demos"] == ANY["policy"]["demos"] == 100
     assert f"at most {max(times):.2f} times that of the video as recorded" in (ROOT / "README.md").read_text()
+
+
+def test_what_is_said_of_other_pictures_is_so():
+    still = DISTURBED["direct"]["median_hold_still_ee_error_m"]
+    lost = [
+        name for name in DISTURBED["conditions"] if condition("policy", name, DISTURBED)["median_ee_error_m"] > still
+    ]
+    assert sorted(lost) == ["covered", "darker"]
+    assert f"holds still ({still:.3f} m)" in " ".join((ROOT / "README.md").read_text().split())
+
+
+def test_what_is_compared_followed_the_same():
+    assert ANY["encoder"] == DISTURBED["encoder"] == WAITING["encoder"] == AHEAD_2["encoder"] == AHEAD_4["encoder"]
+    first = DISTURBED["runs"]["plain"]
+    assert {len(of["runs"]["plain"]) for of in (DISTURBED, AUGMENTED, WAITING)} == {len(first)} == {20}
+    assert {len(of["runs"]["plain"]) for of in AHEAD.values()} == {100}
+    for of in (ANY, WAITING, AHEAD_2, AHEAD_4):
+        read = [row["believed_ee_error_m"] for row in of["runs"]["plain"][: len(first)]]
+        assert read == [row["believed_ee_error_m"] for row in first]
+    still = [row["hold_still_ee_error_m"] for row in first]
+    assert [row["hold_still_ee_error_m"] for row in AUGMENTED["runs"]["plain"]] == still
 
 
 def test_the_long_run_is_that_of_the_results():
