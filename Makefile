@@ -14,7 +14,8 @@ ARGS   ?=
 
 BIN := .venv/bin
 GO  := $(BIN)/python -m pipelines
-IMITATE = $(if $(DEMOS),$(if $(filter all,$(DEMOS)),any,$(error DEMOS=$(DEMOS): expected all; name one with DEMO=)),$(PRESET))
+IMITATE = $(if $(DEMOS),$(ANY),$(PRESET))
+ANY = $(if $(filter all,$(DEMOS)),$(if $(filter default any,$(PRESET)),any,$(error PRESET=$(PRESET): DEMOS=all is a preset of its own, leave PRESET out)),$(error DEMOS=$(DEMOS): expected all; name one with DEMO=))
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 

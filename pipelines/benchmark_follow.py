@@ -248,7 +248,7 @@ def _check(settings: Settings) -> None:
         )
     recorded = Stage(settings.run / "record")
     own = recorded.settings["seed"] if recorded.finished else RECORD.seed
-    if settings.encoder is None and own == settings.seed:
+    if own == settings.seed:
         raise UserError(f"seed is {own}, that of the run's own recording: choose another")
     if settings.out is not None and settings.out.is_dir():
         raise UserError(f"{settings.out} is a folder, expected a file to write the figures to")

@@ -83,6 +83,7 @@ def run(settings: Settings) -> Stage:
         _tell(settings, stage)
         return stage
     workers = settings.workers or os.cpu_count() or 1
+    print(f"follows with {policy.path('policy.zip') if policy else 'no policy'} and the encoder {folder}")
     print("reads the poses off the video: seconds, or a minute where they are hard to see", flush=True)
     tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm, workers)
     demonstration = replace(demonstration, believed=tracked.poses)

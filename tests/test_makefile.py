@@ -40,3 +40,23 @@ def test_a_python_that_will_not_do_is_named_in_one_line(checkout, script, messag
     assert message in line
     assert len(rest) == 1  # make's own: that the target was not made
     assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("DEMOS=all", "PRESET=fast"), "PRESET=fast: DEMOS=all is a preset of its own, leave PRESET out"),
+        (("DEMOS=3",), "DEMOS=3: expected all; name one with DEMO="),
+        (("DEMOS=all",), None),
+    ],
+)
+def test_all_demonstrations_are_a_preset(checkout, words, message):
+    command = ["make", "--no-print-directory", "--dry-run", "imitate", *words]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
+    if message is None:
+        assert done.returncode == 0
+        assert "pipelines imitate any --run runs/default" in done.stdout
+    else:
+        assert done.returncode == 2
+        assert message in done.stderr

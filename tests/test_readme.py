@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TEXT = " ".join((ROOT / "README.md").read_text().split())
 RESULTS = json.loads((ROOT / "results" / "imitation.json").read_text())
 BENCH = json.loads((ROOT / "results" / "bench.json").read_text())
 ANY = json.loads((ROOT / "results" / "any-video.json").read_text())
@@ -134,18 +135,20 @@ def disturbed(name: str) -> str:
 
 
 def ahead(frames: int) -> str:
-    shown = [condition("policy", name, AHEAD[frames]) for name in ("plain", "away")]
+    shown = [condition(way, name, AHEAD[frames]) for name in ("plain", "away") for way in ("policy", "direct")]
     return cells(str(frames), *(f"{error(row)}, {row['success']:.2f}" for row in shown))
 
 
 def waiting(name: str) -> str:
     """Beside the clock, on the same demonstrations."""
     with_a_clock = (ANY if name in ANY["runs"] else DISTURBED)["runs"][name]
-    errors = [
-        median(row["policy_ee_error_m"] for row in rows[: WAITING["policy"]["demos"]])
-        for rows in (with_a_clock, WAITING["runs"][name])
-    ]
-    return cells(WAITING["conditions"][name], *(f"{error:.4f}" for error in errors))
+    shown = []
+    for rows in (with_a_clock, WAITING["runs"][name]):
+        for way in ("direct", "policy"):
+            errors = [[row[f"{way}_{key}"] for key in ("ee_error_m", "final_ee_error_m")] for row in rows[:20]]
+            good = mean(max(both) < 0.05 for both in errors)
+            shown.append(f"{median(error for error, _ in errors):.4f}, {good:.2f}")
+    return cells(WAITING["conditions"][name], *shown)
 
 
 def rows() -> list[str]:
@@ -175,14 +178,33 @@ def test_the_readme_has_no_other_rows_of_the_benchmark():
     assert told == set(map(fast, BENCH))
 
 
-def test_what_is_said_of_any_video_is_so():
-    times = [
-        condition(way, name)["median_ee_error_m"] / ANY[way]["median_ee_error_m"]
+def test_what_is_wanted_of_any_video_is_missed_only_where_the_readme_says():
+    assert ANY["direct"]["demos"] == ANY["policy"]["demos"] == 100
+    assert ANY["direct"]["median_ee_error_m"] <= 0.06
+    assert ANY["policy"]["median_ee_error_m"] <= 0.04
+    assert ANY["policy"]["success"] >= 0.8
+    times = {
+        (way, name): condition(way, name)["median_ee_error_m"] / ANY[way]["median_ee_error_m"]
         for name in ANY["conditions"]
         for way in ("direct", "policy")
-    ]
-    assert ANY["direct"]["demos"] == ANY["policy"]["demos"] == 100
-    assert f"at most {max(times):.2f} times that of the video as recorded" in (ROOT / "README.md").read_text()
+    }
+    missed = [of for of, ratio in times.items() if ratio > 1.5]
+    assert missed == [("direct", "away")]
+    assert f"directly from 0.3 rad away it is {times[missed[0]]:.3f} times" in TEXT
+
+
+def test_how_the_policy_compares_is_what_the_readme_says():
+    rows = ANY["runs"]["plain"]
+    larger = sum(row["policy_ee_error_m"] > row["direct_ee_error_m"] for row in rows)
+    lower = sum(row["policy_reward"] < row["direct_reward"] for row in rows)
+    by = 1000 * median(row["policy_ee_error_m"] - row["direct_ee_error_m"] for row in rows)
+    assert f"larger in {larger}, by a median of {by:.1f} mm, and its learned reward the lower in {lower}." in TEXT
+
+
+def test_what_is_shipped_is_what_was_measured():
+    shipped = json.loads((ROOT / "assets" / "encoder" / "encoder.json").read_text())
+    assert shipped["sha256"] == ANY["encoder"]
+    assert (ROOT / "assets" / "policy" / "policy.zip").stat().st_size < 1_000_000
 
 
 def test_what_is_said_of_other_pictures_is_so():
@@ -191,7 +213,7 @@ def test_what_is_said_of_other_pictures_is_so():
         name for name in DISTURBED["conditions"] if condition("policy", name, DISTURBED)["median_ee_error_m"] > still
     ]
     assert sorted(lost) == ["covered", "darker"]
-    assert f"holds still ({still:.3f} m)" in " ".join((ROOT / "README.md").read_text().split())
+    assert f"holds still ({still:.3f} m)" in TEXT
 
 
 def test_what_is_compared_followed_the_same():
@@ -212,7 +234,7 @@ def test_the_long_run_is_that_of_the_results():
         f"{TORTURE['soak_memory_growth']:.2%}, open files by {TORTURE['soak_files_growth']}, and steps a second "
         f"changed by {TORTURE['soak_speed_change']:.1%}."
     ).replace("%", " %")
-    assert said in " ".join((ROOT / "README.md").read_text().split())
+    assert said in TEXT
 
 
 def test_what_is_missed_is_what_the_readme_says():
