@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from imitate.errors import UserError
 from imitate.finite import check_finite
-from imitate.video import Limits, check_name, read_video
+from imitate.limits import Limits
+from imitate.video import Source, check_name, read_video
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Demonstration:
         frames: (length, size, size, 3) uint8.
         joints: (length, joints) rad, or None for a video of unknown poses.
         believed: (length, joints) poses, rad, that the robot has read off the frames; None: it has not.
+        source: The file that it was read from; None: it is no video of its own.
     """
 
     name: str
     frames: NDArray[np.uint8]
     joints: NDArray[np.float64] | None
     believed: NDArray[np.float64] | None = None
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         if len(self.frames) < 2:
@@ -53,11 +56,20 @@ class Demonstration:
             UserError: They are of another.
         """
         height, width = self.frames.shape[1:3]
-        if (height, width) != (size, size):
-            raise UserError(
-                f"demonstration {self.name}: frames of {width}x{height}, expected the encoder's {size}x{size}: "
-                "crop and scale the video, or ask for it with --resize"
-            )
+        check_size(f"demonstration {self.name}", width, height, size)
+
+
+def check_size(what: str, width: int, height: int, size: int) -> None:
+    """Refuse frames of any size but ``size``.
+
+    Raises:
+        UserError: They are of another.
+    """
+    if (width, height) != (size, size):
+        raise UserError(
+            f"{what}: frames of {width}x{height}, expected the encoder's {size}x{size}: ask for that with --resize, "
+            "which crops the middle and scales it, or crop and scale the video yourself"
+        )
 
 
 def demonstration_from_video(path: Path, fps: float, size: int | None = None) -> Demonstration:
@@ -65,17 +77,19 @@ def demonstration_from_video(path: Path, fps: float, size: int | None = None) ->
 
     Args:
         path: An MP4, or any other video that FFmpeg reads.
-        fps: Frames a second to follow it at; of a video at another rate, the nearest frames are taken.
+        fps: Frames a second to follow it at: at each step, the frame that is shown then.
         size: Crop the middle and scale it to this size, pixels; None leaves the frames as they are.
 
     Raises:
         UserError: It can't be read, is no local file, too long, or shorter than two frames.
     """
     check_name(str(path))
-    frames, rate = read_video(path, size)
-    limits, lasting = Limits.of_environment(), int(len(frames) / rate * fps) + 1
+    video = read_video(path, size)
+    limits, lasting = Limits.of_environment(), video.timeline.count(fps)
     limits.check(path, "frames", lasting)  # of two frames, an hour apart, many are made
-    limits.check(path, "bytes", lasting * frames[0].nbytes)
-    times = np.arange(0, len(frames) / rate, 1 / fps)
-    frames = frames[np.minimum(np.round(times * rate).astype(int), len(frames) - 1)]
-    return Demonstration(path.stem, frames, None)
+    limits.check(path, "bytes", lasting * video.frames[0].nbytes)
+    shown = video.timeline.shown(fps)
+    source = video.source
+    if not np.array_equal(shown, np.arange(len(video.frames))):
+        source = replace(source, found=(*source.found, f"followed at {fps:g} a second: {lasting} frames"))
+    return Demonstration(path.stem, video.frames[shown], None, source=source)

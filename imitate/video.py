@@ -5,74 +5,29 @@ What is read may be a stranger's: a local file, opened as such, decoded within `
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
-from PIL import Image
 
 from imitate.errors import UserError, first_line
+from imitate.footage import Footage, Span, opened
+from imitate.limits import Limits
 from imitate.manifest import MANIFEST, listed_frames, verified
+from imitate.picture import middle
 from imitate.runs import written_aside
+from imitate.timeline import Stamp, Timeline, evenly, timeline_of
 
-VARIABLE = "IMITATE_VIDEO_MAX_"
 PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|subfile,")  # two letters at least: one is a drive
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of a video that is read.
-
-    An environment variable raises each of them, ``IMITATE_VIDEO_MAX_FRAMES=1000000`` and the like: it reaches all that
-    reads videos and all its processes, and is no setting of a run, because it changes nothing of what is made.
-
-    Attributes:
-        frames: Number of them; of a demonstration, after it was brought to the robot's rate.
-        side: Pixels of height and width.
-        file_bytes: Size of the file.
-        bytes: Size of the decoded frames, which are held in memory: 320,000 frames of 64x64.
-    """
-
-    frames: int = 200_000
-    side: int = 4096
-    file_bytes: int = 4_000_000_000
-    bytes: int = 4_000_000_000
-
-    @classmethod
-    def of_environment(cls) -> Limits:
-        """The limits that the user wants.
-
-        Raises:
-            UserError: One is no number.
-        """
-        found = {}
-        for field in fields(cls):
-            text = os.environ.get(VARIABLE + field.name.upper(), str(field.default))
-            if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
-                raise UserError(f"{VARIABLE}{field.name.upper()} is {text!r}, expected a whole number of 1 or more")
-            found[field.name] = int(text)
-        return cls(**found)
-
-    def check(self, path: Path, name: str, value: int) -> None:
-        """Refuse what is beyond a limit.
-
-        Raises:
-            UserError: It is; the message says how to raise the limit.
-        """
-        if value > getattr(self, name):
-            noun = name.replace("_", " ")
-            raise UserError(
-                f"{path}: too large a video: {noun} {value}, expected at most {getattr(self, name)}: cut it or scale "
-                f"it down, or set {VARIABLE}{name.upper()}"
-            )
+USUAL = 25.0  # frames a second of a file that says nothing of it: how long its only frame lasts
 
 
 @dataclass(frozen=True)
@@ -146,79 +101,132 @@ def check_name(name: str) -> None:
         raise UserError(f"{name}: no such video file: reads as an option; if it is a file, give its whole path")
 
 
-def read_video(path: Path, size: int | None = None) -> tuple[NDArray[np.uint8], float]:
-    """Decode a local video.
+@dataclass(frozen=True)
+class Source:
+    """What a video file holds, before it is brought to a robot's rate and size.
+
+    Attributes:
+        length: Number of frames.
+        seconds: How long they are shown.
+        width: Of the picture that is shown, pixels.
+        height: Of the picture that is shown, pixels.
+        found: What is not as in a simple video, and what was done about it, in words.
+    """
+
+    length: int
+    seconds: float
+    width: int
+    height: int
+    found: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        rate = f"{self.length / self.seconds:.4g} a second, {self.width}x{self.height}"
+        return "; ".join([f"{self.length} frames in {self.seconds:.2f} s, {rate}", *self.found])
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video that was read.
+
+    Attributes:
+        frames: (length, height, width, 3) uint8, as a player shows them; scaled, if that was asked for.
+        timeline: When each of them is shown.
+        source: What they were read from.
+    """
+
+    frames: NDArray[np.uint8]
+    timeline: Timeline
+    source: Source
+
+
+def shown_size(path: Path) -> tuple[int, int]:
+    """Width and height, pixels, of the pictures of a local video, or height and width. Nothing is decoded.
+
+    Raises:
+        UserError: As of ``read_video``.
+    """
+    limits = Limits.of_environment()
+    with _reading(path, limits) as file, opened(path, file, limits) as footage:
+        return footage.width, footage.height
+
+
+def read_video(path: Path, size: int | None = None, span: Span | None = None) -> Video:
+    """Decode a local video: the pictures that are shown, and when.
 
     Args:
         path: A file. Not a URL: nothing is fetched.
         size: Crop the middle of each frame to a square and scale it to this size, pixels.
-
-    Returns:
-        Frames (length, height, width, 3) uint8, and frames a second.
+        span: Only the frames that start from the first of these times on, and before the second, s, as the file counts.
+            None: all.
 
     Raises:
-        UserError: There is no such file, it is no video, damaged, or beyond the ``Limits``.
+        UserError: There is no such file, it is no video, damaged, without times, or beyond the ``Limits``.
     """
     limits = Limits.of_environment()
+    with _reading(path, limits) as file, opened(path, file, limits, span) as footage:
+        limits.check(path, "side", max(footage.width, footage.height))
+        if span is None:  # what the file says of itself
+            limits.check(path, "frames", footage.length)
+            limits.check(path, "bytes", footage.length * 3 * (size * size if size else footage.width * footage.height))
+        stamps, pictures, width, height, found = [], [], 0, 0, dict.fromkeys(footage.found)
+        for shown in footage.frames:
+            height, width = shown.picture.shape[:2]
+            limits.check(path, "side", max(width, height))
+            stamps.append(shown.stamp)
+            pictures.append(middle(shown.picture, size) if size else shown.picture)
+            if pictures[-1].shape != pictures[0].shape:
+                raise ValueError(f"frames of {pictures[0].shape} and of {pictures[-1].shape}")
+            limits.check(path, "frames", len(pictures))  # what it really holds
+            limits.check(path, "bytes", len(pictures) * pictures[0].nbytes)
+            found |= dict.fromkeys(shown.found)
+    if not pictures:
+        raise UserError(f"{path}: a video without frames" + (f" from {span[0]:.2f} to {span[1]:.2f} s" if span else ""))
+    if span is None and listed_frames(path) not in (None, len(pictures)):
+        raise UserError(f"{path}: {len(pictures)} frames, not the {listed_frames(path)} of its {MANIFEST}: damaged")
+    timeline = _timeline(path, footage, stamps, found)
+    if size and (width, height) != (size, size):
+        found[f"its middle scaled to {size}x{size}"] = None
+    return Video(np.stack(pictures), timeline, Source(len(pictures), timeline.seconds, width, height, tuple(found)))
+
+
+def _timeline(path: Path, footage: Footage, stamps: list[Stamp], found: dict[str, None]) -> Timeline:
+    """The times of the frames; what is odd about them is added to ``found``.
+
+    Raises:
+        UserError: Nothing tells.
+    """
+    if footage.tick:
+        timeline = timeline_of(stamps, footage.tick, footage.rate or USUAL)
+        if not timeline.even:
+            gaps = 1000 * np.diff(timeline.starts)
+            found[f"frames {gaps.min():.0f} to {gaps.max():.0f} ms apart"] = None
+        return timeline
+    if footage.rate is None:
+        raise UserError(
+            f"{path}: no times and no rate in this file, expected either: say the rate and put it into a container, "
+            f"with 'ffmpeg -framerate 20 -i {path.name} -c copy {path.stem}.mp4'"
+        )
+    found[f"no times in the file: {footage.rate:.4g} frames a second, as its pictures say"] = None
+    return evenly(len(stamps), footage.rate)
+
+
+@contextmanager
+def _reading(path: Path, limits: Limits) -> Iterator[BinaryIO]:
+    """A file to decode; whatever is wrong with it becomes one line.
+
+    Raises:
+        UserError: There is no such file, it is too large, or what reads it gave up.
+    """
     verified(path)
     try:
         if not path.is_file():
             raise UserError(f"{path}: no such video file")
         limits.check(path, "file_bytes", path.stat().st_size)
-        # A file object, not a name, and no protocols: neither a name nor a playlist makes FFmpeg open anything else.
-        # Pixels are limited for the decoder too, which works before anything is known of the first frame.
-        decoder = {"max_pixels": str(min(limits.side**2, 2**31 - 1))}
-        options = {"protocol_whitelist": "none", **decoder}
-        with path.open("rb") as file, av.open(file, "r", options=options) as container:
-            if not container.streams.video:
-                raise UserError(f"{path}: no video in this file")
-            stream = container.streams.video[0]
-            stream.codec_context.options = decoder
-            stream.thread_count = 1
-            limits.check(path, "side", max(stream.width, stream.height))
-            limits.check(path, "frames", stream.frames)  # what the file says of itself
-            limits.check(path, "bytes", stream.frames * 3 * (size * size if size else stream.width * stream.height))
-            frames = list(_decoded(path, container.decode(stream), size, limits))
-            if not frames:
-                raise UserError(f"{path}: a video without frames")
-            if listed_frames(path) not in (None, len(frames)):
-                raise UserError(
-                    f"{path}: {len(frames)} frames, not the {listed_frames(path)} of its {MANIFEST}: damaged"
-                )
-            return np.stack(frames), float(stream.average_rate or 20)
+        with path.open("rb") as file:
+            yield file
     except UserError:
         raise
     # AttributeError: no codec was found; MemoryError: more than there is, within the limits
     except (av.FFmpegError, OSError, ValueError, ArithmeticError, AttributeError, MemoryError) as error:
         said = getattr(error, "strerror", None) or first_line(error)  # without number and path
         raise UserError(f"{path}: not a readable video ({said})") from None
-
-
-def _decoded(
-    path: Path, frames: Iterable[av.VideoFrame], size: int | None, limits: Limits
-) -> Iterator[NDArray[np.uint8]]:
-    """Frames as arrays, as long as they are whole, alike, and within the limits: what the file really holds."""
-    to_rgb = VideoReformatter()  # one for all frames: making one takes longer than using it
-    shape, held = None, 0
-    for count, frame in enumerate(frames, start=1):
-        limits.check(path, "side", max(frame.width, frame.height))
-        limits.check(path, "frames", count)
-        if frame.is_corrupt:
-            raise UserError(f"{path}: not a readable video (frame {count - 1} is damaged)")
-        # One thread: to share a small frame out takes longer than the work.
-        rgb: NDArray[np.uint8] = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()  # type: ignore[assignment]
-        rgb = _square(rgb, size) if size else rgb
-        shape, held = shape or rgb.shape, held + rgb.nbytes
-        if rgb.shape != shape:
-            raise UserError(f"{path}: not a readable video (frames of {shape} and of {rgb.shape})")
-        limits.check(path, "bytes", held)
-        yield rgb
-
-
-def _square(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Crop the middle of ``frame`` and average it down (or interpolate it up) to (size, size, 3)."""
-    height, width = frame.shape[:2]
-    side = min(height, width)
-    left, top = (width - side) // 2, (height - side) // 2
-    picture = Image.fromarray(frame[top : top + side, left : left + side])
-    return np.asarray(picture.resize((size, size), Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC))

@@ -72,7 +72,7 @@ def _measured(raw: NDArray[np.uint8], encoder: TrainedEncoder, crfs: Sequence[in
             for crf in crfs:
                 path = Path(folder) / "video.mp4"
                 write_video(path, raw, CONTROL_HZ, Compression(crf, pixels))
-                moved = np.linalg.norm(encoder.embed(read_video(path)[0]) - embedded, axis=1).mean()
+                moved = np.linalg.norm(encoder.embed(read_video(path).frames) - embedded, axis=1).mean()
                 row = {
                     "pixels": pixels,
                     "crf": crf,

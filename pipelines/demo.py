@@ -18,10 +18,10 @@ from envs.kuka import ARMS, CONTROL_HZ
 from imitate.camera import Camera
 from imitate.checkpoint import TrainedEncoder
 from imitate.data.lerobot import SPLITS, LeRobotDataset
-from imitate.demonstration import Demonstration, demonstration_from_video
+from imitate.demonstration import Demonstration, check_size, demonstration_from_video
 from imitate.errors import UserError, choose
 from imitate.runs import Stage
-from imitate.video import check_name
+from imitate.video import check_name, shown_size
 
 if TYPE_CHECKING:
     from . import record
@@ -130,7 +130,9 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     """
     head, number = parse_demo(text)
     if number is None:
-        return _video(Path(head), encoder.image_size, resize)
+        video = _video(Path(head), encoder.image_size, resize)
+        print(f"read {head}: {video.source}")
+        return video
     dataset, episode = _episode(head, number, run)
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
@@ -225,6 +227,8 @@ def kept_demo(text: str) -> str:
 
 
 def _video(path: Path, size: int, resize: bool) -> Demonstration:
+    if not resize:  # before minutes of large frames are decoded, or refused for being many
+        check_size(str(path), *shown_size(path), size)
     demonstration = demonstration_from_video(path, CONTROL_HZ, size if resize else None)
     demonstration.check_size(size)
     return demonstration

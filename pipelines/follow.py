@@ -16,6 +16,7 @@ import numpy as np
 from envs.imagination import watch
 from envs.kuka import ARMS, ASSETS, CONTROL_HZ
 from imitate.checkpoint import load_encoder
+from imitate.demonstration import Demonstration
 from imitate.device import pick_device
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.manifest import sha256
@@ -80,7 +81,7 @@ def run(settings: Settings) -> Stage:
     }
     if not stage.begin(wanted):
         print(f"{stage.folder} has followed already")
-        _tell(settings, stage)
+        _tell(demonstration, stage)
         return stage
     workers = settings.workers or os.cpu_count() or 1
     print(f"follows with {policy.path('policy.zip') if policy else 'no policy'} and the encoder {folder}")
@@ -97,13 +98,13 @@ def run(settings: Settings) -> Stage:
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)
     env.close()
     stage.finish(metrics)
-    _tell(settings, stage)
+    _tell(demonstration, stage)
     return stage
 
 
-def _tell(settings: Settings, stage: Stage) -> None:
+def _tell(demonstration: Demonstration, stage: Stage) -> None:
     report(stage.metrics, stage.path("side_by_side.mp4"))
-    warn_if_lost(settings.demo, stage.metrics["believed_embedding_distance"])
+    warn_if_lost(demonstration, stage.metrics["believed_embedding_distance"])
 
 
 def main() -> None:

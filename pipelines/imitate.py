@@ -276,7 +276,7 @@ def run(settings: Settings) -> Stage:
     metrics: dict[str, Any] = rollout.metrics() | baselines(env, settings.seed)
     if demonstration.believed is not None:
         metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
-        warn_if_lost(settings.demo, metrics["direct_embedding_distance"])
+        warn_if_lost(demonstration, metrics["direct_embedding_distance"])
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     shown = film_demonstration(demonstration, env.kuka_env)

@@ -185,13 +185,14 @@ def acting(model: PPO, explore: bool = False) -> Policy:
     return act
 
 
-def warn_if_lost(demo: str, distance: float) -> None:
+def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
     """Say so if the robot hardly looks like the demonstration at the poses that it read off it."""
     if distance > LOST:
+        found = demonstration.source.found if demonstration.source else ()
         print(
-            f"the robot does not recognise itself in {demo or 'this demonstration'}: at the poses that it read, its "
-            f"embeddings are {distance:.1f} from the video's, where 0.5 is usual. Expected a video of this arm, filmed "
-            "by the encoder's camera",
+            f"the robot does not recognise itself in {demonstration.name}: at the poses that it read, its embeddings "
+            f"are {distance:.1f} from the video's, where 0.5 is usual. Expected a video of this arm, filmed by the "
+            f"encoder's camera{'. In the file: ' + ', '.join(found) if found else ''}",
             file=sys.stderr,
         )
 

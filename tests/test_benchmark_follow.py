@@ -138,7 +138,7 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert page.count("data:video/mp4;base64,") == 2
     assert "://" not in page
     assert iio.imread(folder / "gallery.png").shape[1] == 2 * 3 * 192
-    assert len(read_video(folder / "films" / "1.mp4")[0]) == 10
+    assert len(read_video(folder / "films" / "1.mp4").frames) == 10
     row, manifest = folder / "rows" / "plain-1.json", folder / "manifest.json"
     whole = row.read_bytes()
     manifest.unlink()  # as if it had been killed

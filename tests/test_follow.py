@@ -49,7 +49,7 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     assert stage.metrics["believed_embedding_distance"] < 1.5
     assert stage.metrics["embedding_distance"] < 0.5 * stage.metrics["random_embedding_distance"]
     assert np.shape(read_json(stage.path("poses.json"))["joints"]) == (12, 7)
-    assert len(read_video(stage.path("side_by_side.mp4"))[0]) == 12
+    assert len(read_video(stage.path("side_by_side.mp4")).frames) == 12
     told = capsys.readouterr()
     assert "embedding_distance" in told.out
     assert "ee_error_m" not in told.out  # a bare video has no poses to measure against
@@ -61,13 +61,13 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
 
 
 def test_a_robot_need_not_wait_while_a_video_pauses(few, tmp_path):
-    frames = read_video(few)[0]
+    frames = read_video(few).frames
     write_video(tmp_path / "paused.mp4", np.insert(frames, [6] * 15, frames[6], axis=0), 20, Compression(0, "yuv444p"))
     steps = {}
     for clock in (True, False):
         stage = follow.run(Settings(run=tmp_path, name=f"{clock}", demo=str(tmp_path / "paused.mp4"), clock=clock))
         steps[clock] = read_json(stage.path("rollout.json"))["embedding_distance"]
-        assert len(read_video(stage.path("side_by_side.mp4"))[0]) == len(steps[clock]) + 1
+        assert len(read_video(stage.path("side_by_side.mp4")).frames) == len(steps[clock]) + 1
     assert len(steps[True]) == 26
     assert len(steps[False]) < 20
     assert max(steps[False][-1], steps[True][-1]) < 3, "both come to the end"

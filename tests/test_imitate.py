@@ -53,7 +53,7 @@ def test_a_bare_video_is_imitated_without_a_truth_to_measure_by(learned):
     assert np.shape(read_json(learned.path("poses.json"))["joints"]) == (FRAMES, 7)
     curve = read_json(learned.path("curve.json"))
     assert all(row.get("ee_error_m") is None and row["reward"] < 0 for row in curve)
-    assert len(read_video(learned.path("side_by_side.mp4"))[0]) == FRAMES
+    assert len(read_video(learned.path("side_by_side.mp4")).frames) == FRAMES
     assert learned.path("learning.png").is_file()
 
 
@@ -114,7 +114,7 @@ def test_a_policy_is_evaluated_on_several_demonstrations(learned, video):
     assert stage.metrics["ee_error_m"] == pytest.approx(np.median([row["ee_error_m"] for row in rows[:4]]))
     assert stage.metrics["embedding_distance"] == pytest.approx(np.median([row["embedding_distance"] for row in rows]))
     for number in range(3):
-        assert len(read_video(stage.path(f"demonstration-{number}.mp4"))[0]) == FRAMES
+        assert len(read_video(stage.path(f"demonstration-{number}.mp4")).frames) == FRAMES
 
 
 def test_compression_moves_embeddings_the_more_the_stronger_it_is(run, tmp_path):

@@ -153,7 +153,8 @@ def test_half_a_training_does_not_go_on_with_something_else(recorded, unlearned,
     killed("torch.optim:AdamW.step", 4, *embedding)
     killed("imitate.wrappers:EmbeddingRewardVector.step", 21, *imitating)
     video = next(dataset.rglob("*.mp4"))
-    frames, fps = read_video(video)
+    read = read_video(video)
+    frames, fps = read.frames, read.timeline.rate
     write_video(video, frames // 2, round(fps), Compression(18, "yuv444p"))
     other = load_encoder(run / "embed" / "encoder")
     other.module.load_state_dict({name: value * 2 for name, value in other.module.state_dict().items()})

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-import imitate.video
+import imitate.footage
 from imitate.demonstration import demonstration_from_video
 from imitate.errors import UserError
 from imitate.video import FOR_PEOPLE, Compression, check_name, read_video, write_video
@@ -27,18 +27,19 @@ def noise(*shape):
 def test_what_is_written_comes_back(tmp_path, shape):
     frames = noise(*shape)
     write_video(tmp_path / "a.mp4", frames, 25, LOSSLESS)
-    read, fps = read_video(tmp_path / "a.mp4")
+    video = read_video(tmp_path / "a.mp4")
+    read, fps = video.frames, video.timeline.rate
     assert read.dtype == np.uint8
     assert read.shape == frames.shape
     assert np.abs(read.astype(int) - frames).max() <= 3  # the way from RGB to YUV and back
-    assert fps == 25
+    assert fps == pytest.approx(25)
 
 
 def test_a_video_for_people_looks_like_what_was_written(tmp_path):
     y, x = np.mgrid[0:64, 0:96]
     frames = np.stack([np.stack([2 * x, 3 * y, np.full_like(x, 8 * k)], axis=-1) for k in range(12)]).astype(np.uint8)
     write_video(tmp_path / "a.mp4", iter(frames), 20, FOR_PEOPLE)
-    read, _ = read_video(tmp_path / "a.mp4")
+    read = read_video(tmp_path / "a.mp4").frames
     assert read.shape == frames.shape
     assert np.abs(read.astype(int) - frames).mean() < 4
     assert (np.diff(read[..., 2].mean(axis=(1, 2))) > 4).all()  # in order
@@ -81,7 +82,7 @@ def test_size_crops_the_middle_and_scales(tmp_path, shape):
     middle[:, : side // 2, :, 0] = 200
     middle[:, :, : side // 2, 1] = 100
     write_video(tmp_path / "a.mp4", frames, 20, LOSSLESS)
-    read, _ = read_video(tmp_path / "a.mp4", size=20)
+    read = read_video(tmp_path / "a.mp4", size=20).frames
     assert read.shape == (2, 20, 20, 3)
     expected = np.zeros((20, 20, 3))
     expected[:10, :, 0] = 200
@@ -207,11 +208,11 @@ def test_too_large_a_video_is_refused_before_it_is_decoded(tmp_path, monkeypatch
     write_video(tmp_path / "a.mp4", noise(10, 32, 32), 20, LOSSLESS)
     monkeypatch.setenv(f"IMITATE_VIDEO_MAX_{limit}", str(value))
     with monkeypatch.context() as patched:
-        patched.setattr(imitate.video, "VideoReformatter", None)  # no frame comes so far
+        patched.setattr(imitate.footage, "Projector", None)  # no frame comes so far
         with pytest.raises(UserError, match=rf"a\.mp4: too large a video: .* or set IMITATE_VIDEO_MAX_{limit}$"):
             read_video(tmp_path / "a.mp4", size)
     monkeypatch.setenv(f"IMITATE_VIDEO_MAX_{limit}", str(10**6))
-    assert len(read_video(tmp_path / "a.mp4", size)[0]) == 10
+    assert len(read_video(tmp_path / "a.mp4", size).frames) == 10
 
 
 @pytest.mark.parametrize("value", ["", "0", "-1", "1e6", "many", "1" * 30])
@@ -283,7 +284,7 @@ def test_two_frames_far_apart_are_no_endless_demonstration(tmp_path):
         for frame in noise(2, 32, 32):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
-    assert len(read_video(path)[0]) == 2
+    assert len(read_video(path).frames) == 2
     with pytest.raises(UserError, match=r"slow\.mp4: too large a video: frames [0-9]{7,}"):
         demonstration_from_video(path, 20)
 
@@ -297,7 +298,7 @@ def test_a_video_that_does_not_say_how_long_it_is_is_refused_where_it_gets_too_l
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
-    assert len(read_video(path)[0]) == 10
+    assert len(read_video(path).frames) == 10
     monkeypatch.setenv("IMITATE_VIDEO_MAX_BYTES", str(9 * 3 * 32 * 32))
     with pytest.raises(UserError, match=r"a\.mkv: too large a video"):
         read_video(path)
@@ -311,7 +312,7 @@ def test_wherever_a_file_ends_it_is_whole_or_refused(tmp_path):
     for cut in range(1, 1200, 13):
         path.write_bytes(content[:-cut])
         try:
-            frames, _ = read_video(path)
+            frames = read_video(path).frames
         except UserError as error:
             said.append(str(error))
         else:

@@ -101,7 +101,7 @@ def _decode_all(
 def _decode(
     dataset: LeRobotDataset, frames: NDArray[np.uint8], image_size: int | None, path: Path, episodes: list[int]
 ) -> int:
-    decoded, _ = read_video(path, image_size)
+    decoded = read_video(path, image_size).frames
     first, end = dataset.starts[episodes[0]], dataset.starts[episodes[-1] + 1]
     if decoded.shape != (end - first, *frames.shape[1:]):
         raise UserError(f"{path}: frames {decoded.shape}, expected {(end - first, *frames.shape[1:])}: record it again")

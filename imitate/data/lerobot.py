@@ -22,9 +22,10 @@ from imitate.camera import Camera
 from imitate.demonstration import Demonstration
 from imitate.errors import UserError, first_line
 from imitate.finite import check_finite
+from imitate.limits import Limits
 from imitate.manifest import MANIFEST, listed_frames, verified
 from imitate.runs import read_json, write_json, written_aside
-from imitate.video import Compression, Limits, read_video, write_video
+from imitate.video import Compression, read_video, write_video
 
 VERSION = "v3.0"
 FILES_A_CHUNK = 1000
@@ -223,7 +224,7 @@ def _stats(folder: Path, layout: Layout, columns: Sequence[str]) -> dict[str, An
     stats = {column: moments[column].summary() for column in columns}
     for camera in layout.cameras:  # LeRobot's policies want these too; of the first file, whose episodes are as random
         key = _video_key(camera.name)
-        frames, _ = read_video(folder / VIDEO_PATH.format(video_key=key, **_place(0)))
+        frames = read_video(folder / VIDEO_PATH.format(video_key=key, **_place(0))).frames
         frames = frames[:: -(-len(frames) // STATS_FRAMES)]
         colours = _Moments()
         colours.add(frames.reshape(-1, 3) / 255)
@@ -551,7 +552,7 @@ class LeRobotDataset:
             wanted = set(numbers) & set(episodes)
             if not wanted:
                 continue
-            frames, _ = read_video(path)
+            frames = read_video(path).frames
             expected = int(self.lengths[numbers].sum())
             if len(frames) != expected:
                 raise UserError(f"{path}: {len(frames)} frames, expected {expected}: record it again")

@@ -59,7 +59,7 @@ def _sheet(followed: Sequence[Mapping[str, Any]]) -> NDArray[np.uint8]:
     draw = ImageDraw.Draw(sheet)
     for place, one in enumerate(followed):
         left, top = place // lines * width, place % lines * height  # best to worst, column by column
-        frames = read_video(one["video"])[0]
+        frames = read_video(one["video"]).frames
         for k, moment in enumerate(MOMENTS):
             frame = Image.fromarray(frames[round(moment * (len(frames) - 1))]).resize(TILE)
             sheet.paste(frame, (left + k * TILE[0], top))

@@ -1,0 +1,134 @@
+"""From a frame as it is stored to the picture that is shown.
+
+What a player does on the way: colours, high dynamic range, pixels that are not square, and the display matrix, with
+which a phone says how it was held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.video.reformatter import ColorTrc, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.uint8]
+
+HDR = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
+UPRIGHT = ((1, 0), (0, 1))
+TURNS = {  # by display matrix, what was done to the picture; the x and y that are shown are (x, y) @ matrix
+    UPRIGHT: "",
+    ((0, 1), (-1, 0)): "turned by 90 degrees",
+    ((-1, 0), (0, -1)): "turned by 180 degrees",
+    ((0, -1), (1, 0)): "turned by 270 degrees",
+    ((-1, 0), (0, 1)): "mirrored",
+    ((1, 0), (0, -1)): "turned upside down and mirrored",
+    ((0, 1), (1, 0)): "turned by 90 degrees and mirrored",
+    ((0, -1), (-1, 0)): "turned by 270 degrees and mirrored",
+}
+
+
+@dataclass(frozen=True)
+class Showing:
+    """How the frames of a video are to be shown.
+
+    Attributes:
+        matrix: The display matrix, one of ``TURNS``.
+        aspect: Width of a pixel over its height.
+        hdr: Name of the transfer function of high dynamic range, or empty.
+    """
+
+    matrix: tuple[tuple[int, int], tuple[int, int]] = UPRIGHT
+    aspect: Fraction = Fraction(1)
+    hdr: str = ""
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame, aspect: Fraction) -> Showing:
+        """What a decoded frame says of itself; ``aspect`` is what its stream does.
+
+        Raises:
+            ValueError: It is to be turned by an angle that leaves no upright picture.
+        """
+        return cls(_matrix(frame), aspect, HDR.get(frame.color_trc, ""))  # type: ignore[call-overload]
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height that are shown, of those that are stored. The longer of a pixel's sides is kept."""
+        if self.aspect > 1:
+            width = max(1, round(width * self.aspect))
+        else:
+            height = max(1, round(height / self.aspect))
+        return (width, height) if self.matrix[0][0] else (height, width)
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """What is not as simple pictures are, in words."""
+        aspect = f"pixels of {self.aspect.numerator}:{self.aspect.denominator}" if self.aspect != 1 else ""
+        hdr = f"HDR ({self.hdr}), its tones mapped" if self.hdr else ""
+        return tuple(words for words in (TURNS[self.matrix], aspect, hdr) if words)
+
+
+class Projector:
+    """Shows the frames of a video, one after the other. Making one takes longer than using it."""
+
+    def __init__(self) -> None:
+        self._to_rgb = VideoReformatter()
+        self._tone_map: Graph | None = None
+
+    def show(self, frame: av.VideoFrame, showing: Showing) -> Pixels:
+        """The picture (height, width, 3) uint8 that a player shows."""
+        if showing.hdr:
+            frame = self._tone_mapped(frame)
+        width, height = Showing(aspect=showing.aspect).size(frame.width, frame.height)
+        scaled = (
+            {} if showing.aspect == 1 else {"width": width, "height": height, "interpolation": Interpolation.BICUBIC}
+        )
+        # One thread: to share a small frame out takes longer than the work.
+        rgb: Any = self._to_rgb.reformat(frame, format="rgb24", threads=1, **scaled).to_ndarray()
+        return _turned(rgb, showing.matrix)
+
+    def _tone_mapped(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """High dynamic range brought to BT.709, by FFmpeg's scaler."""
+        if self._tone_map is None:
+            graph = Graph()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1)
+            )
+            scale = graph.add("scale", "out_transfer=bt709:out_primaries=bt709:out_color_matrix=bt709")
+            graph.link_nodes(source, scale, graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")).configure()
+            self._tone_map = graph
+        self._tone_map.vpush(frame)
+        return self._tone_map.vpull()
+
+
+def middle(picture: Pixels, size: int) -> Pixels:
+    """Crop the middle of ``picture`` and average it down (or interpolate it up) to (size, size, 3)."""
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    square = Image.fromarray(picture[top : top + side, left : left + side])
+    return np.asarray(square.resize((size, size), Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC))
+
+
+def _matrix(frame: av.VideoFrame) -> tuple[tuple[int, int], tuple[int, int]]:
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return UPRIGHT
+    (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3) / 65536
+    scale = max(abs(a), abs(b), abs(c), abs(d)) or 1.0
+    rounded: Any = tuple(tuple(int(np.rint(number / scale)) for number in row) for row in ((a, b), (c, d)))
+    exact = np.abs(np.array(((a, b), (c, d))) / scale - rounded).max() < 0.01
+    if rounded not in TURNS or not exact:
+        raise ValueError(f"to be turned by {frame.rotation} degrees, expected a multiple of 90: turn it with ffmpeg")
+    return rounded
+
+
+def _turned(picture: Pixels, matrix: tuple[tuple[int, int], tuple[int, int]]) -> Pixels:
+    (a, b), (c, d) = matrix
+    if not a:
+        picture = picture.transpose(1, 0, 2)
+    return np.ascontiguousarray(picture[:: -1 if b + d < 0 else 1, :: -1 if a + c < 0 else 1])
