@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from typing import Any
 
 import av
@@ -54,17 +55,20 @@ class Showing:
         Raises:
             ValueError: It is to be turned by an angle that leaves no upright picture.
         """
-        return cls(_matrix(frame), aspect, HDR.get(frame.color_trc, ""))  # type: ignore[call-overload]
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
+        return _showing(None if data is None else bytes(data), frame.color_trc, aspect)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height that are shown, of those that are stored. The longer of a pixel's sides is kept."""
-        if self.aspect > 1:
+        if self.aspect == 1:
+            pass
+        elif self.aspect > 1:
             width = max(1, round(width * self.aspect))
         else:
             height = max(1, round(height / self.aspect))
         return (width, height) if self.matrix[0][0] else (height, width)
 
-    @property
+    @cached_property
     def found(self) -> tuple[str, ...]:
         """What is not as simple pictures are, in words."""
         aspect = f"pixels of {self.aspect.numerator}:{self.aspect.denominator}" if self.aspect != 1 else ""
@@ -114,16 +118,19 @@ def middle(picture: Pixels, size: int) -> Pixels:
     return np.asarray(square.resize((size, size), Image.Resampling.BOX if side > size else Image.Resampling.BICUBIC))
 
 
-def _matrix(frame: av.VideoFrame) -> tuple[tuple[int, int], tuple[int, int]]:
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return UPRIGHT
-    (a, b, _), (c, d, _), _ = np.frombuffer(bytes(data), np.int32).reshape(3, 3) / 65536
-    scale = max(abs(a), abs(b), abs(c), abs(d)) or 1.0
-    rounded: Any = tuple(tuple(int(np.rint(number / scale)) for number in row) for row in ((a, b), (c, d)))
-    exact = np.abs(np.array(((a, b), (c, d))) / scale - rounded).max() < 0.01
-    if rounded not in TURNS or not exact:
-        raise ValueError(f"to be turned by {frame.rotation} degrees, expected a multiple of 90: turn it with ffmpeg")
+@lru_cache(maxsize=16)
+def _showing(display_matrix: bytes | None, transfer: int, aspect: Fraction) -> Showing:
+    matrix = UPRIGHT if display_matrix is None else _turn(np.frombuffer(display_matrix, np.int32).reshape(3, 3))
+    return Showing(matrix, aspect, HDR.get(ColorTrc(transfer), "") if transfer in set(ColorTrc) else "")
+
+
+def _turn(display_matrix: NDArray[np.int32]) -> Any:
+    """One of ``TURNS``, of a matrix of fixed-point numbers, which may scale too: players scale to their window."""
+    turn = display_matrix[:2, :2] / max(1, np.abs(display_matrix[:2, :2]).max())
+    rounded = tuple(tuple(row) for row in np.rint(turn).astype(int).tolist())
+    if rounded not in TURNS or np.abs(turn - rounded).max() > 0.01:
+        degrees = np.degrees(np.arctan2(turn[0, 1], turn[0, 0]))
+        raise ValueError(f"to be turned by {degrees:.0f} degrees, expected a multiple of 90: turn it with ffmpeg")
     return rounded
 
 

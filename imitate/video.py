@@ -17,6 +17,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from imitate.errors import UserError, first_line
 from imitate.footage import Footage, Span, opened
@@ -27,6 +28,12 @@ from imitate.runs import written_aside
 from imitate.timeline import Stamp, Timeline, evenly, timeline_of
 
 PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|subfile,")  # two letters at least: one is a drive
+UNREADABLE = (
+    *(av.FFmpegError, OSError, ValueError, ArithmeticError),
+    AttributeError,  # no codec was found
+    MemoryError,  # more than there is, within the limits
+    *(EOFError, SyntaxError, LookupError, Image.DecompressionBombError),  # Pillow's
+)
 USUAL = 25.0  # frames a second of a file that says nothing of it: how long its only frame lasts
 
 
@@ -226,7 +233,6 @@ def _reading(path: Path, limits: Limits) -> Iterator[BinaryIO]:
             yield file
     except UserError:
         raise
-    # AttributeError: no codec was found; MemoryError: more than there is, within the limits
-    except (av.FFmpegError, OSError, ValueError, ArithmeticError, AttributeError, MemoryError) as error:
+    except UNREADABLE as error:
         said = getattr(error, "strerror", None) or first_line(error)  # without number and path
         raise UserError(f"{path}: not a readable video ({said})") from None

@@ -21,7 +21,7 @@ from imitate.data.lerobot import SPLITS, LeRobotDataset
 from imitate.demonstration import Demonstration, check_size, demonstration_from_video
 from imitate.errors import UserError, choose
 from imitate.runs import Stage
-from imitate.video import check_name, shown_size
+from imitate.video import Source, check_name, shown_size
 
 if TYPE_CHECKING:
     from . import record
@@ -130,15 +130,20 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     """
     head, number = parse_demo(text)
     if number is None:
-        video = _video(Path(head), encoder.image_size, resize)
-        print(f"read {head}: {video.source}")
-        return video
+        return _video(Path(head), encoder.image_size, resize)
     dataset, episode = _episode(head, number, run)
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
     demonstration = dataset.demonstration(episode, camera.name)
     demonstration.check_size(encoder.image_size)
     return demonstration
+
+
+def say_what_was_read(text: str, demonstration: Demonstration) -> None:
+    """Print how many frames, seconds, at what rate and of what size, and what was odd about the file."""
+    height, width = demonstration.frames.shape[1:3]
+    of_dataset = Source(len(demonstration), len(demonstration) / CONTROL_HZ, width, height)
+    print(f"read {text}: {demonstration.source or of_dataset}")
 
 
 def load_training(episodes: int, run: Path, encoder: TrainedEncoder) -> list[Demonstration]:

@@ -23,7 +23,7 @@ from imitate.manifest import sha256
 from imitate.runs import Stage, kept_settings, write_json
 
 from .cli import STARTS_OVER, command
-from .demo import kept_demo, load_demo, stage_name
+from .demo import kept_demo, load_demo, say_what_was_read, stage_name
 from .policy import chosen, following, report, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 
@@ -72,7 +72,9 @@ def run(settings: Settings) -> Stage:
         raise UserError(f"start_noise is {settings.start_noise}, expected 0 to pi rad")
     folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm)
     encoder = load_encoder(folder, pick_device(settings.device))
-    demonstration = load_demo(settings.demo or f"{SHIPPED_DEMO}:0", settings.run, encoder, settings.resize)
+    shown = settings.demo or f"{SHIPPED_DEMO}:0"
+    demonstration = load_demo(shown, settings.run, encoder, settings.resize)
+    say_what_was_read(shown, demonstration)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
     encoder.check_arm(choose(ARMS, settings.arm, "arm").joints)
     wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo) if settings.demo else "")) | {

@@ -37,7 +37,17 @@ from imitate.wrappers import NEVER, TrueReward, check_lookahead
 from . import embed, record
 from .checking.verdict import weakness
 from .cli import command
-from .demo import as_if_read, check_demo, has_poses, kept_demo, load_demo, load_training, recording_of, stage_name
+from .demo import (
+    as_if_read,
+    check_demo,
+    has_poses,
+    kept_demo,
+    load_demo,
+    load_training,
+    recording_of,
+    say_what_was_read,
+    stage_name,
+)
 from .policy import ANY, acting, report, single_env, warn_if_lost
 from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 from .signals import held_back
@@ -241,6 +251,7 @@ def run(settings: Settings) -> Stage:
     folder = embed.find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
+    say_what_was_read(settings.demo, demonstration)
     stage = stage_of(settings)
     reward = reward_of(settings.reward_form, settings.reward)
     if stage.finished and not _begun(stage, settings):  # before poses are read, which takes seconds
