@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from imitate.picture import Pixels, Projector, Showing
 from imitate.timeline import EXACT, Stamp
 
 NO_TIMES = 0x80  # FFmpeg's flag of a format without times: a bare stream of pictures
+ONLY_DECODED = ("avi",)  # which only say when something is decoded: the nth frame has the place of the nth packet
 NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 MILLISECOND = 0.001  # s
 Span = tuple[float, float]
@@ -101,29 +103,44 @@ def opened(path: Path, file: BinaryIO, limits: Limits, span: Span | None = None)
 
 
 def _choose(path: Path, container: InputContainer) -> tuple[VideoStream, tuple[str, ...]]:
-    """The video of a file: not its cover, and of several the one that players take."""
+    """The video of a file: not its cover, and of several the one that FFmpeg takes for the best."""
     videos = [stream for stream in container.streams.video if not stream.disposition & NO_VIDEO]
     if not videos:
         cover = ", only a cover picture" if container.streams.video else ""
         raise UserError(f"{path}: no video in this file{cover}")
-    by_default = [stream for stream in videos if stream.disposition & Disposition.default]
-    return (by_default or videos)[0], (f"one of {len(videos)} videos in the file",) if len(videos) > 1 else ()
+    best = container.streams.best("video")
+    chosen = next((stream for stream in videos if stream is best), videos[0])
+    return chosen, (f"one of {len(videos)} videos in the file",) if len(videos) > 1 else ()
 
 
 def _frames(container: InputContainer, stream: VideoStream, aspect: Fraction, span: Span | None) -> Iterator[Shown]:
-    first, end = span or (-np.inf, np.inf)
-    if span and stream.time_base:
-        container.seek(int(first / stream.time_base), stream=stream)
+    tick = float(stream.time_base or 1)
+    first, end = ((time - EXACT) / tick for time in span or (-np.inf, np.inf))  # in ticks
+    if span:
+        container.seek(max(0, int(first)), stream=stream)
     projector = Projector()
-    for number, frame in enumerate(container.decode(stream)):
-        if frame.time is not None and frame.time < first - EXACT:
+    for number, (frame, start) in enumerate(_timed(container, stream)):
+        if start is not None and start < first:
             continue
-        if frame.time is not None and frame.time >= end - EXACT:
+        if start is not None and start >= end:
             return
         if frame.is_corrupt:
             raise ValueError(f"frame {number} is damaged")
         showing = Showing.of(frame, aspect)
-        yield Shown(Stamp.of(frame), projector.show(frame, showing), showing.found)
+        yield Shown(Stamp(start, frame.duration or 0), projector.show(frame, showing), showing.found)
+
+
+def _timed(container: InputContainer, stream: VideoStream) -> Iterator[tuple[av.VideoFrame, int | None]]:
+    """The frames, and when each is shown, in ticks; None: the file does not say."""
+    if container.format.name not in ONLY_DECODED:
+        yield from ((frame, frame.pts) for frame in container.decode(stream))
+        return
+    places: deque[int | None] = deque()
+    for packet in container.demux(stream):
+        if packet.size:
+            places.append(packet.dts)
+        for frame in packet.decode():
+            yield frame, places.popleft() if places else None
 
 
 def _is_webp(file: BinaryIO) -> bool:
@@ -139,6 +156,6 @@ def _webp(file: BinaryIO) -> Footage:
     def frames() -> Iterator[Shown]:
         for frame in ImageSequence.Iterator(image):
             picture = np.asarray(frame.convert("RGB"))  # which is what loads it, and its times
-            yield Shown(Stamp(frame.info["timestamp"], None, frame.info["duration"]), picture)
+            yield Shown(Stamp(frame.info["timestamp"], frame.info["duration"]), picture)
 
     return Footage(frames(), getattr(image, "n_frames", 1), *image.size, MILLISECOND, None)

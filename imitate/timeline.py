@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,22 +81,15 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a file says of the time of one frame, in ticks; None, or 0: nothing.
+    """What a file says of the time of one frame.
 
     Attributes:
-        shown: When it is shown.
-        decoded: When it is decoded: frames come in the order in which they are shown.
-        duration: How long it is shown.
+        start: When it is shown, in ticks; None: the file does not say.
+        duration: How long, in ticks; 0: the file does not say.
     """
 
-    shown: int | None
-    decoded: int | None
+    start: int | None
     duration: int
-
-    @classmethod
-    def of(cls, frame: av.VideoFrame) -> Stamp:
-        """That of a decoded frame."""
-        return cls(frame.pts, frame.dts, frame.duration or 0)
 
 
 def evenly(length: int, rate: float) -> Timeline:
@@ -117,10 +108,7 @@ def timeline_of(stamps: Sequence[Stamp], tick: float, rate: float) -> Timeline:
         tick: Of the file, s.
         rate: Frames a second, where nothing else tells.
     """
-    shown, decoded = [stamp.shown for stamp in stamps], [stamp.decoded for stamp in stamps]
-    # Containers without times of showing, such as AVI, have those of decoding: the order of frames is right, and so are
-    # these.
-    times = decoded if _goes_back(shown) and not _goes_back(decoded) else shown
+    times = [stamp.start for stamp in stamps]
     known = [k for k, time in enumerate(times) if time is not None]
     if not known:
         return evenly(len(stamps), rate)
@@ -132,11 +120,7 @@ def timeline_of(stamps: Sequence[Stamp], tick: float, rate: float) -> Timeline:
     steps = np.diff(ticks)
     ticks[1:] = ticks[0] + np.where(steps < 0, usual, steps).cumsum()
     durations = np.array([stamp.duration for stamp in stamps])
-    # A file that says of most frames that they are shown for less than they are has made it up.
-    told = durations[-1] > 0 and np.median(durations) >= usual / 2
+    # Durations that are not the gaps between frames were made up, of a rate in the header: so was the last one's.
+    off = np.abs(durations[:-1] - np.diff(ticks))
+    told = durations[-1] > 0 and (not off.size or np.median(off) <= max(1, usual / 4))
     return Timeline(ticks * tick, float((ticks[-1] + (durations[-1] if told else usual)) * tick), tick)
-
-
-def _goes_back(times: Sequence[int | None]) -> bool:
-    known = [time for time in times if time is not None]
-    return not known or any(after < before for before, after in pairwise(known))

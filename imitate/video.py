@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO
 
 import av
@@ -211,7 +212,7 @@ def _timeline(path: Path, footage: Footage, stamps: list[Stamp], found: dict[str
     if footage.rate is None:
         raise UserError(
             f"{path}: no times and no rate in this file, expected either: say the rate and put it into a container, "
-            f"with 'ffmpeg -framerate 20 -i {path.name} -c copy {path.stem}.mp4'"
+            f"with: ffmpeg -framerate 20 -i {quote(path.name)} {quote(path.stem + '.mp4')}"
         )
     found[f"no times in the file: {footage.rate:.4g} frames a second, as its pictures say"] = None
     return evenly(len(stamps), footage.rate)
