@@ -12,71 +12,105 @@ DEMO   ?=
 DEMOS  ?=
 ARGS   ?=
 
+# What these hold is text, in which make looks for no $(...) of its own, neither here nor where it exports them.
+VARIABLES := PYTHON RUN PRESET DEVICE DEMO DEMOS ARGS
+define NEWLINE
+
+
+endef
+$(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
+$(foreach name,$(VARIABLES),$(if $(findstring $(NEWLINE),$($(name))),$(error $(name) has a line break in it: expected one line)))
+
+# Each is one word to the shell, whatever it holds: in quotes, unless they are not needed. Only ARGS is a piece of the
+# command line, with quotes of its own.
+said = $(call quoted,$(or $($1),$(error $1 is empty: expected one word, or leave it out)))
+quoted = $(if $(call plain,$1),$1,'$(subst ','\'',$1)')
+plain = $(and $(filter 1,$(words x$1x)),$(if $(strip $(foreach mark,$(MARKS),$(findstring $(mark),$1))),,plain))
+MARKS := ! " \# $$ & ' ( ) * ; < = > ? [ \ ] ^ ` { | } ~
+same = $(and $(findstring |$1|,|$2|),$(findstring |$2|,|$1|))
+
 BIN := .venv/bin
 GO  := $(BIN)/python -m pipelines
-IMITATE = $(if $(DEMOS),$(ANY),$(PRESET))
-ANY = $(if $(filter all,$(DEMOS)),$(if $(filter default any,$(PRESET)),any,$(error PRESET=$(PRESET): DEMOS=all is a preset of its own, leave PRESET out)),$(error DEMOS=$(DEMOS): expected all; name one with DEMO=))
+IMITATE = $(if $(DEMOS),$(ANY),$(call said,PRESET))
+ANY = $(if $(call same,$(DEMOS),all),$(if $(call same,$(PRESET),default)$(call same,$(PRESET),any),any,$(error PRESET=$(PRESET): DEMOS=all is a preset of its own, leave PRESET out)),$(error DEMOS=$(DEMOS): expected all; name one with DEMO=))
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
-IF_DEMO := $(if $(DEMO),--demo "$(DEMO)")
 
 .DEFAULT_GOAL := help
 .PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check build clean help
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
 
+# Each way in which a Python, or a network, will not do ends in one line. `installed` is written last: what came to no
+# end is begun anew.
+OTHER := install Python 3.11, or say make PYTHON=/path/to/python3.11
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .venv/installed: setup.cfg constraints.txt pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { \
-	  echo "imitate: $(PYTHON) not found: install Python 3.11, or say make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
-	  echo "imitate: $(PYTHON) is $$($(PYTHON) -V), but the pinned versions are for Python 3.11, and PyBullet has no wheels for 3.12 and later: install Python 3.11 and say make PYTHON=python3.11" >&2; exit 2; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[pipelines,dev]'
+	@python=$(call said,PYTHON); \
+	fail() { printf 'imitate: %s\n' "$$1" >&2; exit 2; }; \
+	run() { answer=$$(exec 2>&1 </dev/null; "$$@"; exit $$?); }; \
+	why() { printf '%s\n' "$${answer:-it says nothing}" | LC_ALL=C tr -cd '[:print:]\n' | grep . | head -n 1 | cut -c 1-200; }; \
+	command -v "$$python" >/dev/null 2>&1 || [ -e "$$python" ] || fail "$$python not found: $(OTHER)"; \
+	run "$$python" -V || fail "$$python is there, but does not run ($$(why)): $(OTHER)"; \
+	case $$answer in \
+	  *"Python 3.11."*) ;; \
+	  *"Python "[0-9]*) fail "$$python is $$(why), but the pinned versions are for Python 3.11, and PyBullet has no wheels for 3.12 and later: install Python 3.11 and say make PYTHON=python3.11" ;; \
+	  *) fail "$$python is there, but is no Python ($$(why)): $(OTHER)" ;; \
+	esac; \
+	run "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  fail "$$python is there, but does not run ($$(why)): $(OTHER)"; \
+	echo "making .venv with $$python"; \
+	run "$$python" -m venv --clear .venv && run $(BIN)/python -m pip --version || { \
+	  rm -rf .venv; \
+	  fail "$$python can't make .venv ($$(why)): on Debian and Ubuntu install python3.11-venv, or say make PYTHON=/path/to/python3.11"; }; \
+	echo "installing what constraints.txt pins, which takes minutes"; \
+	run $(PIP) torch && run $(PIP) -e '.[pipelines,dev]' || { \
+	  printf '%s\n' "$$answer" >.venv/pip.log; answer=$$(grep -i '^ *error' .venv/pip.log || tail .venv/pip.log); \
+	  fail "pip can't install ($$(why)): .venv/pip.log has the rest; mend that, or the network, and make starts over"; }
 	@touch $@
 
-install: .venv/installed ## make .venv from the pinned versions
+install: .venv/installed ## make .venv from the pinned versions [PYTHON=]
 
 record: install ## film the robot's babbling [RUN= PRESET= ARGS=]
-	$(GO) record $(PRESET) --run $(RUN) $(ARGS)
+	$(GO) record $(call said,PRESET) --run $(call said,RUN) $(ARGS)
 
 embed: install ## train the encoder on it [RUN= PRESET= DEVICE= ARGS=]
-	$(GO) embed $(PRESET) --run $(RUN) --device $(DEVICE) $(ARGS)
+	$(GO) embed $(call said,PRESET) --run $(call said,RUN) --device $(call said,DEVICE) $(ARGS)
 
 imitate: install ## learn to follow a demonstration, or any [DEMO= DEMOS=all RUN= PRESET= DEVICE= ARGS=]
-	$(GO) imitate $(IMITATE) --run $(RUN) --device $(DEVICE) $(IF_DEMO) $(ARGS)
+	$(GO) imitate $(IMITATE) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
 
-evaluate: install ## run a saved policy again [DEMO= RUN= ARGS=]
-	$(GO) evaluate --run $(RUN) --device $(DEVICE) $(if $(DEMO),--demos "$(DEMO)") $(ARGS)
+evaluate: install ## run a saved policy again [DEMO= RUN= DEVICE= ARGS=]
+	$(GO) evaluate --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demos $(call said,DEMO)) $(ARGS)
 
 follow: install ## show a video, and the robot follows at once: no learning [DEMO= RUN= DEVICE= ARGS=]
-	$(GO) follow --run $(RUN) --device $(DEVICE) $(IF_DEMO) $(ARGS)
+	$(GO) follow --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
 
 check-reward: install ## does the learned reward rank poses as the truth does? [RUN= DEVICE= ARGS=]
-	$(GO) check_reward --run $(RUN) --device $(DEVICE) $(ARGS)
+	$(GO) check_reward --run $(call said,RUN) --device $(call said,DEVICE) $(ARGS)
 
 benchmark-imitation: install ## five held-out demonstrations, several methods and seeds [RUN= PRESET= ARGS=]
-	$(GO) benchmark_imitation $(PRESET) --run $(RUN) $(ARGS)
+	$(GO) benchmark_imitation $(call said,PRESET) --run $(call said,RUN) $(ARGS)
 
 benchmark-follow: install ## a hundred demonstrations that nothing has seen, followed at once [RUN= PRESET= ARGS=]
-	$(GO) benchmark_follow $(PRESET) --run $(RUN) $(ARGS)
+	$(GO) benchmark_follow $(call said,PRESET) --run $(call said,RUN) $(ARGS)
 
 gallery: install ## twenty demonstrations that nothing has seen, on one page beside the robot [RUN= ARGS=]
-	$(GO) benchmark_follow gallery --run $(RUN) $(ARGS)
+	$(GO) benchmark_follow gallery --run $(call said,RUN) $(ARGS)
 
 bench: install ## how fast: each stage beside its limit, into results/bench.json [RUN= PRESET= DEVICE= ARGS=]
-	$(GO) bench $(PRESET) --run $(RUN) --device $(DEVICE) $(if $(filter default,$(PRESET)),--out results/bench.json) $(ARGS)
+	$(GO) bench $(call said,PRESET) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(call same,$(PRESET),default),--out results/bench.json) $(ARGS)
 
 torture: install ## killed, damaged, lied to, worn out: what must be 0, into results/torture.json [RUN= PRESET= ARGS=]
-	$(GO) torture $(PRESET) --run $(RUN) $(if $(filter default,$(PRESET)),--out results/torture.json) $(ARGS)
+	$(GO) torture $(call said,PRESET) --run $(call said,RUN) $(if $(call same,$(PRESET),default),--out results/torture.json) $(ARGS)
 
 report: install ## the run on one page that opens offline, report.html [RUN= ARGS=]
-	$(GO) report --run $(RUN) $(ARGS)
+	$(GO) report --run $(call said,RUN) $(ARGS)
 
-test: install ## all tests
+test: install ## all tests [ARGS=]
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-test-fast: install ## the tests that train and install nothing
+test-fast: install ## the tests that train and install nothing [ARGS=]
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 lint: install ## style

@@ -1,8 +1,12 @@
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -12,16 +16,17 @@ from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
 from imitate.errors import UserError
 from imitate.ppo import Learner, build_ppo, save_policy
-from imitate.runs import Stage, kept_settings
+from imitate.runs import Stage, kept_settings, read_json
 from imitate.video import Compression
 from pipelines import check_reward, imitate
 from pipelines.check_reward import Settings
 from pipelines.checking.faithfulness import measure
 from pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
-from pipelines.checking.verdict import weakness
+from pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, weakness
 from pipelines.checking.views import arm_of, held_out, recorded
 from pipelines.policy import single_env
 
+ROOT = Path(__file__).resolve().parents[1]
 PROBE = Probe(demos=2, anchors=2, directions=2, random_poses=12)
 GOOD = {
     "near_spearman_joint": 0.95,
@@ -182,7 +187,17 @@ def test_a_good_reward_has_no_weakness():
             "near_spearman_joint is 0.80, expected 0.9 or more; weakest: joint 3, 2 to 5 deg",
         ),
         ({"near_spearman_ee": 0.8}, "near_spearman_ee is 0.80, expected 0.9 or more; weakest: joint 3, 10 to 20 cm of"),
-        ({"untrained_near_spearman_ee": 0.99}, "near_spearman_ee is no better than an untrained network's"),
+        (
+            {"near_spearman_ee": 0.86, "untrained_near_spearman_ee": 0.88},
+            "near_spearman_ee is 0.86, expected 0.9 or more, and no better than an untrained network's 0.88; weakest",
+        ),
+        (
+            {"near_spearman_ee": 0.86, "untrained_near_spearman_ee": 0.85},
+            "near_spearman_ee is 0.86, expected 0.9 or more; weakest: joint 3, 10 to 20 cm of",
+        ),
+        ({"near_spearman_joint": 0.8999}, "near_spearman_joint is 0.8999, expected 0.9 or more; weakest: joint 3"),
+        ({"alignment_error": 0.0201}, "alignment_error is 0.0201, expected 0.02 or less; weakest: joint 3"),
+        ({"alignment_error": float("inf")}, "alignment_error is inf, expected 0.02 or less; weakest: joint 3"),
         ({"kendall_tau": 0.9}, "kendall_tau is 0.90, expected 0.98 or more; weakest: joint 3"),
         ({"alignment_error": 0.1}, "alignment_error is 0.100, expected 0.02 or less; weakest: joint 3"),
         (
@@ -195,6 +210,81 @@ def test_a_poor_one_says_where(figures, message):
     found = weakness(GOOD | figures)
     assert found.startswith(message)
     assert len(found.splitlines()) == 1
+
+
+@pytest.mark.parametrize("untrained", [0.97, 0.98, 0.999, 1.0])
+@pytest.mark.parametrize("trained", [0.98, 0.985, 0.998, 1.0])
+def test_a_tie_at_the_ceiling_is_no_weakness(trained, untrained, tmp_path, capsys):
+    figures = GOOD | dict.fromkeys(LEAST, trained) | {f"untrained_{name}": untrained for name in LEAST}
+    assert weakness(figures) is None
+    stage = Stage(tmp_path / "embed")
+    stage.begin({})
+    stage.finish(figures)
+    imitate._warn(stage.path("encoder"))
+    assert capsys.readouterr().err == ""
+
+
+def a_figure(low, high):
+    """What a figure of a check may be, and where it stands in a metrics.json: measured, not, or missing."""
+    return st.floats(low, high) | st.sampled_from([low, high, None, float("nan")])
+
+
+FIGURES = st.fixed_dictionaries(
+    {},
+    optional={
+        **{prefix + name: a_figure(-1.0, 1.0) for name in LEAST for prefix in ("", "untrained_", "pixels_")},
+        **{prefix + name: a_figure(0.0, 1.0) for name in MOST for prefix in ("", "untrained_")},
+        **{
+            f"near_order_{truth}": st.none() | st.dictionaries(st.just("2-5"), a_figure(0, 1))
+            for truth in ("joint", "ee")
+        },
+        "visibility": st.none() | st.fixed_dictionaries({"10": st.lists(a_figure(0.0, 1.0), max_size=12)}),
+    },
+)
+
+
+@given(FIGURES)
+def test_only_what_is_poor_is_named_whatever_the_figures(figures):
+    def known(value):
+        return value is not None and not np.isnan(value)
+
+    poor = {k for k, least in LEAST.items() if known(figures.get(k)) and figures[k] < least}
+    poor |= {k for k, most in MOST.items() if known(figures.get(k)) and figures[k] > most}
+    seen = (figures.get("visibility") or {}).get("10", [])
+    poor |= {f"joint {k}" for k, value in enumerate(seen, 1) if known(value) and value < HARDLY_SEEN}
+    found = weakness(figures)
+    if not poor:
+        assert found is None
+        return
+    wrong = found.partition("; weakest: ")[0].split("; ")
+    assert {part.partition(" is ")[0] for part in wrong} == poor
+    for part in wrong:
+        limit = re.search(r" is (\S+), expected (\S+) or (more|less)", part)
+        if limit:
+            value, expected = float(limit[1]), float(limit[2])
+            assert value < expected if limit[3] == "more" else value > expected
+    if found != "; ".join(wrong):  # and the worst joint is
+        weakest = found.partition("; weakest: ")[2].split(", ")[0]
+        lowest = min((value for value in seen if known(value)), default=None)
+        assert lowest is None or seen[int(weakest.removeprefix("joint ")) - 1] == lowest
+
+
+REACHED = {k: st.floats(least, 1.0) for k, least in LEAST.items()} | {k: st.floats(0, most) for k, most in MOST.items()}
+UNTRAINED = st.dictionaries(st.sampled_from([f"untrained_{k}" for k in LEAST]), a_figure(-1.0, 1.0))
+
+
+@given(st.fixed_dictionaries(REACHED), UNTRAINED, st.lists(st.floats(HARDLY_SEEN, 1.0), max_size=12))
+def test_what_reaches_what_is_expected_is_never_poor(reached, untrained, seen):
+    assert weakness(GOOD | reached | untrained | {"visibility": {"10": seen}}) is None
+
+
+def test_the_committed_encoders_of_a_default_run_are_not_called_poor():
+    results = read_json(ROOT / "results" / "imitation.json")["encoders"]
+    seven = [figures for figures in results.values() if len(figures["visibility"]["10"]) == 7]
+    assert seven
+    for figures in seven:
+        assert weakness(figures) is None
+        assert weakness(figures["test"]) is None
 
 
 def test_what_could_not_be_measured_is_neither_good_nor_bad(tmp_path, capsys):

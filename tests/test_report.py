@@ -1,5 +1,7 @@
 import re
+import shlex
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -229,6 +231,19 @@ def test_what_is_missing_is_said_with_its_command(whole, tmp_path, stages, missi
     text = "".join(reader.text.values())
     for name in ("record", "embed", "imitate", "check-reward", "benchmark-imitation"):
         assert (f"make {name} RUN='{part}'" in text) == (name in [*missing, "benchmark-imitation"])
+
+
+def test_its_commands_can_be_typed_whatever_the_run_is_called(tmp_path):
+    part = tmp_path / 'it\'s a "$5" run'
+    imitate(part / "imitate-a b", steps=False)
+    written = run(Settings(part)).read_text(encoding="utf-8")
+    commands = [shlex.split(unescape(command)) for command in re.findall(r"<code>(make .*?)</code>", written)]
+    assert {words[2] for words in commands} == {f"RUN={part}"}
+    said = {words[1]: shlex.split(words[3].removeprefix("ARGS=")) for words in commands if len(words) > 3}
+    assert said == {
+        "evaluate": ["--policy", "imitate-a b", "--name", "evaluate-imitate-a b"],
+        "report": ["--benchmark", f"{part}/benchmark/imitation.json"],
+    }
 
 
 def test_a_check_that_embed_made_is_shown(tmp_path):

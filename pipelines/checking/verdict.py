@@ -30,14 +30,19 @@ def report(figures: Mapping[str, Any]) -> None:
 
 
 def weakness(figures: Mapping[str, Any]) -> str | None:
-    """What is wrong with a reward, and where it is weakest, in one line; None if nothing is, or nothing is known."""
-    wrong = [f"{k} is {figures[k]:.2f}, expected {v} or more" for k, v in LEAST.items() if _known(figures, k) < v]
-    wrong += [f"{k} is {figures[k]:.3f}, expected {v} or less" for k, v in MOST.items() if _known(figures, k) > v]
-    wrong += [
-        f"{k} is no better than an untrained network's"
-        for k in LEAST
-        if _known(figures, k) <= _known(figures, f"untrained_{k}")
-    ]
+    """What is poor of a reward, and where it is weakest, in one line; None if nothing is, or nothing is known.
+
+    Beside an untrained network stands only a figure that is poor: one that both reach has no room for a difference.
+    """
+    wrong = []
+    for k, least in LEAST.items():
+        if _known(figures, k) < least:
+            gained = not _known(figures, k) <= _known(figures, f"untrained_{k}")
+            than = "" if gained else f", and no better than an untrained network's {figures[f'untrained_{k}']:.2f}"
+            wrong.append(f"{k} is {_apart(figures[k], least, 2)}, expected {least} or more{than}")
+    for k, most in MOST.items():
+        if _known(figures, k) > most:
+            wrong.append(f"{k} is {_apart(figures[k], most, 3)}, expected {most} or less")
     seen = _measured(
         {f"joint {k}": value for k, value in enumerate((figures.get("visibility") or {}).get("10", []), 1)}
     )
@@ -50,6 +55,13 @@ def weakness(figures: Mapping[str, Any]) -> str | None:
         if order and _known(figures, f"near_spearman_{truth}") < LEAST[f"near_spearman_{truth}"]:
             weakest.append(f"{min(order, key=order.__getitem__).replace('-', ' to ')} {unit}")
     return "; ".join(wrong) + (f"; weakest: {', '.join(weakest)}" if weakest else "")
+
+
+def _apart(value: float, limit: float, digits: int) -> str:
+    """A figure with as many digits as tell it from the limit that it misses."""
+    while round(value, digits) == limit:
+        digits += 1
+    return f"{value:.{digits}f}"
 
 
 def _measured(figures: Mapping[str, float | None]) -> dict[str, float]:

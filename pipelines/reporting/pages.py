@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def fill_in(name: str, **values: Any) -> str:
     )
     environment.filters |= {"number": number, "plain": plain, "flat": flat, "uri": data_uri, "weakness": weakness}
     environment.filters["cm"] = lambda metres: number(metres, 100, 1)
+    environment.globals["args"] = args
     return environment.get_template(name).render(values)
 
 
@@ -45,6 +47,11 @@ def plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return "–" if value is None or value == "" else str(value)
+
+
+def args(*words: str) -> str:
+    """What ``make`` passes on to a command, to be typed: a word stays one, whatever it holds."""
+    return f"ARGS={shlex.quote(shlex.join(words))}"
 
 
 def data_uri(path: Path) -> str:
