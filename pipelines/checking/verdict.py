@@ -10,6 +10,7 @@ import numpy as np
 # What a reward should reach before an agent learns from it.
 LEAST = {"near_spearman_joint": 0.9, "near_spearman_ee": 0.9, "kendall_tau": 0.98}
 MOST = {"alignment_error": 0.02}
+SPOILT = 0.05  # so much better does an untrained network where training has made a figure worse
 HARDLY_SEEN = 0.02  # visibility of a joint turned by 10 degrees; the true joints, as an embedding, have 0.05
 
 ROWS = [f"{name}_spearman_{truth}" for name in ("near", "demo", "random_poses", "policy") for truth in ("joint", "ee")]
@@ -32,14 +33,17 @@ def report(figures: Mapping[str, Any]) -> None:
 def weakness(figures: Mapping[str, Any]) -> str | None:
     """What is poor of a reward, and where it is weakest, in one line; None if nothing is, or nothing is known.
 
-    Beside an untrained network stands only a figure that is poor: one that both reach has no room for a difference.
+    An untrained network that does as well says something only of a figure that is poor: where both reach what is
+    expected, there is no room for a difference. One that does clearly better says that training has spoilt it.
     """
     wrong = []
     for k, least in LEAST.items():
-        if _known(figures, k) < least:
-            gained = not _known(figures, k) <= _known(figures, f"untrained_{k}")
-            than = "" if gained else f", and no better than an untrained network's {figures[f'untrained_{k}']:.2f}"
-            wrong.append(f"{k} is {_apart(figures[k], least, 2)}, expected {least} or more{than}")
+        value, untrained = _known(figures, k), _known(figures, f"untrained_{k}")
+        if value < least:
+            than = f", and no better than an untrained network's {untrained:.2f}" if value <= untrained else ""
+            wrong.append(f"{k} is {_apart(value, least, 2)}, expected {least} or more{than}")
+        elif value < untrained - SPOILT:
+            wrong.append(f"{k} is {value:.2f}, expected no less than an untrained network's {untrained:.2f}")
     for k, most in MOST.items():
         if _known(figures, k) > most:
             wrong.append(f"{k} is {_apart(figures[k], most, 3)}, expected {most} or less")
