@@ -174,6 +174,40 @@ def test_a_bare_stream_that_says_no_rate_is_refused_with_the_way_out(tmp_path):
         read_video(path)
 
 
+FORMATS = {  # that docs/files.md names, and a codec of each
+    "a.mp4": ("libsvtav1", "yuv420p", {"crf": "10", "preset": "10"}),
+    "a.mov": ("prores_ks", "yuv422p10", {}),
+    "a.m4v": X264,
+    "a.3gp": FLAT,
+    "a.mkv": ("libx264", "yuv420p", {"crf": "8"}),
+    "a.webm": ("libvpx", "yuv420p", {"b": "4M"}),
+    "a.avi": ("mpeg4", "yuv420p", {"b": "4M", "qmax": "3"}),
+    "a.ts": FLAT,
+    "a.mpg": ("mpeg2video", "yuv420p", {"b": "8M"}),
+    "a.vob": ("mpeg2video", "yuv420p", {"b": "8M"}),
+    "a.mxf": ("mpeg2video", "yuv420p", {"b": "8M"}),
+    "a.flv": FLAT,
+    "a.wmv": ("wmv2", "yuv420p", {"b": "4M"}),
+    "a.asf": FLAT,
+    "a.nut": FFV1,
+    "a.y4m": ("rawvideo", "yuv444p", {}),
+    "a.ivf": VP9,
+    "a.h264": X264,
+    "a.hevc": X265,
+    "a.m2v": ("mpeg2video", "yuv420p", {"b": "8M"}),
+    "a.gif": ("gif", "rgb8", {}),
+    "a.apng": ("apng", "rgb24", {}),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_formats_that_the_docs_name_are_read(tmp_path, name):
+    rate = 25 if FORMATS[name][0] == "mpeg2video" else 20  # all that MPEG-2 has
+    read = demonstration_from_video(encode(tmp_path / name, shipped()[EVENLY], codec=FORMATS[name], rate=rate), rate)
+    off = np.abs(read.frames[:, None].astype(int) - shipped()[EVENLY]).mean(axis=(2, 3, 4))
+    np.testing.assert_array_equal(off.argmin(axis=1), np.arange(FEW))
+
+
 # -- pictures ---------------------------------------------------------------------------------------------------------
 
 
