@@ -74,9 +74,9 @@ def run(settings: Settings) -> Stage:
     encoder = load_encoder(folder, pick_device(settings.device))
     shown = settings.demo or f"{SHIPPED_DEMO}:0"
     demonstration = load_demo(shown, settings.run, encoder, settings.resize)
-    say_what_was_read(shown, demonstration)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
     encoder.check_arm(choose(ARMS, settings.arm, "arm").joints)
+    say_what_was_read(shown, demonstration)
     wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo) if settings.demo else "")) | {
         "encoder_sha256": sha256(folder / "encoder.safetensors"),
         "policy_sha256": sha256(policy.path("policy.zip")) if policy else None,

@@ -251,6 +251,7 @@ def run(settings: Settings) -> Stage:
     folder = embed.find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
+    encoder.check_arm(choose(ARMS, settings.arm, "arm").joints)
     say_what_was_read(settings.demo, demonstration)
     stage = stage_of(settings)
     reward = reward_of(settings.reward_form, settings.reward)

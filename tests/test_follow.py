@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from clips import encode
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.kuka import ASSETS
@@ -51,6 +52,7 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     assert np.shape(read_json(stage.path("poses.json"))["joints"]) == (12, 7)
     assert len(read_video(stage.path("side_by_side.mp4")).frames) == 12
     told = capsys.readouterr()
+    assert f"read {few}: 12 frames in 0.60 s, 20 a second, 64x64\n" in told.out
     assert "embedding_distance" in told.out
     assert "ee_error_m" not in told.out  # a bare video has no poses to measure against
     assert "recognise" not in told.err
@@ -146,11 +148,15 @@ def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):
 
 
 def test_what_is_not_recognised_is_said(tmp_path, capsys):
-    noise = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), np.uint8)
-    write_video(tmp_path / "noise.mp4", noise, 20, Compression(0, "yuv444p"))
-    stage = follow.run(Settings(run=tmp_path / "new", demo=str(tmp_path / "noise.mp4")))
+    noise = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), np.uint8)
+    encode(tmp_path / "noise.mp4", noise, rate=10, matrix=(-1, 0, 0, -1))
+    stage = follow.run(Settings(run=tmp_path / "new", demo=str(tmp_path / "noise.mp4"), resize=True))
     assert stage.metrics["believed_embedding_distance"] > LOST
-    assert "the robot does not recognise itself in" in capsys.readouterr().err
+    found = "turned by 180 degrees{0}its middle scaled to 64x64{0}followed at 20 a second: 8 frames"
+    told = capsys.readouterr()
+    assert "the robot does not recognise itself in noise" in told.err
+    assert f"In the file: {found.format(', ')}\n" in told.err
+    assert f"noise.mp4: 4 frames in 0.40 s, 10 a second, 96x96; {found.format('; ')}\n" in told.out
 
 
 @pytest.mark.parametrize(
