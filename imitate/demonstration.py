@@ -85,6 +85,8 @@ def demonstration_from_video(path: Path, fps: float, size: int | None = None) ->
     """
     check_name(str(path))
     video = read_video(path, size)
+    if len(video.frames) < 2:  # however long it is shown
+        raise UserError(f"{path}: one picture, expected a video")
     limits, lasting = Limits.of_environment(), video.timeline.count(fps)
     limits.check(path, "frames", lasting)  # of two frames, an hour apart, many are made
     limits.check(path, "bytes", lasting * video.frames[0].nbytes)

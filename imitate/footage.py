@@ -82,7 +82,7 @@ def opened(path: Path, file: BinaryIO, limits: Limits, span: Span | None = None)
         OSError: It can't be read; or ValueError, ArithmeticError, or AttributeError, where there is no codec.
     """
     if _is_webp(file):
-        yield _webp(file)
+        yield _webp(path, file, limits)
         return
     decoder = {"max_pixels": str(min(limits.side**2, 2**31 - 1))}
     with av.open(file, "r", options={"protocol_whitelist": "none", **decoder}) as container:
@@ -149,8 +149,13 @@ def _is_webp(file: BinaryIO) -> bool:
     return head[:4] == b"RIFF" and head[8:] == b"WEBP"
 
 
-def _webp(file: BinaryIO) -> Footage:
-    """An animation that FFmpeg can't read, by Pillow."""
+def _webp(path: Path, file: BinaryIO, limits: Limits) -> Footage:
+    """An animation that FFmpeg can't read, by Pillow, which makes room for the whole picture when it opens it."""
+    head = file.read(30)
+    file.seek(0)
+    if head[12:16] != b"VP8X":
+        raise UserError(f"{path}: one picture, expected a video")
+    limits.check(path, "side", 1 + max(int.from_bytes(head[24:27], "little"), int.from_bytes(head[27:30], "little")))
     image = Image.open(file, formats=["WEBP"])
 
     def frames() -> Iterator[Shown]:

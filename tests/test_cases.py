@@ -300,6 +300,13 @@ def test_phones_do_several_of_these_at_once(tmp_path):
     )  # fmt: skip
 
 
+def test_one_picture_is_no_demonstration(tmp_path):
+    for name in ("a.webp", "a.png", "a.jpg", "a.gif"):
+        Image.fromarray(shipped()[0]).save(tmp_path / name)
+        with pytest.raises(UserError, match="one picture, expected a video"):
+            demonstration_from_video(tmp_path / name, 20)
+
+
 # -- sizes ------------------------------------------------------------------------------------------------------------
 
 
@@ -311,6 +318,16 @@ def test_a_size_that_is_wrong_is_told_before_anything_is_decoded(tmp_path, monke
     read = demonstration_from_video(path, 20, 64)
     assert read.frames.shape == (3, 64, 64, 3)
     assert read.source.found == ("its middle scaled to 64x64",)
+
+
+def test_a_webp_that_claims_to_be_large_is_refused_before_it_is_opened(tmp_path, monkeypatch):
+    path = animation(tmp_path / "a.webp", shipped()[EVENLY], [50] * FEW)
+    content = bytearray(path.read_bytes())
+    content[24:30] = b"\xff\x3f\x00" * 2
+    path.write_bytes(content)
+    monkeypatch.setattr(imitate.footage.Image, "open", None)
+    with pytest.raises(UserError, match=r"a\.webp: too large a video: side 16384"):
+        read_video(path)
 
 
 # -- places -----------------------------------------------------------------------------------------------------------

@@ -177,7 +177,7 @@ def test_embed_refuses(here, monkeypatch, capsys, args, message):
         (["--demo", "http://127.0.0.1:9/a.mp4"], "http://127.0.0.1:9/a.mp4: no such video file"),
         (["--demo", "corrupt.mp4"], "corrupt.mp4: not a readable video"),
         (["--demo", "wide.mp4"], "frames of 48x32, expected the encoder's 32x32"),
-        (["--demo", "short.mp4"], "1 frame(s), expected at least 2"),
+        (["--demo", "short.mp4"], "short.mp4: one picture, expected a video"),
         (["--demo", "test:999"], "'test:999': expected an episode from 0 to 0"),
         (["--demo", "test:1"], "'test:1': expected an episode from 0 to 0"),
         (["--demo", "nowhere:0"], "'nowhere:0': nowhere is neither a split (train, validation, test) nor a dataset"),
