@@ -200,6 +200,7 @@ class KukaEnv(gym.Env):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state, to the bit, by doing again what was done: Bullet hides some of its own state."""
+        check_order("restore", begun=True, closed=self._closed)
         self._index, self._first, self._pose = state["demonstration"], state["step"], state["pose"]
         self._frame, self.aim = state["frame"], state["aim"]
         self._actions = list(state["actions"])

@@ -190,9 +190,8 @@ class KukaVectorEnv(VectorEnv):
                     option[name] = own
         mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            raise UserError(
-                f"reset_mask {mask.dtype} of shape {mask.shape}, expected ({self.num_envs},) bool, one true"
-            )
+            expected = f"({self.num_envs},) bool, at least one true"
+            raise UserError(f"reset_mask of shape {mask.shape} {mask.dtype}, expected {expected}")
         check_order("reset of some of the environments", self._begun or bool(mask.all()))
         return each, mask
 

@@ -437,9 +437,7 @@ def _followed(
         at[key] = infos[key][rows]
     shown, step = at["demonstration"], at["step"]
     if shown.dtype.kind not in "iu" or step.dtype.kind not in "iu":
-        raise UserError(
-            f"{env}: an info with 'demonstration' of {shown.dtype} and 'step' of {step.dtype}, expected int"
-        )
+        raise UserError(f"{env}: an info of demonstration {shown.dtype} and step {step.dtype}, expected integers")
     if shown.min() < 0 or shown.max() >= len(targets.lengths) or step.min() < 0:
         raise UserError(
             f"{env}: an info of demonstration {shown.tolist()} at step {step.tolist()}, expected a demonstration of 0 "
@@ -525,8 +523,14 @@ class TrueReward(VectorWrapper):
         super().__init__(env)
 
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
-        """Step the environments below."""
+        """Step the environments below.
+
+        Raises:
+            UserError: They do not tell their own reward, or it is no number.
+        """
         observation, _, terminated, truncated, infos = self.env.step(actions)
+        if "env_reward" not in infos:
+            raise UserError(f"{self.env}: no info 'env_reward', expected that of EmbeddingRewardVector: wrap it")
         check_finite("a true reward", infos["env_reward"], "the simulation became unstable: choose another control")
         return observation, infos["env_reward"], terminated, truncated, infos
 
