@@ -114,6 +114,7 @@ class KukaVectorEnv(VectorEnv):
 
     def aim_at(self, frames: NDArray[np.int64]) -> None:
         """Compare the next step of each with this frame (num_envs,) of its reference."""
+        frames = checked_actions("frames to aim at", frames, (self.num_envs,))
         self._run(lambda part: ("aim_at", frames[part]))
 
     def state(self) -> list[dict[str, Any]]:
@@ -190,7 +191,7 @@ class KukaVectorEnv(VectorEnv):
                     option[name] = own
         mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            expected = f"({self.num_envs},) bool, at least one true"
+            expected = f"({self.num_envs},) bool, one or more true"
             raise UserError(f"reset_mask of shape {mask.shape} {mask.dtype}, expected {expected}")
         check_order("reset of some of the environments", self._begun or bool(mask.all()))
         return each, mask

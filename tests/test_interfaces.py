@@ -223,7 +223,7 @@ def test_reset_of_some_where_demonstrations_wait(many, synced):
     [
         (np.ones(2, bool), r"reset_mask of shape \(2,\) bool, expected \(3,\) bool"),
         (np.ones(MANY), r"reset_mask of shape \(3,\) float64, expected \(3,\) bool"),
-        (np.zeros(MANY, bool), "at least one true"),
+        (np.zeros(MANY, bool), "one or more true"),
     ],
 )
 def test_reset_refuses_what_is_no_mask(many, synced, mask, message):
@@ -288,6 +288,15 @@ def test_step_takes_actions_of_any_kind_of_number(many, synced, kind):
     action = np.random.default_rng(0).uniform(-2, 2, (MANY, JOINTS))
     action = action.tolist() if kind is list else action.astype(kind)
     same_turn(env.step(action), reference.step(action))
+
+
+@pytest.mark.parametrize("env_id", ["KukaTrack-v0"], indirect=True)
+def test_aim_at_refuses_frames_of_another_shape(many):
+    env = many()
+    env.reset(seed=0)
+    for wrong in (4, [4], [4, 4]):
+        with pytest.raises(UserError, match=r"frames to aim at of shape .*, expected \(3,\)"):
+            env.aim_at(wrong)
 
 
 def test_nothing_comes_before_reset_or_after_close(many, synced):
