@@ -364,6 +364,9 @@ def test_attributes(many, synced, workers):
     same(env.call("has_wrapper_attr", "aim"), reference.call("has_wrapper_attr", "aim"))
     same_turn(env.reset(seed=0), reference.reset(seed=0))
     same(env.render(), reference.render())
+    if workers:
+        with pytest.raises(UserError, match="a simulation can't be copied, nor leave its process: make another"):
+            env.get_attr("kuka")
     for name in ("reset", "step", "close"):
         with pytest.raises(UserError, match=f"{name} of one environment would leave the others behind"):
             env.call(name)
