@@ -136,8 +136,17 @@ class SB3VecEnv(VecEnv):
         Raises:
             NotPossible: They have none.
         """
-        values = self._shared(attr_name) or self._own(attr_name)
+        values = self._shared(attr_name)
+        if values is None:
+            self._check_attr(attr_name)
+            values = self._call(f"get_attr of {attr_name}", None, "get_wrapper_attr", attr_name)
         return [values[i] for i in self._get_indices(indices)]
+
+    def has_attr(self, attr_name: str) -> bool:
+        """Whether all environments have an attribute, which itself need not leave its process."""
+        return self._shared(attr_name) is not None or all(
+            self._call(f"has_attr of {attr_name}", None, "has_wrapper_attr", attr_name)
+        )
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Set an attribute of all environments.
@@ -145,7 +154,7 @@ class SB3VecEnv(VecEnv):
         Raises:
             NotPossible: Of some of them only, or it is one that they share.
         """
-        if self._shared(attr_name):
+        if self._shared(attr_name) is not None:
             raise NotPossible(f"set_attr: {attr_name} is shared by all environments: hand it over when they are made")
         self._call(f"set_attr of {attr_name}", indices, "set_wrapper_attr", attr_name, value)
 
@@ -160,7 +169,7 @@ class SB3VecEnv(VecEnv):
             return [images[i] for i in self._get_indices(indices)]
         if hasattr(gym.Env, method_name):
             raise NotPossible(f"env_method: {method_name} is of all environments at once: call that of this object")
-        self._own(method_name)
+        self._check_attr(method_name)
         return self._call(f"env_method {method_name}", indices, method_name, *args, **kwargs)
 
     def _shared(self, name: str) -> list[Any] | None:
@@ -175,11 +184,9 @@ class SB3VecEnv(VecEnv):
         alike = name in ("metadata", "render_mode") and not hasattr(layer, "call")
         return [getattr(layer, name)] * self.num_envs if alike else None
 
-    def _own(self, name: str) -> list[Any]:
-        """What each environment has by this name."""
-        if not all(self._call(f"get_attr of {name}", None, "has_wrapper_attr", name)):
+    def _check_attr(self, name: str) -> None:
+        if not self.has_attr(name):
             raise NotPossible(f"an environment of {self.env} has no attribute {name!r}")
-        return self._call(f"get_attr of {name}", None, "get_wrapper_attr", name)
 
     def _call(self, asked: str, indices: Any, name: str, *args: Any, **kwargs: Any) -> list[Any]:
         """Call a method of each environment, as Gymnasium's vector environments do: of all of them."""

@@ -700,6 +700,7 @@ def test_sb3_attributes_of_each(many, one, workers):
     same_reset(ours, dummy)
     for env in (ours, dummy):
         assert env.env_method("aim_at", 4) == [None] * MANY
+    assert ours.has_attr("aim_at")
     assert ours.get_attr("aim") == dummy.get_attr("aim") == [4] * MANY
     assert ours.get_attr("start_noise") == dummy.get_attr("start_noise") == [0.0] * MANY
     same(ours.get_images(), dummy.get_images())
