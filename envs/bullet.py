@@ -110,6 +110,14 @@ class Bullet:
             self._client.changeDynamics(self._robot, index, linearDamping=0, angularDamping=0, jointDamping=0)
         self.release_motors()
 
+    def __reduce__(self) -> str:
+        """Refuse to be copied, or sent to another process: the number of a client means another one there.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError("a simulation can't be copied, nor leave its process: make another")
+
     def close(self) -> None:
         """Disconnect. Doing so twice is fine."""
         if self._open:

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from imitate.calls import check_order, checked_actions, checked_seed
 from imitate.camera import Camera
 from imitate.errors import UserError, choose
 from imitate.finite import check_finite
@@ -21,6 +22,8 @@ from .kuka import CONTROL_HZ, Arm, Kuka
 JOINT_BOUND = 4 * np.pi  # rad; the widest limits in the arms' descriptions are 10.4
 VELOCITY_BOUND = 20.0  # rad/s, ten times a full action
 BOUNDS = np.array([[JOINT_BOUND], [VELOCITY_BOUND]])
+OPTIONS = ("demonstration", "start")  # of a reset
+NO_LIMIT = -1  # steps, as `gym.make` has it
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,12 @@ class KukaEnv(gym.Env):
             believed poses.
         render_mode: ``rgb_array`` or None.
         render_size: Pixels a side of what ``render`` returns.
+        max_episode_steps: An episode is truncated after so many steps, if its reference does not end before; None or
+            -1: only there. ``gym.make`` keeps this to itself, and does the same; ``gym.make_vec`` hands it on.
 
     Raises:
-        UserError: An unknown name, a reference for another arm, no reference at all, a ``midway`` that is no share, or
-            a renderer that takes no pictures.
+        UserError: An unknown name, a reference for another arm, no reference at all, a ``midway`` that is no share, a
+            ``max_episode_steps`` that is no number of steps, or a renderer that takes no pictures.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012 (as Gymnasium has it)
@@ -91,6 +96,7 @@ class KukaEnv(gym.Env):
         midway: float = 0.0,
         render_mode: str | None = None,
         render_size: int = 256,
+        max_episode_steps: int | None = None,
     ) -> None:
         self.camera = choose(CAMERAS, camera, "camera") if isinstance(camera, str) else camera
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -101,6 +107,9 @@ class KukaEnv(gym.Env):
             raise UserError(f"image_size {image_size} and render_size {render_size}: expected 16 to 2048 pixels")
         if not 0 <= midway <= 1:
             raise UserError(f"midway is {midway}, expected a share of 0 to 1")
+        limit = NO_LIMIT if max_episode_steps is None else max_episode_steps
+        if not isinstance(limit, (int, np.integer)) or (limit < 1 and limit != NO_LIMIT):
+            raise UserError(f"max_episode_steps is {limit!r}, expected a number of 1 or more, or None")
         self.kuka = Kuka(arm, control)
         n = self.kuka.arm.joints
         self.references = tuple(references) if references is not None else (Reference.from_joints(np.zeros((100, n))),)
@@ -120,6 +129,7 @@ class KukaEnv(gym.Env):
         self.midway = midway
         self.render_mode = render_mode
         self.render_size = render_size
+        self.max_episode_steps = np.inf if limit == NO_LIMIT else int(limit)
         self.observation_space = observation_space(n, image_size)
         self.action_space = spaces.Box(-1.0, 1.0, (n,), np.float32)
         self.aim = 1  # the frame that the next step is compared with
@@ -128,6 +138,7 @@ class KukaEnv(gym.Env):
         self._frame = 0
         self._pose = np.zeros(n)
         self._actions: list[NDArray[np.floating]] = []
+        self._begun = self._closed = False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -135,17 +146,21 @@ class KukaEnv(gym.Env):
         """Go to the start of a reference: ``options["demonstration"]``, or one drawn at random.
 
         With ``options["start"]``, (joints,) rad, the episode starts there, at the first frame.
+
+        Raises:
+            UserError: An unknown option, or one that is none of these; what is no seed; or after ``close``.
         """
-        super().reset(seed=seed)
+        check_order("reset", begun=True, closed=self._closed)
+        options = self._checked(options or {})
+        super().reset(seed=checked_seed(seed))
         drawn = int(self.np_random.integers(len(self.references)))
-        self._index = int((options or {}).get("demonstration", drawn))
-        if not 0 <= self._index < len(self.references):
-            raise UserError(f"no demonstration {self._index}, expected 0 to {len(self.references) - 1}")
+        self._index = options.get("demonstration", drawn)
         self._first, start = self._start(self.references[self._index])
         self._pose = start + self.np_random.uniform(-self.start_noise, self.start_noise, len(start))
-        if options and "start" in options:
-            self._first, self._pose = 0, self._checked_pose(options["start"])
+        if "start" in options:
+            self._first, self._pose = 0, options["start"]
         self._actions = []
+        self._begun = True
         self._frame, self.aim = self._first, self._first + 1
         self.kuka.reset(self._pose)
         return self._sensed()
@@ -158,16 +173,17 @@ class KukaEnv(gym.Env):
         """Apply an action for 1/20 s.
 
         Raises:
-            UserError: It is none, or the simulation broke down.
+            UserError: It is none, the simulation broke down, or it comes before ``reset`` or after ``close``.
         """
-        if np.shape(action) != self.action_space.shape:
-            raise UserError(f"action of shape {np.shape(action)}, expected {self.action_space.shape}")
-        check_finite("an action", np.asarray(action), "expected numbers in [-1, 1]")
+        check_order("step", self._begun, self._closed)
+        action = checked_actions("action", action, self._pose.shape)
+        check_finite("an action", action, "expected numbers in [-1, 1]")
         self.kuka.step(action)
         self._actions.append(np.array(action))
         self._frame, self.aim = self.aim, self.aim + 1
         observation, info = self._sensed()
-        truncated = self._frame >= self.references[self._index].length - 1
+        ended = self._frame >= self.references[self._index].length - 1
+        truncated = ended or len(self._actions) >= self.max_episode_steps
         return observation, -info.get("joint_error_rad", 0.0), False, truncated, info
 
     def state(self) -> dict[str, Any]:
@@ -184,6 +200,7 @@ class KukaEnv(gym.Env):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state, to the bit, by doing again what was done: Bullet hides some of its own state."""
+        check_order("restore", begun=True, closed=self._closed)
         self._index, self._first, self._pose = state["demonstration"], state["step"], state["pose"]
         self._frame, self.aim = state["frame"], state["aim"]
         self._actions = list(state["actions"])
@@ -191,23 +208,45 @@ class KukaEnv(gym.Env):
         for action in self._actions:
             self.kuka.step(action)
         self.np_random.bit_generator.state = state["generator"]
+        self._begun = True
 
-    def render(self) -> NDArray[np.uint8]:
-        """Take a picture for people (render_size, render_size, 3) uint8."""
+    def render(self) -> NDArray[np.uint8] | None:
+        """Take a picture for people (render_size, render_size, 3) uint8; without a render mode, None.
+
+        Raises:
+            UserError: It comes before ``reset`` or after ``close``.
+        """
+        check_order("render", self._begun, self._closed)
+        if self.render_mode is None:
+            gym.logger.warn('render of an environment without a render mode: make it with render_mode="rgb_array"')
+            return None
         return self.kuka.film(self.camera, self.render_size)
 
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""
+        self._closed = True
         self.kuka.close()
 
     def _film(self) -> NDArray[np.uint8]:
         return self.kuka.film(self.camera, self.image_size)
 
-    def _checked_pose(self, pose: Any) -> NDArray[np.float64]:
-        if np.shape(pose) != self.action_space.shape:
-            raise UserError(f"a start of shape {np.shape(pose)}, expected {self.action_space.shape}: a pose, rad")
-        check_finite("a start", np.asarray(pose), "expected a pose in rad")
-        return np.array(pose, np.float64)
+    def _checked(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The options of a reset: an index, and a pose (joints,), rad."""
+        checked: dict[str, Any] = {}
+        for name, value in options.items():
+            if name not in OPTIONS:
+                raise UserError(f"unknown option {name!r}: choose one of {', '.join(OPTIONS)}")
+            if name == "start":
+                pose = checked_actions("a start", value, self._pose.shape)
+                check_finite("a start", pose, "expected a pose in rad")
+                checked[name] = pose.astype(np.float64)
+            elif np.shape(value) or np.asarray(value).dtype.kind not in "iu":
+                raise UserError(f"demonstration of type {type(value).__name__}, expected the index of one")
+            elif not 0 <= value < len(self.references):
+                raise UserError(f"no demonstration {value}, expected 0 to {len(self.references) - 1}")
+            else:
+                checked[name] = int(value)
+        return checked
 
     def _start(self, reference: Reference) -> tuple[int, NDArray[np.float64]]:
         """The frame and the pose that an episode starts at."""

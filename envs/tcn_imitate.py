@@ -50,8 +50,9 @@ class TCNImitateEnv(gym.Env):
         lookahead: How many of the demonstration's next frames are observed.
         clock: The demonstration advances by a frame a step. If false, it waits for a robot that comes nearer, and its
             next frame is the one after the nearest ahead, in the embedding: an episode takes as long as the robot.
-        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size. With ``midway``, as with
-            ``observe_pose``, the poses of each demonstration are read off it first, which takes seconds.
+        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size, max_episode_steps. With
+            ``midway``, as with ``observe_pose``, the poses of each demonstration are read off it first, which takes
+            seconds.
 
     Raises:
         UserError: An unknown name, a camera or an arm that is not the encoder's, a demonstration of the wrong size.
@@ -88,21 +89,36 @@ class TCNImitateEnv(gym.Env):
         """The environment inside, without the learned reward."""
         return self._env.unwrapped  # type: ignore[return-value]
 
+    # All randomness is that of the environment inside: one generator, known to both. Gymnasium's own `np_random` and
+    # `np_random_seed` read and write it here.
+    @property
+    def _np_random(self) -> np.random.Generator | None:
+        return self.kuka_env._np_random
+
+    @_np_random.setter
+    def _np_random(self, generator: np.random.Generator | None) -> None:
+        self.kuka_env._np_random = generator
+
+    @property
+    def _np_random_seed(self) -> int | None:
+        return self.kuka_env._np_random_seed
+
+    @_np_random_seed.setter
+    def _np_random_seed(self, seed: int | None) -> None:
+        self.kuka_env._np_random_seed = seed
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Go to the start of a demonstration; ``options`` as of ``KukaEnv.reset``."""
-        result = self._env.reset(seed=seed, options=options)
-        # All randomness is that of the environment inside: one generator, known to both.
-        self._np_random, self._np_random_seed = self.kuka_env.np_random, self.kuka_env.np_random_seed
-        return result
+        return self._env.reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Apply an action for 1/20 s."""
         return self._env.step(action)
 
-    def render(self) -> NDArray[np.uint8]:
-        """Take a picture for people (render_size, render_size, 3) uint8."""
+    def render(self) -> NDArray[np.uint8] | None:
+        """Take a picture for people (render_size, render_size, 3) uint8; without a render mode, None."""
         return self._env.render()  # type: ignore[return-value]
 
     def close(self) -> None:

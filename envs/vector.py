@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from imitate.calls import check_order, checked_actions, checked_seeds
 from imitate.errors import UserError
 from imitate.workers import Alone, Crew
 
@@ -22,14 +23,16 @@ from .zero_pages import zero_pages_returned
 SENSED = ("joints", "velocities")
 OBSERVED = ("image", *SENSED)
 TOLD = {"demonstration": np.int64, "step": np.int64, "ee_error_m": np.float64, "joint_error_rad": np.float64}
+ALTOGETHER = ("reset", "step", "restore", "close")  # calls that all environments get at once
 Arrays = dict[str, NDArray[Any]]
 
 
 class KukaVectorEnv(VectorEnv):
     """``num_envs`` times ``KukaEnv``, stepped by worker processes with several of them each.
 
-    Resets in the same step: the last observation and info of an episode stand in ``infos["final_obs"]`` and
-    ``infos["final_info"]``. Errors that are not known are NaN.
+    Behaves as Gymnasium's ``SyncVectorEnv`` does. Resets in the same step: the last observation and info of an episode
+    stand in ``infos["final_obs"]`` and ``infos["final_info"]``. Errors that are not known are NaN, and not marked in
+    the masks, ``infos["_ee_error_m"]``.
 
     Args:
         num_envs: Number of environments.
@@ -41,7 +44,7 @@ class KukaVectorEnv(VectorEnv):
         WorkerDied: A process did, whatever was asked of it.
     """
 
-    metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"]}  # noqa: RUF012
+    metadata = KukaEnv.metadata | {"autoreset_mode": AutoresetMode.SAME_STEP}
 
     def __init__(self, num_envs: int = 1, workers: int = 0, **kwargs: Any) -> None:
         if num_envs < 1:
@@ -64,13 +67,13 @@ class KukaVectorEnv(VectorEnv):
         self._slices = slices
         own = [(raw, part, kwargs, workers > 0) for part in slices]
         self._crew = Crew("environments", _Rows, own) if workers else Alone(_Rows, own)
-        self.closed = False
+        self._begun = self.closed = False
 
     def _plan(self) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
         plan = {key: (space.dtype, space.shape) for key, space in self.observation_space.spaces.items()}  # type: ignore[attr-defined]
         plan |= {key: (np.dtype(dtype), (self.num_envs,)) for key, dtype in TOLD.items()}
         plan |= {f"final_{key}": value for key, value in plan.items()}
-        plan["action"] = (np.dtype(np.float32), self.action_space.shape)
+        plan["action"] = (np.dtype(np.float64), self.action_space.shape)  # as exact as one environment is given it
         plan["reward"] = (np.dtype(np.float64), (self.num_envs,))
         plan["truncated"] = (np.dtype(np.bool_), (self.num_envs,))
         return plan
@@ -78,39 +81,40 @@ class KukaVectorEnv(VectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Arrays, dict[str, Any]]:
-        """Reset all; environment i takes ``seed + i``.
+        """Reset all; environment i takes ``seed + i``, or the i-th of a list.
 
         ``options["demonstration"]`` may be one index, or one each, and ``options["start"]`` one pose (joints,), rad, or
         (num_envs, joints); ``options["reset_mask"]`` (num_envs,) leaves out the environments where it is false.
+
+        Raises:
+            UserError: What is no seed, an option that is unknown or of another shape, or it comes after ``close``.
         """
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
-        each: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        single: dict[str, tuple[int, ...]] = {"demonstration": (), "start": self.single_action_space.shape or ()}
-        for name, shape in single.items():
-            if options and name in options:
-                values = np.asarray(options[name])
-                if values.shape not in (shape, (self.num_envs, *shape)):
-                    raise UserError(f"{name} of shape {values.shape}, expected {shape}, or one each")
-                for option, value in zip(each, np.broadcast_to(values, (self.num_envs, *shape)), strict=True):
-                    option[name] = value
-        mask = (options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_))
+        check_order("reset", begun=True, closed=self.closed)
+        seeds, each, mask = checked_seeds(seed, self.num_envs), *self._options(options or {})
         self._run(lambda part: ("reset", seeds[part], each[part], mask[part]))
-        return self._observed(""), self._told("")
+        self._begun = True
+        return self._observed(), self._told("", mask)
 
     def step(self, actions: NDArray[np.floating]) -> tuple[Arrays, NDArray, NDArray, NDArray, dict[str, Any]]:
-        """Step all, and reset those whose reference ends."""
-        self._arrays["action"][:] = actions
+        """Step all, and reset those whose reference ends.
+
+        Raises:
+            UserError: There is no action (joints,) for each, or it comes before ``reset`` or after ``close``.
+        """
+        check_order("step", self._begun, self.closed)
+        self._arrays["action"][:] = checked_actions("actions", actions, self._arrays["action"].shape)
         self._run(lambda part: ("step",))
         truncated = self._arrays["truncated"].copy()
-        infos: dict[str, Any] = self._told("")
+        infos: dict[str, Any] = self._told("", np.ones_like(truncated))
         if truncated.any():
-            infos |= {"final_obs": self._observed("final_"), "_final_obs": truncated.copy()}
-            infos |= {"final_info": self._told("final_"), "_final_info": truncated.copy()}
+            infos |= {"final_obs": self._last(truncated), "_final_obs": truncated.copy()}
+            infos |= {"final_info": self._told("final_", truncated), "_final_info": truncated.copy()}
         reward = self._arrays["reward"].copy()
-        return self._observed(""), reward, np.zeros(self.num_envs, np.bool_), truncated, infos
+        return self._observed(), reward, np.zeros(self.num_envs, np.bool_), truncated, infos
 
     def aim_at(self, frames: NDArray[np.int64]) -> None:
         """Compare the next step of each with this frame (num_envs,) of its reference."""
+        frames = checked_actions("frames to aim at", frames, (self.num_envs,))
         self._run(lambda part: ("aim_at", frames[part]))
 
     def state(self) -> list[dict[str, Any]]:
@@ -120,10 +124,47 @@ class KukaVectorEnv(VectorEnv):
     def restore(self, states: list[dict[str, Any]]) -> None:
         """Go on from a state, in any number of processes. The next call is to be ``step``."""
         self._run(lambda part: ("restore", states[part]))
+        self._begun = True
 
-    def render(self) -> tuple[NDArray[np.uint8], ...]:
-        """A picture for people of each environment."""
-        return tuple(picture for pictures in self._run(lambda part: ("render",)) for picture in pictures)
+    def render(self) -> tuple[Any, ...]:
+        """A picture for people of each environment, (render_size, render_size, 3) uint8, as ``KukaEnv`` takes it."""
+        return self.call("render")
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What a method of each environment returns, or an attribute of each is; a copy, where it is in a process.
+
+        Raises:
+            UserError: It is a method that all get at once.
+            AttributeError: There is none.
+        """
+        if name in ALTOGETHER:
+            raise UserError(f"{name} of one environment would leave the others behind: call {name} of them all")
+        return tuple(one for part in self._run(lambda part: ("call", name, args, kwargs)) for one in part)
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute of each environment."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute of each environment: to one value, or to a list's or tuple's, one each.
+
+        Raises:
+            UserError: There are more or fewer values than environments.
+        """
+        each = list(values) if isinstance(values, (list, tuple)) else [values] * self.num_envs
+        if len(each) != self.num_envs:
+            raise UserError(f"{len(each)} values of {name}, expected one for each of the {self.num_envs} environments")
+        self._run(lambda part: ("set_attr", name, each[part]))
+
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """The generator of each environment."""
+        return self.get_attr("np_random")
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The seed of each environment's generator."""
+        return self.get_attr("np_random_seed")
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the workers."""
@@ -131,13 +172,44 @@ class KukaVectorEnv(VectorEnv):
 
     def _run(self, task: Callable[[slice], tuple]) -> list[Any]:
         """Let every worker do its part of a task at the same time."""
+        check_order("a call", begun=True, closed=self.closed)
         return self._crew.ask([task(part) for part in self._slices])
 
-    def _observed(self, prefix: str) -> Arrays:
-        return {key: self._arrays[prefix + key].copy() for key in OBSERVED}
+    def _options(self, options: dict[str, Any]) -> tuple[list[dict[str, Any]], NDArray[np.bool_]]:
+        """The options of each environment's reset, and which of them to reset (num_envs,)."""
+        each: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        single: dict[str, tuple[int, ...]] = {"demonstration": (), "start": self.single_action_space.shape or ()}
+        for name, value in options.items():
+            values: Any = [value] * self.num_envs  # what is unknown, each refuses
+            if name in single:
+                shape = np.shape(value)
+                if shape not in (single[name], (self.num_envs, *single[name])):
+                    raise UserError(f"{name} of shape {shape}, expected {single[name]}, or one each")
+                values = np.broadcast_to(value, (self.num_envs, *single[name]))
+            if name != "reset_mask":
+                for option, own in zip(each, values, strict=True):
+                    option[name] = own
+        mask = np.asarray(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
+            expected = f"({self.num_envs},) bool, one or more true"
+            raise UserError(f"reset_mask of shape {mask.shape} {mask.dtype}, expected {expected}")
+        check_order("reset of some of the environments", self._begun or bool(mask.all()))
+        return each, mask
 
-    def _told(self, prefix: str) -> dict[str, Any]:
-        return {key: self._arrays[prefix + key].copy() for key in TOLD}
+    def _observed(self) -> Arrays:
+        return {key: self._arrays[key].copy() for key in OBSERVED}
+
+    def _last(self, rows: NDArray[np.bool_]) -> NDArray[np.object_]:
+        """The last observations of the episodes that ended in these rows (num_envs,); None in all others."""
+        last = np.full(self.num_envs, None, np.object_)
+        for row in np.flatnonzero(rows):
+            last[row] = {key: self._arrays[f"final_{key}"][row].copy() for key in OBSERVED}
+        return last
+
+    def _told(self, prefix: str, rows: NDArray[np.bool_]) -> dict[str, Any]:
+        """The infos, and beside each the mask of the environments, among these rows (num_envs,), that tell it."""
+        told = {key: self._arrays[prefix + key].copy() for key in TOLD}
+        return told | {f"_{key}": rows & ~np.isnan(values) for key, values in told.items()}
 
 
 class _Unseen(KukaEnv):
@@ -202,8 +274,13 @@ class _Rows:
         for env, state in zip(self._envs, states, strict=True):
             env.restore(state)
 
-    def render(self) -> list[NDArray[np.uint8]]:
-        return [env.render() for env in self._envs]
+    def call(self, name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+        found = [env.get_wrapper_attr(name) for env in self._envs]
+        return [one(*args, **kwargs) if callable(one) else one for one in found]
+
+    def set_attr(self, name: str, values: list[Any]) -> None:
+        for env, value in zip(self._envs, values, strict=True):
+            env.set_wrapper_attr(name, value)
 
     def close(self) -> None:
         for env in self._envs:

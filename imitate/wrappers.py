@@ -14,10 +14,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from imitate.calls import check_order, check_same_step, checked_seed, checked_seeds
 from imitate.checkpoint import TrainedEncoder
 from imitate.demonstration import Demonstration
 from imitate.encoders.layers import NORM
@@ -28,6 +29,7 @@ from imitate.rewards import Floats, HuberReward, Moment, Reward
 AHEAD, ALIKE = 3, 0.1  # frames that a robot may come on by in a step, and distance within which two look alike
 MOST_AHEAD = 100  # frames that a policy may observe
 NEVER = float("inf")
+SEEN, FOLLOWED = ("image", "joints", "velocities"), ("demonstration", "step")  # of an observation, and of an info
 
 
 class Targets:
@@ -185,8 +187,9 @@ class EmbeddingReward(gym.Wrapper):
             the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
 
     Raises:
-        UserError: ``give_up`` is no distance, ``lookahead`` no number of frames, or a pose is to be observed that has
-            not been read.
+        UserError: The environment does not observe what the module asks, ``give_up`` is no distance, ``lookahead`` no
+            number of frames, or a pose is to be observed that has not been read. At a reset or step: the environment's
+            info does not tell which frame it is at.
     """
 
     def __init__(
@@ -205,35 +208,42 @@ class EmbeddingReward(gym.Wrapper):
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
-        self._observe_pose, self._lookahead = _readable(observe_pose, self.targets), lookahead
+        below = _checked_space(env, env.observation_space, encoder.image_size)
+        self._observe_pose, self._lookahead = _readable(observe_pose, self.targets, below), lookahead
         self._clock = _checked_clock(env, clock)
-        below: spaces.Dict = env.observation_space  # type: ignore[assignment]
         self.observation_space = policy_space(below, encoder.dim, observe_pose, lookahead)
+        self._own: Floats = np.zeros((1, encoder.dim), np.float32)  # embedding of the robot's last frame
+        self._begun = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
         """Reset the environment below."""
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self.env.reset(seed=checked_seed(seed), options=options)
         self._own = self.encoder.embed(observation["image"][None])
+        self._begun = True
         return self._observe(observation, info, self._own), info
 
     def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Step the environment below; the reward is the embeddings'."""
+        check_order("step", self._begun)
         observation, env_reward, terminated, truncated, info = self.env.step(action)
         before, self._own = self._own, self.encoder.embed(observation["image"][None])
-        moment = self.targets.moment(before, self._own, np.array([info["demonstration"]]), np.array([info["step"]]))
+        moment = self.targets.moment(before, self._own, **self._at(info))
         info["env_reward"] = env_reward
         info["embedding_distance"] = float(np.linalg.norm(moment.own - moment.target))
         reward = float(_checked(self.reward(moment), 1)[0])
         terminated = terminated or info["embedding_distance"] > self.give_up
         return self._observe(observation, info, before), reward, terminated, truncated, info
 
+    def _at(self, info: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
+        return _followed(self.env, {key: np.array([info[key]]) for key in FOLLOWED if key in info}, self.targets)
+
     def _observe(self, observation: dict[str, Any], info: dict[str, Any], before: Floats) -> Floats:
-        shown, step = np.array([info["demonstration"]]), np.array([info["step"]])
-        ahead = self.targets.ahead(before, self._own, shown, step, self._clock)
+        at = self._at(info)
+        ahead = self.targets.ahead(before, self._own, **at, clock=self._clock)
         if not self._clock:
             self.env.unwrapped.aim_at(int(ahead[0]))  # type: ignore[attr-defined]
         batch = {key: observation[key][None] for key in ("joints", "velocities")}
-        future = self.targets.near_future(shown, ahead, self._lookahead, self._observe_pose)
+        future = self.targets.near_future(at["demonstration"], ahead, self._lookahead, self._observe_pose)
         return policy_observation(batch, self._own, *future)[0]
 
 
@@ -242,7 +252,8 @@ class EmbeddingRewardVector(VectorWrapper):
 
     The vector environment must reset in the same step (``AutoresetMode.SAME_STEP``), as Gymnasium's ``SyncVectorEnv``
     and ``AsyncVectorEnv`` do on request, with the last observations and infos of the episodes that ended under
-    ``final_obs`` and ``final_info`` in its infos. To give up, it must also take ``options["reset_mask"]``, as they do.
+    ``final_obs`` and ``final_info`` in its infos. To give up, it must also take ``options["reset_mask"]``, as they do;
+    so does this.
 
     Args:
         env: Its environments are as the module asks.
@@ -257,8 +268,9 @@ class EmbeddingRewardVector(VectorWrapper):
             the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
 
     Raises:
-        UserError: The vector environment resets at another time, ``give_up`` is no distance, ``lookahead`` no number
-            of frames, or a pose is to be observed that has not been read.
+        UserError: The vector environment resets at another time or does not observe what the module asks, ``give_up``
+            is no distance, ``lookahead`` no number of frames, or a pose is to be observed that has not been read. At a
+            reset or step: an environment's info does not tell which frame it is at.
     """
 
     def __init__(
@@ -272,62 +284,75 @@ class EmbeddingRewardVector(VectorWrapper):
         lookahead: int = 1,
         clock: bool = True,
     ) -> None:
-        mode = env.metadata.get("autoreset_mode")
-        if mode != AutoresetMode.SAME_STEP:
-            raise UserError(f"a vector environment of autoreset mode {mode}, expected {AutoresetMode.SAME_STEP}")
+        check_same_step(env)
         super().__init__(env)
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.reward = reward or HuberReward()
         self.give_up = _distance(give_up)
-        self._observe_pose, self._lookahead = _readable(observe_pose, self.targets), lookahead
+        below = _checked_space(env, env.single_observation_space, encoder.image_size)
+        self._observe_pose, self._lookahead = _readable(observe_pose, self.targets, below), lookahead
         self._clock = _checked_clock(env, clock)
-        below: spaces.Dict = env.single_observation_space  # type: ignore[assignment]
         self.single_observation_space = policy_space(below, encoder.dim, observe_pose, lookahead)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+        # Of each environment: its frame's embedding, the frame it is compared with next, and what it observes.
+        self._own: Floats = np.zeros((env.num_envs, encoder.dim), np.float32)
+        self._ahead: NDArray[np.int64] = np.zeros(env.num_envs, np.int64)
+        self._shown: Floats = np.zeros(self.observation_space.shape or (), np.float32)
+        self._begun = False
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Floats, dict[str, Any]]:
-        """Reset all environments."""
-        observation, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
-        self._own = self.encoder.embed(observation["image"])
-        ahead = self._ahead(self._own, self._own, infos)
-        self._aim_at(ahead)
-        return self._observe(observation, self._own, infos, ahead), infos
+        """Reset all environments, or those of ``options["reset_mask"]``."""
+        if seed is not None:
+            seeds = checked_seeds(seed, self.num_envs)
+            seed = seeds if np.ndim(seed) else seeds[0]  # type: ignore[arg-type]
+        rows = np.array((options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        check_order("reset of some of the environments", self._begun or bool(rows.all()))
+        # A copy: Gymnasium's own take the mask out of what they are given.
+        observation, infos = self.env.reset(seed=seed, options=options and dict(options))  # type: ignore[arg-type]
+        self._begin(rows, observation, infos)
+        self._aim()
+        self._begun = True
+        return self._shown.copy(), infos
 
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step all environments, and reset those whose episode ends."""
+        check_order("step", self._begun)
         observation, env_rewards, terminated, truncated, infos = self.env.step(actions)
         ended = terminated | truncated
         images = observation["image"]
         if ended.any():  # the last frames of their episodes are embedded in the same call
-            infos["final_obs"] = _batched(infos["final_obs"], observation)
-            images = np.concatenate([images, infos["final_obs"]["image"][ended]])
+            last = _batched(infos["final_obs"], observation)
+            images = np.concatenate([images, last["image"][ended]])
         embedded = self.encoder.embed(images)
         before, self._own = self._own, embedded[: self.num_envs]
         scored = self._own.copy()
         scored[ended] = embedded[self.num_envs :]
 
-        stepped = infos  # what the infos were before the resets
-        if ended.any():
-            final = infos["final_info"]
-            stepped = {key: np.where(ended, final[key], infos[key]) for key in ("demonstration", "step")}
-        moment = self.targets.moment(before, scored, stepped["demonstration"], stepped["step"])
+        at = stepped = self._at(infos)
+        if ended.any():  # before the resets
+            final = _followed(self.env, infos["final_info"], self.targets, ended)
+            stepped = {key: at[key].copy() for key in FOLLOWED}
+            for key in FOLLOWED:
+                stepped[key][ended] = final[key]
+        moment = self.targets.moment(before, scored, **stepped)
         distance = np.linalg.norm(scored - moment.target, axis=-1)
-        infos.update(env_reward=env_rewards, embedding_distance=distance)
+        measured = {"env_reward": env_rewards, "embedding_distance": distance}
+        infos.update(_told(measured, ~ended))
         if ended.any():
-            infos["final_info"].update(env_reward=env_rewards, embedding_distance=distance)
-            last = self._ahead(before, scored, stepped)
-            infos["final_obs"] = self._observe(infos["final_obs"], scored, stepped, last)
-        ahead = self._ahead(_mixed(ended, self._own, before), self._own, infos)
-        policy = self._observe(observation, self._own, infos, ahead)
+            infos["final_info"].update(_told(measured, ended))
+            ahead = self.targets.ahead(before, scored, **stepped, clock=self._clock)
+            infos["final_obs"] = self._observe(last, scored, stepped, ahead)
+        self._ahead = self.targets.ahead(_mixed(ended, self._own, before), self._own, **at, clock=self._clock)
+        self._shown = self._observe(observation, self._own, at, self._ahead)
         lost = (distance > self.give_up) & ~ended
         if lost.any():
-            policy, infos, ahead = self._give_up(lost, policy, infos, ahead)
-        self._aim_at(ahead)
+            infos = self._give_up(lost, infos)
+        self._aim()
         return (
-            policy,
+            self._shown.copy(),
             _checked(self.reward(moment), self.num_envs),
             terminated | (distance > self.give_up),
             truncated,
@@ -336,52 +361,96 @@ class EmbeddingRewardVector(VectorWrapper):
 
     def state(self) -> dict[str, Any]:
         """For ``restore``, of environments that have both."""
-        return {"own": self._own, "env": self.env.state()}  # type: ignore[attr-defined]
+        return {"own": self._own.copy(), "env": self.env.state()}  # type: ignore[attr-defined]
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state. The next call is to be ``step``."""
-        self._own = state["own"]
+        self._own, self._begun = state["own"], True
         self.env.restore(state["env"])  # type: ignore[attr-defined]
 
-    def _give_up(
-        self, lost: NDArray[np.bool_], policy: Floats, infos: dict[str, Any], ahead: NDArray[np.int64]
-    ) -> tuple[Floats, dict[str, Any], NDArray[np.int64]]:
+    def _give_up(self, lost: NDArray[np.bool_], infos: dict[str, Any]) -> dict[str, Any]:
         """Reset the environments that have lost their demonstration; their last facts become the final ones."""
-        columns = {k: v for k, v in infos.items() if isinstance(v, np.ndarray) and k[0] != "_" and k != "final_obs"}
-        final = infos.get("final_info", {})
-        final_info = {k: _mixed(lost, v, final.get(k, v)) for k, v in columns.items()}
-        final_obs = _mixed(lost, policy, infos.get("final_obs", policy))
+        before = {key: infos.pop(key) for key in list(infos) if key.lstrip("_") in ("final_obs", "final_info")}
+        final_obs = _mixed(lost, self._shown, before.get("final_obs", self._shown))
+        final_info = _merged(lost, infos, before.get("final_info", {}))
+        ended = lost | before.get("_final_info", np.zeros_like(lost))
         observation, fresh = self.env.reset(options={"reset_mask": lost})
-        policy = policy.copy()
-        rows = {key: value[lost] for key, value in observation.items()}
-        self._own[lost] = self.encoder.embed(rows["image"])
-        at = {key: fresh[key][lost] for key in ("demonstration", "step")}
-        ahead = ahead.copy()
-        ahead[lost] = self._ahead(self._own[lost], self._own[lost], at)
-        policy[lost] = self._observe(rows, self._own[lost], at, ahead[lost])
-        kept = {key: _mixed(lost, fresh.get(key, value), value) for key, value in columns.items()}
-        ended = lost | infos.get("_final_info", np.zeros_like(lost))
-        infos = {**kept, "final_obs": final_obs, "_final_obs": ended}
-        return policy, infos | {"final_info": final_info, "_final_info": ended.copy()}, ahead
+        self._begin(lost, observation, fresh)
+        told = _merged(lost, fresh, infos)
+        told |= {"final_obs": final_obs, "_final_obs": ended}
+        return told | {"final_info": final_info, "_final_info": ended.copy()}
 
-    def _ahead(self, before: Floats, own: Floats, infos: dict[str, Any]) -> NDArray[np.int64]:
-        return self.targets.ahead(before, own, infos["demonstration"], infos["step"], self._clock)
+    def _begin(self, rows: NDArray[np.bool_], observation: dict[str, Any], infos: dict[str, Any]) -> None:
+        """Take in how the episodes of these rows (num_envs,) begin."""
+        first = {key: observation[key][rows] for key in SEEN}
+        at, own = _followed(self.env, infos, self.targets, rows), self.encoder.embed(first["image"])
+        ahead = self.targets.ahead(own, own, **at, clock=self._clock)
+        self._own[rows], self._ahead[rows] = own, ahead
+        self._shown[rows] = self._observe(first, own, at, ahead)
 
-    def _aim_at(self, ahead: NDArray[np.int64]) -> None:
+    def _at(self, infos: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
+        return _followed(self.env, infos, self.targets)
+
+    def _aim(self) -> None:
         """Tell the environments what they are going to be compared with, if that is not the next frame."""
         if not self._clock:
-            self.env.unwrapped.aim_at(ahead)  # type: ignore[attr-defined]
+            self.env.unwrapped.aim_at(self._ahead)  # type: ignore[attr-defined]
 
     def _observe(
-        self, observation: dict[str, Any], own: Floats, infos: dict[str, Any], ahead: NDArray[np.int64]
+        self, observation: dict[str, Any], own: Floats, at: dict[str, NDArray[np.int64]], ahead: NDArray[np.int64]
     ) -> Floats:
-        future = self.targets.near_future(infos["demonstration"], ahead, self._lookahead, self._observe_pose)
+        future = self.targets.near_future(at["demonstration"], ahead, self._lookahead, self._observe_pose)
         return policy_observation(observation, own, *future)
 
 
-def _readable(observe_pose: bool, targets: Targets) -> bool:
+def _checked_space(env: Any, space: spaces.Space, size: int) -> spaces.Dict:
+    """What an environment observes, if an encoder of so many pixels a side can see and a policy feel by it."""
+    wanted = "expected a Dict of image, joints and velocities"
+    if not isinstance(space, spaces.Dict):
+        raise UserError(f"{env} observes a {type(space).__name__}, {wanted}: wrap it to observe these")
+    for key in SEEN:
+        if key not in space.spaces:
+            raise UserError(f"{env} does not observe {key!r}, {wanted}: wrap it to observe {key!r} too")
+    image, joints, velocities = (space[key] for key in SEEN)
+    if (image.shape, image.dtype) != ((size, size, 3), np.uint8):
+        shape = f"({size}, {size}, 3) uint8"
+        raise UserError(f"{env} observes an 'image' of {image.shape} {image.dtype}, expected the encoder's {shape}")
+    for key, part in (("joints", joints), ("velocities", velocities)):
+        if not isinstance(part, spaces.Box) or part.shape != joints.shape or len(part.shape) != 1:
+            raise UserError(f"{env} observes {key!r} as {type(part).__name__} {part.shape}, expected a Box (joints,)")
+    return space
+
+
+def _followed(
+    env: Any, infos: dict[str, Any], targets: Targets, rows: NDArray[np.bool_] | slice = slice(None)
+) -> dict[str, NDArray[np.int64]]:
+    """Which ``demonstration`` environments follow, and at which ``step`` of it they are: (n,) each, of these rows.
+
+    Raises:
+        UserError: An info does not tell, or tells of what there is not.
+    """
+    at = {}
+    for key in FOLLOWED:
+        mask = infos.get(f"_{key}")
+        if key not in infos or (mask is not None and not mask[rows].all()):
+            raise UserError(f"{env}: an info without {key!r}, expected 'demonstration' (index) and 'step': add it")
+        at[key] = infos[key][rows]
+    shown, step = at["demonstration"], at["step"]
+    if shown.dtype.kind not in "iu" or step.dtype.kind not in "iu":
+        raise UserError(f"{env}: an info of demonstration {shown.dtype} and step {step.dtype}, expected integers")
+    if shown.min() < 0 or shown.max() >= len(targets.lengths) or step.min() < 0:
+        raise UserError(
+            f"{env}: an info of demonstration {shown.tolist()} at step {step.tolist()}, expected a demonstration of 0 "
+            f"to {len(targets.lengths) - 1}, and a step of 0 or more"
+        )
+    return at
+
+
+def _readable(observe_pose: bool, targets: Targets, below: spaces.Dict) -> bool:
     if observe_pose and targets.poses is None:
         raise UserError("expected the poses of each demonstration as the robot reads them: `believed` is missing")
+    if observe_pose and targets.poses.shape[1:] != below["joints"].shape:  # type: ignore[union-attr]
+        raise UserError(f"believed poses of {targets.poses.shape[1]} joints, expected {below['joints'].shape[0]}")  # type: ignore[union-attr, index]
     return observe_pose
 
 
@@ -410,22 +479,36 @@ def _checked(rewards: NDArray[np.floating], number: int) -> NDArray[np.floating]
 
 
 def _mixed(rows: NDArray[np.bool_], taken: NDArray, other: NDArray) -> NDArray:
-    """``taken`` (n, ...) in these rows (n,), and a copy of ``other`` in all others."""
-    mixed = other.copy()
-    mixed[rows] = taken[rows]
-    return mixed
+    """``taken`` (n, ...) in these rows (n,), and ``other`` in all others."""
+    return np.where(rows.reshape(-1, *(1,) * (taken.ndim - 1)), taken, other)
+
+
+def _told(infos: dict[str, NDArray], rows: NDArray[np.bool_]) -> dict[str, NDArray]:
+    """Infos, and beside each its mask: the rows (n,) of the environments that tell it."""
+    return infos | {f"_{key}": rows.copy() for key in infos}
+
+
+def _merged(rows: NDArray[np.bool_], taken: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The infos ``taken`` in these rows (n,), and ``other`` in all others; masked where they do not tell a key."""
+    merged: dict[str, Any] = {}
+    for key in other | taken:
+        some = taken.get(key, other.get(key))
+        if isinstance(some, dict):
+            merged[key] = _merged(rows, taken.get(key, {}), other.get(key, {}))
+        else:
+            absent: Any = np.zeros_like(some) if key[0] == "_" else some
+            merged[key] = _mixed(rows, taken.get(key, absent), other.get(key, absent))
+    return merged
 
 
 def _batched(final: Any, observation: dict[str, Any]) -> dict[str, Any]:
     """The last observations as one array a key, like ``observation``, which fills the rows of episodes that go on.
 
-    Gymnasium's own vector environments give an array of dicts, None where an episode goes on.
+    Vector environments give an array of dicts, None where an episode goes on.
     """
-    if isinstance(final, dict):
-        return final
     return {
-        key: np.stack([row if last is None else last[key] for row, last in zip(rows, final, strict=True)])
-        for key, rows in observation.items()
+        key: np.stack([row if last is None else last[key] for row, last in zip(observation[key], final, strict=True)])
+        for key in SEEN
     }
 
 
@@ -440,8 +523,14 @@ class TrueReward(VectorWrapper):
         super().__init__(env)
 
     def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
-        """Step the environments below."""
+        """Step the environments below.
+
+        Raises:
+            UserError: They do not tell their own reward, or it is no number.
+        """
         observation, _, terminated, truncated, infos = self.env.step(actions)
+        if "env_reward" not in infos:
+            raise UserError(f"{self.env}: no info 'env_reward', expected that of EmbeddingRewardVector: wrap it")
         check_finite("a true reward", infos["env_reward"], "the simulation became unstable: choose another control")
         return observation, infos["env_reward"], terminated, truncated, infos
 

@@ -90,7 +90,7 @@ def roll_out(
         if film:
             frames.append(env.render())
     rewards, distances, ee_errors, joint_errors = np.array(rows, np.float64).T
-    filmed = np.stack(frames) if film else None
+    filmed = np.stack(frames) if film else None  # type: ignore[arg-type]  # it has a render mode
     return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(poses), np.array(shown), filmed)
 
 
