@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,7 @@ from imitate.timeline import EXACT, Stamp
 NO_TIMES = 0x80  # FFmpeg's flag of a format without times: a bare stream of pictures
 NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 MILLISECOND = 0.001  # s
+FURTHER = 0.5  # s: back to a key frame before the last, at least
 Span = tuple[float, float]
 
 
@@ -112,10 +114,9 @@ def _choose(path: Path, container: InputContainer) -> tuple[VideoStream, tuple[s
 
 def _frames(container: InputContainer, stream: VideoStream, aspect: Fraction, span: Span | None) -> Iterator[Shown]:
     first, end = span or (-np.inf, np.inf)
-    if span and stream.time_base:
-        container.seek(int(first / stream.time_base), stream=stream)
     projector = Projector()
-    for number, frame in enumerate(container.decode(stream)):
+    decoded = _from(container, stream, first) if span and stream.time_base else container.decode(stream)
+    for number, frame in enumerate(decoded):
         if frame.time is not None and frame.time < first - EXACT:
             continue
         if frame.time is not None and frame.time >= end - EXACT:
@@ -124,6 +125,25 @@ def _frames(container: InputContainer, stream: VideoStream, aspect: Fraction, sp
             raise ValueError(f"frame {number} is damaged")
         showing = Showing.of(frame, aspect)
         yield Shown(Stamp.of(frame), projector.show(frame, showing), showing.found)
+
+
+def _from(container: InputContainer, stream: VideoStream, first: float) -> Iterator[av.VideoFrame]:
+    """Decode from a time on, or from a little before it.
+
+    FFmpeg goes to a key frame that is decoded before that time. Where frames are shown in another order than they are
+    decoded in, it may be shown after it.
+    """
+    assert stream.time_base is not None
+    start = float((stream.start_time or 0) * stream.time_base)
+    back = 0.0
+    while True:
+        container.seek(int((first - back) / stream.time_base), stream=stream)
+        frames = container.decode(stream)
+        frame = next(frames, None)
+        early = frame is None or frame.time is None or frame.time <= first + EXACT
+        if early or first - back <= start:
+            return iter(()) if frame is None else chain([frame], frames)
+        back = 2 * back or FURTHER
 
 
 def _is_webp(file: BinaryIO) -> bool:

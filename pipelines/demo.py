@@ -241,7 +241,9 @@ def _episode(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
     dataset = LeRobotDataset(run / "record" / "dataset" if head in SPLITS else Path(head))
     if dataset.fps != CONTROL_HZ:
         raise UserError(f"{dataset.folder}: {dataset.fps} frames a second, expected {CONTROL_HZ}: record it anew")
-    episodes = dataset.split(head) if head in SPLITS else range(len(dataset))
+    if head not in SPLITS:
+        return dataset, dataset.episode(number)
+    episodes = dataset.split(head)
     _check_number(head, number, len(episodes))
     return dataset, episodes[number]
 
