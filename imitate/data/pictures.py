@@ -71,7 +71,7 @@ def parts_of_video(path: Path, shots: Sequence[Shot], fps: float, frame_bytes: i
     for shot in sorted((piece for whole in shots for piece in whole.cut(most)), key=lambda piece: piece.times[0]):
         together = stretches[-1] if stretches else []
         far = max((one.times[-1] for one in together), default=-np.inf)
-        if shot.times[0] > far + GAP or (shot.times[-1] - together[0].times[0]) * fps > most:
+        if shot.times[0] > far + GAP or (shot.times[-1] - together[0].times[0]) * fps + NEAR > most:
             stretches.append([])
         stretches[-1].append(shot)
     return [partial(_frames, path, stretch, fps, size) for stretch in stretches]
