@@ -94,7 +94,7 @@ def test_episodes_that_are_not_listed_leave_gaps_in_the_numbers(tmp_path):
     assert dataset.split("train") == range(2)
     assert [dataset.episode(number) for number in (0, 2)] == [0, 1]
     assert dataset.demonstration(1).name == "episode-2"
-    with pytest.raises(UserError, match="no episode 1, expected 0 to 2, of which some are missing"):
+    with pytest.raises(UserError, match="no episode 1, expected an episode from 0 to 2, of which some are missing"):
         dataset.episode(1)
     np.testing.assert_array_equal(dataset.joints([1]), np.stack(table["observation.state"].to_pylist())[9:])
 

@@ -208,7 +208,7 @@ def test_a_missing_video_is_named(folder):
     dataset = LeRobotDataset(folder)
     with pytest.raises(UserError, match=r"side/.*file-001\.mp4: no such video file"):
         dataset.demonstration(2, "side")
-    with pytest.raises(UserError, match=r"side/.*file-001\.mp4: no such video file"):
+    with pytest.raises(UserError, match=r"side/.*file-001\.mp4: no such file"):
         decoded_frames(dataset, "side")
     dataset.demonstration(2, "front")
 

@@ -102,7 +102,7 @@ def test_names_tell_the_unit(names, choice, message):
         state_of(names, choice)
 
 
-def test_what_can_not_be_an_angle_is_named_with_its_range(tmp_path):
+def test_what_can_not_be_an_angle_is_named_with_its_range(tmp_path, capsys):
     states = waves(1.0, 80.0, 0.5, 49.5)
     with pytest.raises(UnitsError) as raised:
         opened(tmp_path, states, ["a", "b", "c", "d"]).joints()
@@ -114,6 +114,7 @@ def test_what_can_not_be_an_angle_is_named_with_its_range(tmp_path):
         assert way_out in line
     chosen = opened(tmp_path, states, None, Choice(("c", "a"))).joints()
     np.testing.assert_array_equal(chosen, states.astype(np.float32)[:, [2, 0]])
+    assert "b (-80 to 79.2), d (" in capsys.readouterr().err  # the others make these doubtful
 
 
 def test_a_quiet_episode_is_judged_by_those_beside_it(tmp_path):

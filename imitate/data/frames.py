@@ -135,7 +135,7 @@ def _fingerprint(dataset: LeRobotDataset, camera: str) -> str:
         try:
             facts.append((path.name, path.stat().st_size, path.stat().st_mtime_ns, episodes))
         except FileNotFoundError:
-            raise UserError(f"{path}: no such video file: record it again") from None
+            raise UserError(f"{path}: no such file: record it again, or fetch all of the dataset") from None
     digest = hashlib.sha256(repr(facts).encode())
     digest.update(dataset.times(camera, range(len(dataset))).tobytes())
     return digest.hexdigest()[:16]

@@ -88,7 +88,9 @@ class LeRobotDataset:
         found = np.flatnonzero(numbers == number)
         if not len(found):
             gaps = "" if numbers[-1] == len(numbers) - 1 else f", of which some are missing: it has {len(numbers)}"
-            raise UserError(f"{self.folder}: no episode {number}, expected {numbers[0]} to {numbers[-1]}{gaps}")
+            raise UserError(
+                f"{self.folder}: no episode {number}, expected an episode from {numbers[0]} to {numbers[-1]}{gaps}"
+            )
         return int(found[0])
 
     def camera(self, name: str | None = None) -> Camera:
@@ -184,7 +186,9 @@ class LeRobotDataset:
         """
         path = self.places.file(DATA, 0)
         width = self._tables.read(path, STATE, np.float32).values.shape[1]
-        return State.of(f"{self.folder}: {STATE}", self.info["features"][STATE].get("names"), width, self.choice)
+        return State.of(
+            f"{self.folder}: {STATE}", self.info["features"].get(STATE, {}).get("names"), width, self.choice
+        )
 
     def joints(self, episodes: Sequence[int] | None = None) -> Floats:
         """Joint positions (frames, joints), rad: of the state, what is a joint angle.
@@ -204,10 +208,10 @@ class LeRobotDataset:
         state.check(low, high)
         return state.joints(rows)
 
-    def picture_files(self, camera: str) -> dict[Path, list[int]]:
-        """The files with the pictures of a camera, and the episodes in each, in order."""
+    def picture_files(self, camera: str, episodes: Sequence[int] | None = None) -> dict[Path, list[int]]:
+        """The files with a camera's pictures of some episodes, all by default, and which stand in each, in order."""
         key = self.picture_key(camera)
-        return self.places.by_file(DATA if self._in_tables(key) else f"videos/{key}")
+        return self.places.by_file(DATA if self._in_tables(key) else f"videos/{key}", episodes)
 
     def _in_tables(self, key: str) -> bool:
         return bool(self._pictures[key]["dtype"] == "image")
@@ -256,10 +260,7 @@ class LeRobotDataset:
         height, width = (size, size) if size else size_of(self._pictures[key]) or (UNKNOWN_SIDE, UNKNOWN_SIDE)
         times = self.times(camera, episodes)
         parts: list[Part] = []
-        for path, inside in self.picture_files(camera).items():
-            wanted = [episode for episode in inside if episode in starts]
-            if not wanted:
-                continue
+        for path, wanted in self.picture_files(camera, episodes).items():
             if self._in_tables(key):
                 table = self._tables.read(path, "episode_index", np.int64)
                 rows = np.full(len(table.values), -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,10 @@ class Places:
         place = {name: int(index) for name, index in zip(PLACE, self.files[part][:, episode], strict=True)}
         return inside(self.folder, self.templates[part].format(**place))
 
-    def by_file(self, part: str) -> dict[Path, list[int]]:
-        """The files of a part, and the episodes in each, in order."""
+    def by_file(self, part: str, episodes: Iterable[int] | None = None) -> dict[Path, list[int]]:
+        """The files of a part that some episodes stand in, all by default, and which do in each, in order."""
         files: dict[Path, list[int]] = {}
-        for episode in range(len(self.numbers)):
+        for episode in range(len(self.numbers)) if episodes is None else episodes:
             files.setdefault(self.file(part, episode), []).append(episode)
         return files
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,19 +117,25 @@ class State:
         Raises:
             UnitsError: Some can't.
         """
-        low, high = low[list(self.chosen)], high[list(self.chosen)]
         farthest = np.maximum(np.abs(low), np.abs(high))
-        if self.degrees and farthest.max() <= LEAST_DEGREES:
+        most = float(farthest[list(self.chosen)].max())
+        if self.degrees and most <= LEAST_DEGREES:
             raise UnitsError(
-                f"{self.where}: nothing beyond {farthest.max():.3g}: it is in rad already, or hardly moves in degrees: "
-                "leave --degrees out"
+                f"{self.where}: nothing beyond {most:.3g}: it is in rad already, or hardly moves in degrees: leave "
+                "--degrees out"
             )
-        beyond = np.flatnonzero(farthest > (np.rad2deg(MOST) if self.degrees else MOST))
-        if len(beyond):
-            names = [self.names[k] for k in self.chosen]
-            ranges = ", ".join(f"{names[k]} ({low[k]:.3g} to {high[k]:.3g})" for k in beyond)
-            unit = "degrees" if self.degrees else "rad"
-            raise UnitsError(f"{self.where}: {ranges} can't be angles in {unit}: {_advice(self.degrees)}")
+        beyond = np.flatnonzero(farthest > (np.rad2deg(MOST) if self.degrees else MOST)).tolist()
+        ranges = {k: f"{self.names[k]} ({low[k]:.3g} to {high[k]:.3g})" for k in beyond}
+        unit = "degrees" if self.degrees else "rad"
+        if wrong := [ranges[k] for k in beyond if k in self.chosen]:
+            raise UnitsError(f"{self.where}: {', '.join(wrong)} can't be angles in {unit}: {_advice(self.degrees)}")
+        doubtful = [ranges[k] for k in beyond if k not in self.chosen and _may_be_angle(self.names[k])]
+        if doubtful and not self.degrees:  # as a rule, the entries of a state are in one unit
+            print(
+                f"imitate: {self.where}: {', '.join(doubtful)} can't be angles in rad: if the joints that were chosen "
+                "are in degrees too, say --degrees",
+                file=sys.stderr,
+            )
 
     def joints(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """The joint angles (n, joints), rad, of (n, entries) rows."""
