@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +27,9 @@ NO_TIMES = 0x80  # FFmpeg's flag of a format without times: a bare stream of pic
 ONLY_DECODED = ("avi",)  # which only say when something is decoded: the nth frame has the place of the nth packet
 NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 MILLISECOND = 0.001  # s
+FURTHER = 0.5  # s: back to a key frame before the last, at least
 Span = tuple[float, float]
+Timed = tuple[av.VideoFrame, int | None]
 
 
 @dataclass(frozen=True)
@@ -116,10 +119,9 @@ def _choose(path: Path, container: InputContainer) -> tuple[VideoStream, tuple[s
 def _frames(container: InputContainer, stream: VideoStream, aspect: Fraction, span: Span | None) -> Iterator[Shown]:
     tick = float(stream.time_base or 1)
     first, end = ((time - EXACT) / tick for time in span or (-np.inf, np.inf))  # in ticks
-    if span:
-        container.seek(max(0, int(first)), stream=stream)
     projector = Projector()
-    for number, (frame, start) in enumerate(_timed(container, stream)):
+    frames = _from(container, stream, first, FURTHER / tick) if span else _timed(container, stream)
+    for number, (frame, start) in enumerate(frames):
         if start is not None and start < first:
             continue
         if start is not None and start >= end:
@@ -130,7 +132,7 @@ def _frames(container: InputContainer, stream: VideoStream, aspect: Fraction, sp
         yield Shown(Stamp(start, frame.duration or 0), projector.show(frame, showing), showing.found)
 
 
-def _timed(container: InputContainer, stream: VideoStream) -> Iterator[tuple[av.VideoFrame, int | None]]:
+def _timed(container: InputContainer, stream: VideoStream) -> Iterator[Timed]:
     """The frames, and when each is shown, in ticks; None: the file does not say."""
     if container.format.name not in ONLY_DECODED:
         yield from ((frame, frame.pts) for frame in container.decode(stream))
@@ -141,6 +143,24 @@ def _timed(container: InputContainer, stream: VideoStream) -> Iterator[tuple[av.
             places.append(packet.dts)
         for frame in packet.decode():
             yield frame, places.popleft() if places else None
+
+
+def _from(container: InputContainer, stream: VideoStream, first: float, further: float) -> Iterator[Timed]:
+    """The frames from a time on, or from a little before it, in ticks.
+
+    FFmpeg goes to a key frame that is decoded before that time. Where frames are shown in another order than they are
+    decoded in, it may be shown after it: then one before that is looked for, ``further`` back and twice as far again.
+    """
+    back = 0.0
+    while True:
+        container.seek(int(first - back), stream=stream)
+        frames = _timed(container, stream)
+        head = next(frames, None)
+        if head is None:
+            return iter(())
+        if head[1] is None or head[1] <= first + 1 or first - back <= (stream.start_time or 0):
+            return chain([head], frames)
+        back = 2 * back or further
 
 
 def _is_webp(file: BinaryIO) -> bool:

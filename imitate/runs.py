@@ -84,12 +84,14 @@ def _finite(data: Any) -> Any:
 def kept_settings(settings: DataclassInstance) -> dict[str, Any]:
     """A command's settings as ``Stage.begin`` takes them: without those that change nothing of what is made.
 
-    Where it is made, ``run``, and in how many processes, ``workers``. Paths into the run are relative to it, so that it
-    may be moved, and all others absolute: either is read back as ``run / path``.
+    Where it is made, ``run``, in how many processes, ``workers``, and where decoded frames are kept, ``cache``. Paths
+    into the run are relative to it, so that it may be moved, and all others absolute: either is read back as
+    ``run / path``.
     """
     kept = asdict(settings)
     run = kept.pop("run")
-    kept.pop("workers", None)
+    for name in ("workers", "cache"):
+        kept.pop(name, None)
     return {key: _from(run, value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 

@@ -245,8 +245,10 @@ def _episode(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
         raise UserError(f"demonstration '{head}:{number}': {run} has recorded nothing yet: run 'record' first")
     dataset = LeRobotDataset(run / "record" / "dataset" if head in SPLITS else Path(head))
     if dataset.fps != CONTROL_HZ:
-        raise UserError(f"{dataset.folder}: {dataset.fps} frames a second, expected {CONTROL_HZ}: record it anew")
-    episodes = dataset.split(head) if head in SPLITS else range(len(dataset))
+        raise UserError(f"{dataset.folder}: {dataset.fps:g} frames a second, expected {CONTROL_HZ}: record it anew")
+    if head not in SPLITS:
+        return dataset, dataset.episode(number)
+    episodes = dataset.split(head)
     _check_number(head, number, len(episodes))
     return dataset, episodes[number]
 

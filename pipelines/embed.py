@@ -20,8 +20,9 @@ from tqdm import tqdm
 from envs.kuka import ARMS
 from imitate.checkpoint import BOUNDS, PoseHead, TrainedEncoder
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot import STATE, LeRobotDataset
 from imitate.data.sampling import Epoch, Margins, Videos, triplets
+from imitate.data.units import Choice, UnitsError
 from imitate.device import pick_device
 from imitate.encoders import ENCODERS, build_encoder
 from imitate.encoders.inception import InceptionEncoder
@@ -62,6 +63,13 @@ class Settings:
     """A LeRobotDataset v3.0 folder; None: the run's own, recorded first if it is missing."""
     camera: str | None = None
     """Which of the dataset's cameras; None: the first."""
+    joints: tuple[str, ...] = ()
+    """Which entries of observation.state are joint angles, by name, or by number from 0 on where they have none. Empty:
+    all, but for those whose name says that they are none."""
+    degrees: bool = False
+    """The joints are in degrees, not in rad."""
+    cache: Path | None = None
+    """The folder to keep decoded frames in; None: in the dataset's own."""
     image_size: int | None = None
     """Crop the middle of the frames and scale it to this, pixels a side; None: as they were recorded. Only for a
     dataset that does not say where its camera stood: frames scaled down are not what that camera films at the size."""
@@ -177,11 +185,40 @@ def videos_of(dataset: LeRobotDataset) -> tuple[Videos, Videos]:
     return train_videos, validation_videos
 
 
-def open_data(dataset: LeRobotDataset, camera: str, image_size: int | None, train: Videos, validation: Videos) -> Data:
+def joints_of(dataset: LeRobotDataset, needed: bool) -> NDArray[np.float32] | None:
+    """The joints of all frames (frames, joints), rad; None where they are unknown, and not needed.
+
+    Raises:
+        UserError: They can't be in rad, and are needed, or were chosen.
+    """
+    if not dataset.has(STATE):
+        return None
+    try:
+        joints = dataset.joints()
+    except UnitsError as error:
+        if needed or dataset.choice != Choice():
+            raise
+        print(f"the joints are unknown, and what is measured by them is left out: {error}")
+        return None
+    left_out = dataset.state().left_out
+    if left_out and "cameras" not in dataset.info:  # of another origin: what stands in our own is known
+        print(f"{dataset.folder}: no joint angles, and left out of {STATE}: {', '.join(left_out)}")
+    return joints
+
+
+def open_data(
+    dataset: LeRobotDataset,
+    camera: str,
+    image_size: int | None,
+    train: Videos,
+    validation: Videos,
+    joints_needed: bool = True,
+    cache: Path | None = None,
+) -> Data:
     """Open what a network is trained on, decoding the frames the first time."""
+    joints = joints_of(dataset, joints_needed)  # before: that they are in no unit shows at once
     with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
-        frames = decoded_frames(dataset, camera, bar.update, image_size)
-    joints = dataset.joints() if dataset.has("observation.state") else None
+        frames = decoded_frames(dataset, camera, bar.update, image_size, cache)
     flange = dataset.column("observation.flange") if dataset.has("observation.flange") else None
     episodes = np.repeat(np.arange(len(dataset)), dataset.lengths)
     return Data(frames, Poses(joints, flange, episodes), train, validation)
@@ -215,8 +252,8 @@ def _pixels(data: Data) -> dict[str, float]:
 
 
 def _digest(dataset: LeRobotDataset, camera: str) -> str:
-    """Of the videos' names and sizes, which another recording has not: reading them takes longer than is worth it."""
-    facts = [(path.name, path.stat().st_size) for path, _ in dataset.video_files(camera)]
+    """Of the files' names and sizes, which another recording has not: reading them takes longer than is worth it."""
+    facts = [(path.name, path.stat().st_size) for path in dataset.picture_files(camera)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
@@ -278,7 +315,8 @@ def run(settings: Settings) -> Stage:
         return stage
     if settings.dataset is None and not Stage(settings.run / "record").finished:
         record.run(replace(record.PRESETS[settings.preset][1], run=settings.run))
-    dataset = LeRobotDataset(settings.dataset or settings.run / "record" / "dataset")
+    folder = settings.dataset or settings.run / "record" / "dataset"
+    dataset = LeRobotDataset(folder, Choice(settings.joints, settings.degrees))
     camera = dataset.camera(settings.camera)
     device = pick_device(settings.device)
     size = settings.image_size or dataset.image_size(camera.name)
@@ -287,9 +325,9 @@ def run(settings: Settings) -> Stage:
             f"image_size is {size}, but {dataset.folder} was recorded at {filmed}, and frames scaled down are not what "
             "the camera films at that size: record at that size"
         )
-    if settings.self_regression and not dataset.has("observation.state"):
+    if settings.self_regression and not dataset.has(STATE):
         raise UserError(
-            f"{dataset.folder}: no 'observation.state', expected the joints for self-regression: train without, "
+            f"{dataset.folder}: no {STATE!r}, expected the joints for self-regression: train without, "
             "with PRESET=plain or --self-regression 0"
         )
     torch.manual_seed(settings.seed)
@@ -302,7 +340,8 @@ def run(settings: Settings) -> Stage:
     train, validation = videos_of(dataset)
     # Videos that are too short show here, before anything is decoded or written.
     OBJECTIVES[settings.objective].sample(train, 1, margins, np.random.default_rng(0))
-    data = open_data(dataset, camera.name, settings.image_size, train, validation)
+    needed = settings.self_regression > 0
+    data = open_data(dataset, camera.name, settings.image_size, train, validation, needed, settings.cache)
     if not stage.begin(wanted):  # another process has finished it while this one decoded
         return stage
     joints = data.poses.joints
@@ -319,7 +358,7 @@ def run(settings: Settings) -> Stage:
     shown = trained.embed(data.frames[data.validation_frames[: data.validation.lengths[0]]])
     save_figure(stage.path("tsne.png"), tsne_figure(shown))
     save_figure(stage.path("distances.png"), distance_matrix_figure(shown))
-    figures |= _check_reward(stage, dataset, trained)
+    figures |= _check_reward(stage, dataset, trained, data.poses)
     stage.finish(figures)
     _report(figures, stage)
     return stage
@@ -418,9 +457,12 @@ def fit_encoder(
     return {"frames_per_second": frames / (perf_counter() - start), "final_loss": loss}
 
 
-def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder) -> dict[str, Any]:
-    """What ``check_reward`` does by default; nothing on a robot or through a camera that can't be drawn here."""
-    if dataset.info.get("robot_type") not in ARMS or not trained.camera.known:
+def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder, poses: Poses) -> dict[str, Any]:
+    """What ``check_reward`` does by default; nothing on a robot, of poses, or through a camera that can't be drawn."""
+    arm = ARMS.get(str(dataset.info.get("robot_type")))
+    if arm is None or not trained.camera.known or poses.joints is None or poses.flange is None:
+        return {}
+    if poses.joints.shape[1] != arm.joints:
         return {}
     probe = Probe()
     shown = held_out(dataset, trained, "validation", probe.demos)

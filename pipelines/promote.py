@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 from envs.kuka import ASSETS
 from imitate.camera import Camera
 from imitate.checkpoint import load_encoder
-from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
+from imitate.data.lerobot import LeRobotDataset
+from imitate.data.writer import Episode, Layout, write_file, write_meta
 from imitate.errors import UserError
 from imitate.lock import held
 from imitate.manifest import verified
@@ -120,7 +121,7 @@ def _write_demonstration(folder: Path, dataset: LeRobotDataset, number: int, cam
         cameras=(camera,),
         image_size=dataset.image_size(camera.name),
         joint_names=tuple(dataset.info["features"]["action"]["names"]),
-        fps=dataset.fps,
+        fps=round(dataset.fps),
         robot=dataset.info["robot_type"],
         control=dataset.info["control"],
         lengths=(len(episode),),

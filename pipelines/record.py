@@ -23,7 +23,8 @@ from envs.control import VELOCITY_SCALE
 from envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
 from envs.trajectories import Babbling, random_trajectory
 from imitate.contact_sheet import contact_sheet
-from imitate.data.lerobot import SPLITS, Episode, Layout, LeRobotDataset, write_file, write_meta
+from imitate.data.lerobot import SPLITS, LeRobotDataset
+from imitate.data.writer import Episode, Layout, write_file, write_meta
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.runs import Stage, kept_settings
 from imitate.video import Compression
@@ -229,7 +230,7 @@ def run(settings: Settings) -> Stage:
 
 
 def _video_bytes(dataset: LeRobotDataset) -> int:
-    return sum(path.stat().st_size for path, _ in dataset.video_files(dataset.camera().name))
+    return sum(path.stat().st_size for path in dataset.picture_files(dataset.camera().name))
 
 
 def _contact_sheet(dataset: LeRobotDataset, path: Path, episodes: int = 4, columns: int = 10) -> None:

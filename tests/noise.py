@@ -3,7 +3,7 @@
 import numpy as np
 
 from envs.cameras import CAMERAS
-from imitate.data.lerobot import Episode, Layout, write_file, write_meta
+from imitate.data.writer import Episode, Layout, write_file, write_meta
 from imitate.video import Compression
 
 FRAMES, JOINTS = 12, 7

@@ -13,7 +13,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from envs.cameras import CAMERAS
 from envs.kuka import ASSETS, Kuka
 from imitate.checkpoint import load_encoder
-from imitate.data.lerobot import Episode, Layout, LeRobotDataset, write_file, write_meta
+from imitate.data.lerobot import LeRobotDataset
+from imitate.data.writer import Episode, Layout, write_file, write_meta
 from imitate.errors import UserError
 from imitate.ppo import Learner, build_ppo, save_policy
 from imitate.runs import Stage, kept_settings, read_json

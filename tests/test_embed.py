@@ -2,6 +2,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -12,6 +13,7 @@ from envs.tcn_imitate import TCNImitateEnv
 from imitate.checkpoint import load_encoder
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.units import Choice
 from imitate.errors import UserError
 from imitate.manifest import SNAPSHOT
 from imitate.runs import Stage, read_json, write_json
@@ -208,3 +210,65 @@ def test_nothing_can_be_filmed_for_an_unknown_camera(tiny, dataset, demonstratio
         with pytest.raises(UserError, match=line):
             imitate.run(imitate.Settings(run=tiny.run, encoder=encoder, demo=demo))
     assert [path.name for path in tiny.run.iterdir()] == ["embed"]
+
+
+def in_degrees(folder):
+    """The poses of a dataset brought to degrees, its velocities too."""
+    for path in (folder / "data").rglob("*.parquet"):
+        table = pq.read_table(path)
+        state = np.rad2deg(np.stack(table["observation.state"].to_numpy())).astype(np.float32)
+        column = table.column_names.index("observation.state")
+        pq.write_table(table.set_column(column, "observation.state", pa.array(list(state))), path)
+
+
+def test_a_state_in_degrees_is_refused_before_anything_is_decoded(tiny, dataset):
+    in_degrees(dataset)
+    with pytest.raises(
+        UserError, match=r"observation\.state: joint_0 \(.*joint_6 \(.*\) can't be angles in rad: .*--degrees"
+    ):
+        embed.run(tiny)
+    assert not Stage(tiny.run / "embed").folder.exists()
+    assert not list(dataset.rglob("*.npy"))
+
+
+def test_degrees_train_the_same_network_as_rad(tiny, dataset, tmp_path):
+    as_rad = embed.run(tiny)
+    joints = LeRobotDataset(dataset).joints()
+    in_degrees(dataset)
+    as_degrees = embed.run(replace(tiny, name="degrees", degrees=True))
+    np.testing.assert_allclose(LeRobotDataset(dataset, Choice(degrees=True)).joints(), joints, atol=1e-6)
+    for name in ("pose_spearman_joint", "retrieval_joint_error_rad", "final_loss"):
+        assert as_degrees.metrics[name] == pytest.approx(as_rad.metrics[name], rel=1e-3)
+    assert as_degrees.settings["degrees"] is True
+    with pytest.raises(UserError, match="degrees was True, is now False"):
+        embed.run(replace(tiny, name="degrees"))
+
+
+def test_without_self_regression_poses_in_no_unit_are_not_measured(tiny, dataset, capsys):
+    in_degrees(dataset)
+    metrics = embed.run(replace(tiny, self_regression=0.0)).metrics
+    assert "what is measured by them is left out" in capsys.readouterr().out
+    assert not any("joint" in name for name in metrics)
+    assert "pose_spearman_ee" in metrics
+    with pytest.raises(UserError, match="can't be angles in rad"):  # who chooses some means them
+        embed.run(replace(tiny, name="chosen", self_regression=0.0, joints=("joint_1",)))
+
+
+def test_chosen_joints_are_kept_with_the_stage(tiny, dataset, capsys):
+    make_public(dataset, wide=False)
+    stage = embed.run(replace(tiny, joints=("joint_2", "joint_0")))
+    assert load_encoder(stage.path("encoder")).pose_head.joints == 2
+    assert stage.settings["joints"] == ["joint_2", "joint_0"]
+    said = capsys.readouterr().out
+    assert f"{dataset}: no joint angles, and left out of observation.state: joint_1, joint_3, " in said
+    assert embed.run(replace(tiny, joints=("joint_2", "joint_0"))).finished
+    with pytest.raises(UserError, match="joints was "):
+        embed.run(replace(tiny, joints=("joint_0", "joint_2")))
+
+
+def test_the_cache_may_lie_elsewhere(tiny, dataset, tmp_path):
+    stage = embed.run(replace(tiny, cache=tmp_path / "kept"))
+    assert len(list((tmp_path / "kept").glob("*.npy"))) == 1
+    assert not (dataset / "cache").exists()
+    assert "cache" not in stage.settings
+    assert embed.run(tiny).finished  # where frames lie changes nothing

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import VIDEO_PATH, LeRobotDataset
+from imitate.data.lerobot import LeRobotDataset
+from imitate.data.writer import VIDEO_PATH
 from imitate.errors import UserError
 from imitate.manifest import MANIFEST
 from imitate.runs import read_json, write_json

@@ -139,7 +139,7 @@ def _read_dataset(folder: Path) -> None:
     dataset.image_size(camera.name)
     for name in ("train", "validation"):
         dataset.split(name)
-    dataset.video_files(camera.name)
+    dataset.picture_files(camera.name)
     if dataset.has("observation.state"):
         dataset.joints()
 

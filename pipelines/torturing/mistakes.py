@@ -50,7 +50,7 @@ MODULES = (
 COMMANDS: Mapping[str, type] = {module.__name__.rsplit(".", 1)[-1]: module.Settings for module in MODULES}
 NEGATIVE = ("learner.log_std", "reward.bonus")  # numbers that may be below 0
 NAMES = ("name", "policy")  # of stages, which may be called as one likes, within the run
-FREE = ("run", "out")  # where anything that can be written will do
+FREE = ("run", "out", "cache")  # where anything that can be written will do
 NEW = "new"  # a run that is not there before, nor behind a mistake
 
 Mistake = tuple[str, ...]  # a command line

@@ -21,7 +21,8 @@ import torch
 
 from imitate.camera import Camera
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import EPISODES_PATH, LeRobotDataset
+from imitate.data.lerobot import LeRobotDataset
+from imitate.data.writer import EPISODES_PATH
 from imitate.encoders import build_encoder
 from imitate.encoders.inception import InceptionEncoder
 from imitate.errors import UserError

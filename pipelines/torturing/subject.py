@@ -77,7 +77,7 @@ class Subject:
             shutil.copyfile(self.run / "imitate" / name, folder / name)
         dataset = LeRobotDataset(folder / "dataset")
         frames = dataset.demonstration(dataset.split("test")[0]).frames
-        write_video(folder / "demonstration.mp4", frames, dataset.fps, Compression(0, "yuv444p"))
+        write_video(folder / "demonstration.mp4", frames, round(dataset.fps), Compression(0, "yuv444p"))
         return folder
 
     def random(self, part: str) -> np.random.Generator:
