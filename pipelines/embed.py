@@ -252,9 +252,14 @@ def _pixels(data: Data) -> dict[str, float]:
 
 
 def _digest(dataset: LeRobotDataset, camera: str) -> str:
-    """Of the files' names and sizes, which another recording has not: reading them takes longer than is worth it."""
-    facts = [(path.name, path.stat().st_size) for path in dataset.picture_files(camera)]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+    """Of the files' names and sizes, which another recording has not, and of where frames stand in them.
+
+    To read the files takes longer than is worth it.
+    """
+    facts = [(path.name, path.stat().st_size, episodes) for path, episodes in dataset.picture_files(camera).items()]
+    digest = hashlib.sha256(repr(facts).encode())
+    digest.update(dataset.times(camera, range(len(dataset))).tobytes())
+    return digest.hexdigest()
 
 
 def _baselines(data: Data, untrained: TrainedEncoder) -> dict[str, dict[str, float]]:
