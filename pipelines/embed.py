@@ -192,6 +192,10 @@ def joints_of(dataset: LeRobotDataset, needed: bool) -> NDArray[np.float32] | No
         UserError: They can't be in rad, and are needed, or were chosen.
     """
     if not dataset.has(STATE):
+        if dataset.choice != Choice():
+            raise UserError(
+                f"{dataset.folder}: no {STATE!r}, of which joints were chosen: leave --joints, --degrees out"
+            )
         return None
     try:
         joints = dataset.joints()

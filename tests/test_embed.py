@@ -165,6 +165,8 @@ def test_without_joints_the_plain_network_alone_is_trained(tiny, dataset, capsys
     with pytest.raises(UserError, match=r"no 'observation\.state'.*--self-regression 0"):
         embed.run(tiny)
     assert not Stage(tiny.run / "embed").folder.exists()
+    with pytest.raises(UserError, match=r"no 'observation\.state', of which joints were chosen"):
+        embed.run(replace(tiny, self_regression=0.0, degrees=True))
     stage = embed.run(replace(tiny, self_regression=0.0))
     assert not any(name.startswith(("retrieval", "pose")) for name in stage.metrics)
     assert load_encoder(stage.path("encoder")).pose_head is None
