@@ -192,6 +192,10 @@ def joints_of(dataset: LeRobotDataset, needed: bool) -> NDArray[np.float32] | No
         UserError: They can't be in rad, and are needed, or were chosen.
     """
     if not dataset.has(STATE):
+        if dataset.choice != Choice():
+            raise UserError(
+                f"{dataset.folder}: no {STATE!r}, of which joints were chosen: leave --joints, --degrees out"
+            )
         return None
     try:
         joints = dataset.joints()
@@ -252,9 +256,14 @@ def _pixels(data: Data) -> dict[str, float]:
 
 
 def _digest(dataset: LeRobotDataset, camera: str) -> str:
-    """Of the files' names and sizes, which another recording has not: reading them takes longer than is worth it."""
-    facts = [(path.name, path.stat().st_size) for path in dataset.picture_files(camera)]
-    return hashlib.sha256(repr(facts).encode()).hexdigest()
+    """Of the files' names and sizes, which another recording has not, and of where frames stand in them.
+
+    To read the files takes longer than is worth it.
+    """
+    facts = [(path.name, path.stat().st_size, episodes) for path, episodes in dataset.picture_files(camera).items()]
+    digest = hashlib.sha256(repr(facts).encode())
+    digest.update(dataset.times(camera, range(len(dataset))).tobytes())
+    return digest.hexdigest()
 
 
 def _baselines(data: Data, untrained: TrainedEncoder) -> dict[str, dict[str, float]]:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from drafts import draft, feature, png
 from noise import FRAMES, JOINTS, LAYOUT, write_noise
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -164,6 +165,8 @@ def test_without_joints_the_plain_network_alone_is_trained(tiny, dataset, capsys
     with pytest.raises(UserError, match=r"no 'observation\.state'.*--self-regression 0"):
         embed.run(tiny)
     assert not Stage(tiny.run / "embed").folder.exists()
+    with pytest.raises(UserError, match=r"no 'observation\.state', of which joints were chosen"):
+        embed.run(replace(tiny, self_regression=0.0, degrees=True))
     stage = embed.run(replace(tiny, self_regression=0.0))
     assert not any(name.startswith(("retrieval", "pose")) for name in stage.metrics)
     assert load_encoder(stage.path("encoder")).pose_head is None
@@ -272,3 +275,22 @@ def test_the_cache_may_lie_elsewhere(tiny, dataset, tmp_path):
     assert not (dataset / "cache").exists()
     assert "cache" not in stage.settings
     assert embed.run(tiny).finished  # where frames lie changes nothing
+
+
+def test_images_in_the_table_and_a_state_of_one_are_embedded(tmp_path):
+    lengths = (24,) * 4
+    made = draft(lengths, keys=(), states=1)
+    pictures = np.random.default_rng(0).integers(0, 256, (sum(lengths), 24, 32, 3), np.uint8)
+    made.info["features"]["observation.image"] = feature("image", (24, 32, 3))
+    made.tables[0, 0] |= {
+        "observation.image": pa.array([png(array) for array in pictures]),
+        "observation.state": np.sin(np.arange(sum(lengths)) / 5),
+    }
+    settings = embed.Settings(
+        run=tmp_path / "run", dataset=made.save(tmp_path / "dataset"), cache=tmp_path / "cache", image_size=32,
+        epochs=2, videos=2, per_video=2, batch=4, negative=10,
+    )  # fmt: skip
+    stage = embed.run(settings)
+    encoder = load_encoder(stage.path("encoder"))
+    assert (encoder.camera.name, encoder.pose_head.joints) == ("image", 1)
+    assert "pose_spearman_joint" in stage.metrics

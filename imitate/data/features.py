@@ -51,11 +51,14 @@ def _no_picture(key: str, feature: Feature) -> str | None:
     """
     info = feature.get("info") or feature.get("video_info") or {}
     info = info if isinstance(info, dict) else {}
-    if any(source.get(name) for source in (info, feature) for name in ("is_depth_map", "video.is_depth_map")):
+    marks = [source.get(name) for source in (info, feature) for name in ("is_depth_map", "video.is_depth_map")]
+    if any(str(mark).lower() in ("true", "1") for mark in marks):
         return "a depth map"
     if DEEP.match(str(info.get("video.pix_fmt"))):
         return "a depth map"
     said = words(key)
+    if (_layout(feature) or (0, 0, 0))[2] == 1:  # they may say of what; of three, "depth" may be their number
+        said += words(str(feature.get("names")))
     if COLOURS & set(said):
         return None
     if any(DEPTH.fullmatch(word) for word in said):
@@ -83,9 +86,15 @@ def called(key: str, keys: Iterable[str]) -> str:
 
 def size_of(feature: Feature) -> tuple[int, int] | None:
     """Height and width of a feature's pictures, pixels, as it says; None if it does not."""
+    layout = _layout(feature)
+    return None if layout is None else layout[:2]
+
+
+def _layout(feature: Feature) -> tuple[int, int, int] | None:
+    """Height, width and channels."""
     match feature.get("shape"):  # channels stand first or last
         case [int(height), int(width), int(channels)] if channels in CHANNELS:
-            return height, width
+            return height, width, channels
         case [int(channels), int(height), int(width)] if channels in CHANNELS:
-            return height, width
+            return height, width, channels
     return None

@@ -184,11 +184,11 @@ class LeRobotDataset:
         Raises:
             UserError: None are, or those that were chosen are not there.
         """
-        path = self.places.file(DATA, 0)
-        width = self._tables.read(path, STATE, np.float32).values.shape[1]
-        return State.of(
-            f"{self.folder}: {STATE}", self.info["features"].get(STATE, {}).get("names"), width, self.choice
-        )
+        return self._state(self.column(STATE, [0]).shape[1])
+
+    def _state(self, width: int) -> State:
+        said = self.info["features"].get(STATE, {}).get("names")
+        return State.of(f"{self.folder}: {STATE}", said, width, self.choice)
 
     def joints(self, episodes: Sequence[int] | None = None) -> Floats:
         """Joint positions (frames, joints), rad: of the state, what is a joint angle.
@@ -198,13 +198,14 @@ class LeRobotDataset:
                 a table is damaged.
         """
         wanted = range(len(self)) if episodes is None else episodes
-        rows, state = self.column(STATE, wanted), self.state()
+        rows = self.column(STATE, wanted)
         low, high = rows.min(axis=0), rows.max(axis=0)
         for path in dict.fromkeys(self.places.file(DATA, episode) for episode in wanted):
             table = self._tables.read(path, STATE, np.float32).values  # whole: one episode may not tell of the unit
             table = table[np.isfinite(table).all(axis=1)]
             if len(table) and table.shape[1] == len(low):
                 low, high = np.minimum(low, table.min(axis=0)), np.maximum(high, table.max(axis=0))
+        state = self._state(len(low))
         state.check(low, high)
         return state.joints(rows)
 

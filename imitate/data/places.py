@@ -100,12 +100,11 @@ class Places:
                     f"{end[k]:.3f} s by meta/episodes, too short for its {self.lengths[k]} frames at {self.fps:g} a "
                     "second"
                 )
+            ends = np.rint(start * self.fps).astype(np.int64) + self.lengths
             for path, episodes in self.by_file(part).items():
-                listed, needed = listed_frames(path), np.rint(start * self.fps).astype(np.int64) + self.lengths
-                if listed is not None and listed < needed[episodes].max():
-                    raise UserError(
-                        f"{path}: {listed} frames by {MANIFEST}, expected {needed[episodes].max()}: record it again"
-                    )
+                listed, needed = listed_frames(path), int(ends[episodes].max())
+                if listed is not None and listed < needed:
+                    raise UserError(f"{path}: {listed} frames by {MANIFEST}, expected {needed}: record it again")
 
     def file(self, part: str, episode: int) -> Path:
         """The file of a part, ``data`` or ``videos/KEY``, that an episode stands in."""

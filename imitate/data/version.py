@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from imitate.runs import read_json
 
 VERSION = "v3.0"
 CONVERTERS = {  # by version, the modules of lerobot that bring it on, and the releases that have them
-    "v2.1": "lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=local/{folder.name} --root={folder} "
-    "--push-to-hub=false' of lerobot 0.5.1 or later (before, it is lerobot.datasets.v30.convert_dataset_v21_to_v30)",
+    "v2.1": "lerobot.scripts.convert_dataset_v21_to_v30 --repo-id=local/dataset --root={folder} "
+    "--push-to-hub=false' of lerobot 0.5.1 or later (before, lerobot.datasets.v30.convert_dataset_v21_to_v30 --help)",
     "v2.0": "lerobot.datasets.v21.convert_dataset_v20_to_v21' of lerobot 0.3, and then from v2.1 to v3.0 with "
     "lerobot.scripts.convert_dataset_v21_to_v30 of lerobot 0.5.1 or later",
     "v1": "lerobot.datasets.v2.convert_dataset_v1_to_v2' of lerobot 0.3, and on from there with its "
@@ -43,7 +44,7 @@ def read_info(folder: Path) -> dict[str, Any]:
 def _other(folder: Path, version: str) -> UserError:
     converter = CONVERTERS.get(version) or CONVERTERS.get(version.partition(".")[0])
     advice = (
-        "convert it with 'python -m " + converter.format(folder=folder)
+        "convert it with 'python -m " + converter.format(folder=shlex.quote(str(folder)))
         if converter
         else "take the dataset in that version"
     )
