@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import av
 import numpy as np
@@ -18,18 +17,24 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import Image, ImageSequence
 
-from imitate.errors import UserError
+from imitate.errors import UserError, first_line
 from imitate.limits import Limits
 from imitate.picture import Pixels, Projector, Showing
 from imitate.timeline import EXACT, Stamp
 
 NO_TIMES = 0x80  # FFmpeg's flag of a format without times: a bare stream of pictures
-ONLY_DECODED = ("avi",)  # which only say when something is decoded: the nth frame has the place of the nth packet
+ONLY_DECODED = ("avi", "asf")  # which only say when something is decoded; FFmpeg makes times of showing up
+TEXTS = ("tty", "bin", "xbin", "adf", "idf")  # which FFmpeg draws
+ANIMATIONS = ("apng", "gif")
+SHORTEST = 0.0105  # s: browsers show a frame of an animation that is to last 10 ms or less for
+SLOW = 0.1  # s
 NO_VIDEO = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
 MILLISECOND = 0.001  # s
+PILLOWS = (EOFError, SyntaxError, LookupError, Image.DecompressionBombError)  # errors, of a damaged file
 FURTHER = 0.5  # s: back to a key frame before the last, at least
 Span = tuple[float, float]
-Timed = tuple[av.VideoFrame, int | None]
+Timed = tuple[av.VideoFrame, Stamp]
+Frame = TypeVar("Frame")
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Footage:
         height: Pixels, before a display matrix turns them.
         tick: What its times count in, s; 0: it has no times.
         rate: Frames a second, as the file says; None: it does not.
+        format: What FFmpeg calls the kind of file.
         found: What had to be chosen, in words.
     """
 
@@ -67,6 +73,7 @@ class Footage:
     height: int
     tick: float
     rate: float | None
+    format: str
     found: tuple[str, ...] = ()
 
 
@@ -92,8 +99,13 @@ def opened(path: Path, file: BinaryIO, limits: Limits, span: Span | None = None)
         stream, found = _choose(path, container)
         stream.codec_context.options = decoder
         stream.thread_count = 1
-        timeless = bool(container.format.flags & NO_TIMES)
-        rate = stream.codec_context.framerate if timeless else stream.average_rate or stream.guessed_rate
+        name = container.format.name
+        if name in TEXTS:
+            raise UserError(f"{path}: a text, expected a video")
+        timeless = bool(container.format.flags & NO_TIMES) or name.endswith("_pipe")  # pictures, one after the other
+        rate: Fraction | None = stream.average_rate or stream.guessed_rate
+        if timeless:  # of it, FFmpeg makes a rate up
+            rate = None if name.endswith("_pipe") else stream.codec_context.framerate
         aspect = stream.sample_aspect_ratio or Fraction(1)
         yield Footage(
             _frames(container, stream, aspect, span),
@@ -101,6 +113,7 @@ def opened(path: Path, file: BinaryIO, limits: Limits, span: Span | None = None)
             *Showing(aspect=aspect).size(stream.width, stream.height),
             0.0 if timeless or stream.time_base is None else float(stream.time_base),
             float(rate) if rate else None,
+            name,
             found,
         )
 
@@ -121,28 +134,33 @@ def _frames(container: InputContainer, stream: VideoStream, aspect: Fraction, sp
     first, end = ((time - EXACT) / tick for time in span or (-np.inf, np.inf))  # in ticks
     projector = Projector()
     frames = _from(container, stream, first, FURTHER / tick) if span else _timed(container, stream)
-    for number, (frame, start) in enumerate(frames):
-        if start is not None and start < first:
+    for number, (frame, stamp) in enumerate(frames):
+        if stamp.start is not None and stamp.start < first:
             continue
-        if start is not None and start >= end:
+        if stamp.start is not None and stamp.start >= end:
             return
         if frame.is_corrupt:
             raise ValueError(f"frame {number} is damaged")
         showing = Showing.of(frame, aspect)
-        yield Shown(Stamp(start, frame.duration or 0), projector.show(frame, showing), showing.found)
+        yield Shown(stamp, projector.show(frame, showing), showing.found)
 
 
 def _timed(container: InputContainer, stream: VideoStream) -> Iterator[Timed]:
-    """The frames, and when each is shown, in ticks; None: the file does not say."""
-    if container.format.name not in ONLY_DECODED:
-        yield from ((frame, frame.pts) for frame in container.decode(stream))
-        return
-    places: deque[int | None] = deque()
-    for packet in container.demux(stream):
-        if packet.size:
-            places.append(packet.dts)
-        for frame in packet.decode():
-            yield frame, places.popleft() if places else None
+    """The frames, and what the file says of their times."""
+    frames = container.decode(stream)
+    if container.format.name in ONLY_DECODED:
+        return ((frame, Stamp(frame.dts, frame.dts, frame.duration or 0)) for frame in frames)
+    timed = ((frame, Stamp(frame.pts, frame.dts, frame.duration or 0)) for frame in frames)
+    return _animated(timed, float(stream.time_base or 1)) if container.format.name in ANIMATIONS else timed
+
+
+def _animated(frames: Iterable[tuple[Frame, Stamp]], tick: float) -> Iterator[tuple[Frame, Stamp]]:
+    """The frames of an animation, those that are to last next to nothing for as long as browsers show them."""
+    start = 0
+    for frame, stamp in frames:
+        lasting = stamp.duration if stamp.duration * tick > SHORTEST else round(SLOW / tick)
+        yield frame, Stamp(start, start, lasting)
+        start += lasting
 
 
 def _from(container: InputContainer, stream: VideoStream, first: float, further: float) -> Iterator[Timed]:
@@ -158,7 +176,8 @@ def _from(container: InputContainer, stream: VideoStream, first: float, further:
         head = next(frames, None)
         if head is None:
             return iter(())
-        if head[1] is None or head[1] <= first + 1 or first - back <= (stream.start_time or 0):
+        start = head[1].start
+        if start is None or start <= first + 1 or first - back <= (stream.start_time or 0):
             return chain([head], frames)
         back = 2 * back or further
 
@@ -176,11 +195,20 @@ def _webp(path: Path, file: BinaryIO, limits: Limits) -> Footage:
     if head[12:16] != b"VP8X":
         raise UserError(f"{path}: one picture, expected a video")
     limits.check(path, "side", 1 + max(int.from_bytes(head[24:27], "little"), int.from_bytes(head[27:30], "little")))
-    image = Image.open(file, formats=["WEBP"])
+    try:
+        image = Image.open(file, formats=["WEBP"])
+    except PILLOWS as error:
+        raise ValueError(first_line(error)) from None
+    return Footage(_pictures(image), getattr(image, "n_frames", 1), *image.size, MILLISECOND, None, "webp")
 
-    def frames() -> Iterator[Shown]:
+
+def _pictures(image: Image.Image) -> Iterator[Shown]:
+    def frames() -> Iterator[tuple[Pixels, Stamp]]:
         for frame in ImageSequence.Iterator(image):
-            picture = np.asarray(frame.convert("RGB"))  # which is what loads it, and its times
-            yield Shown(Stamp(frame.info["timestamp"], frame.info["duration"]), picture)
+            pixels = np.asarray(frame.convert("RGB"))  # which is what loads it, and how long it is shown
+            yield pixels, Stamp(None, None, frame.info["duration"])
 
-    return Footage(frames(), getattr(image, "n_frames", 1), *image.size, MILLISECOND, None)
+    try:
+        yield from (Shown(stamp, pixels) for pixels, stamp in _animated(frames(), MILLISECOND))
+    except PILLOWS as error:
+        raise ValueError(first_line(error)) from None

@@ -53,10 +53,12 @@ class Showing:
         """What a decoded frame says of itself; ``aspect`` is what its stream does.
 
         Raises:
-            ValueError: It is to be turned by an angle that leaves no upright picture.
+            ValueError: It is to be turned by an angle that leaves no upright picture, or its colours are not known.
         """
-        data: Any = frame.side_data.get("DISPLAYMATRIX")
-        return _showing(None if data is None else bytes(data), frame.color_trc, aspect)
+        matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+        if frame.color_trc == ColorTrc.UNSPECIFIED and frame.side_data.get("DOVI_METADATA") is not None:
+            raise ValueError("Dolby Vision of its own colours, HDR that only its players show: convert it to SDR")
+        return _showing(None if matrix is None else bytes(matrix), frame.color_trc, aspect)
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height that are shown, of those that are stored. The longer of a pixel's sides is kept."""

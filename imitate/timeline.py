@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,14 +82,16 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What a file says of the time of one frame.
+    """What a file says of the time of one frame, in ticks.
 
     Attributes:
-        start: When it is shown, in ticks; None: the file does not say.
-        duration: How long, in ticks; 0: the file does not say.
+        start: When it is shown; None: the file does not say.
+        decoded: When it is decoded, which is in the order of showing too, some frames later; None: it does not say.
+        duration: How long it is shown; 0: the file does not say.
     """
 
     start: int | None
+    decoded: int | None
     duration: int
 
 
@@ -100,15 +103,17 @@ def evenly(length: int, rate: float) -> Timeline:
 def timeline_of(stamps: Sequence[Stamp], tick: float, rate: float) -> Timeline:
     """Make the times of frames out of what a file says of them.
 
-    Frames without a time are spread evenly between those that have one. Where times go back, as where recordings
-    were joined, the video goes on: no frame is shown before those that were decoded before it.
+    Frames without a time are spread evenly between those that have one. Where times go back, those of decoding tell.
+    Where these do too, as where recordings were joined, the video goes on: no frame is shown before those that were
+    decoded before it.
 
     Args:
         stamps: Of (length,) frames.
         tick: Of the file, s.
         rate: Frames a second, where nothing else tells.
     """
-    times = [stamp.start for stamp in stamps]
+    starts, decoded = [stamp.start for stamp in stamps], [stamp.decoded for stamp in stamps]
+    times = decoded if _goes_back(starts) and not _goes_back(decoded) else starts
     known = [k for k, time in enumerate(times) if time is not None]
     if not known:
         return evenly(len(stamps), rate)
@@ -119,8 +124,22 @@ def timeline_of(stamps: Sequence[Stamp], tick: float, rate: float) -> Timeline:
     ticks += usual * (order - order.clip(known[0], known[-1]))  # before the first that is known, and after the last
     steps = np.diff(ticks)
     ticks[1:] = ticks[0] + np.where(steps < 0, usual, steps).cumsum()
-    durations = np.array([stamp.duration for stamp in stamps])
-    # Durations that are not the gaps between frames were made up, of a rate in the header: so was the last one's.
-    off = np.abs(durations[:-1] - np.diff(ticks))
-    told = durations[-1] > 0 and (not off.size or np.median(off) <= max(1, usual / 4))
-    return Timeline(ticks * tick, float((ticks[-1] + (durations[-1] if told else usual)) * tick), tick)
+    last = _last(np.array([stamp.duration for stamp in stamps]), np.diff(ticks), usual)
+    return Timeline(ticks * tick, float((ticks[-1] + last) * tick), tick)
+
+
+def _goes_back(times: Sequence[int | None]) -> bool:
+    known = [time for time in times if time is not None]
+    return not known or any(after < before for before, after in pairwise(known))
+
+
+def _last(durations: NDArray[np.int64], gaps: Times, usual: float) -> float:
+    """How long the last frame is shown, in ticks.
+
+    Durations that are not the gaps between frames were made up, of a rate in the header: so was the last one's, unless
+    it alone is another.
+    """
+    *others, last = durations.tolist()
+    alone = len({*others}) == 1 and others[0] > 0 and last != others[0]
+    true = not others or alone or np.median(np.abs(durations[:-1] - gaps)) <= max(1, usual / 4)
+    return float(last) if last > 0 and true else usual

@@ -18,7 +18,6 @@ from typing import BinaryIO
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from imitate.errors import UserError, first_line
 from imitate.footage import Footage, Span, opened
@@ -29,12 +28,6 @@ from imitate.runs import written_aside
 from imitate.timeline import Stamp, Timeline, evenly, timeline_of
 
 PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|subfile,")  # two letters at least: one is a drive
-UNREADABLE = (
-    *(av.FFmpegError, OSError, ValueError, ArithmeticError),
-    AttributeError,  # no codec was found
-    MemoryError,  # more than there is, within the limits
-    *(EOFError, SyntaxError, LookupError, Image.DecompressionBombError),  # Pillow's
-)
 USUAL = 25.0  # frames a second of a file that says nothing of it: how long its only frame lasts
 
 
@@ -148,7 +141,7 @@ class Video:
 
 
 def shown_size(path: Path) -> tuple[int, int]:
-    """Width and height, pixels, of the pictures of a local video, or height and width. Nothing is decoded.
+    """Width and height, pixels, of a local video's pictures, before a display matrix turns them. Nothing is decoded.
 
     Raises:
         UserError: As of ``read_video``.
@@ -203,6 +196,8 @@ def _timeline(path: Path, footage: Footage, stamps: list[Stamp], found: dict[str
     Raises:
         UserError: Nothing tells.
     """
+    if len(stamps) == 1 and not footage.tick:
+        return evenly(1, USUAL)
     if footage.tick:
         timeline = timeline_of(stamps, footage.tick, footage.rate or USUAL)
         if not timeline.even:
@@ -212,7 +207,7 @@ def _timeline(path: Path, footage: Footage, stamps: list[Stamp], found: dict[str
     if footage.rate is None:
         raise UserError(
             f"{path}: no times and no rate in this file, expected either: say the rate and put it into a container, "
-            f"with: ffmpeg -framerate 20 -i {quote(path.name)} {quote(path.stem + '.mp4')}"
+            f"with: ffmpeg -f {footage.format} -framerate 20 -i {quote(path.name)} {quote(path.stem + '.mp4')}"
         )
     found[f"no times in the file: {footage.rate:.4g} frames a second, as its pictures say"] = None
     return evenly(len(stamps), footage.rate)
@@ -234,6 +229,7 @@ def _reading(path: Path, limits: Limits) -> Iterator[BinaryIO]:
             yield file
     except UserError:
         raise
-    except UNREADABLE as error:
+    # AttributeError: no codec was found; MemoryError: more than there is, within the limits
+    except (av.FFmpegError, OSError, ValueError, ArithmeticError, AttributeError, MemoryError) as error:
         said = getattr(error, "strerror", None) or first_line(error)  # without number and path
         raise UserError(f"{path}: not a readable video ({said})") from None

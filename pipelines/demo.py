@@ -233,7 +233,7 @@ def kept_demo(text: str) -> str:
 
 def _video(path: Path, size: int, resize: bool) -> Demonstration:
     if not resize:  # before minutes of large frames are decoded, or refused for being many
-        check_size(str(path), *shown_size(path), size)
+        check_size(f"{path}, as it is stored", *shown_size(path), size)
     demonstration = demonstration_from_video(path, CONTROL_HZ, size if resize else None)
     demonstration.check_size(size)
     return demonstration

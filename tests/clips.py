@@ -8,6 +8,7 @@ import av
 import numpy as np
 from av.filter import Graph
 from av.stream import Disposition
+from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from PIL import Image
 
@@ -16,10 +17,12 @@ from imitate.video import read_video
 ROOT = Path(__file__).resolve().parents[1]
 MS = Fraction(1, 1000)
 X264 = ("libx264", "yuv444p", {"crf": "0", "preset": "ultrafast"})
-X264_B = ("libx264", "yuv444p", {"crf": "0", "bf": "3"})  # frames that depend on later ones
+X264_B = ("libx264", "yuv420p", {"crf": "4", "bf": "3", "x264-params": "b-adapt=0"})  # frames that depend on later ones
+MPEG4_B = ("mpeg4", "yuv420p", {"bf": "2", "b": "6M", "qmax": "2"})
 X265 = ("libx265", "yuv444p10", {"x265-params": "lossless=1:log-level=none"})
 VP9 = ("libvpx-vp9", "yuv444p", {"lossless": "1", "deadline": "realtime", "cpu-used": "8"})
 FLAT = ("libx264", "yuv420p", {"crf": "0"})  # what old containers allow
+REORDERED = (X264_B, MPEG4_B)
 FFV1 = ("ffv1", "yuv444p", {})
 MJPEG = ("mjpeg", "yuvj444p", {"qmin": "1", "qmax": "1"})
 
@@ -30,10 +33,12 @@ def shipped():
     return read_video(next((ROOT / "assets/demonstration").rglob("*.mp4"))).frames
 
 
-def encode(path, frames, times=None, tick=MS, last=None, codec=X264, rate=20, matrix=None, aspect=None, hdr=None):
+def encode(
+    path, frames, times=None, tick=MS, last=None, codec=X264, rate=20, matrix=None, aspect=None, hdr=None, kind=None
+):  # fmt: skip
     """Write frames that are shown at ``times``, in ticks, the last one so many ticks; evenly, if there are none."""
     name, pixel_format, parameters = codec
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", format=kind) as container:
         stream = container.add_stream(name, rate=rate, options=parameters)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt, stream.thread_count = pixel_format, 1
@@ -61,6 +66,9 @@ def encode(path, frames, times=None, tick=MS, last=None, codec=X264, rate=20, ma
             max(packets, key=lambda packet: packet.pts).duration = last
         for packet in packets:
             container.mux(packet)
+    if codec in REORDERED and len(frames) > 4:  # it is what it is called
+        with av.open(str(path)) as container:
+            assert any(frame.pict_type == PictureType.B for frame in container.decode(video=0))
     return path
 
 
