@@ -57,7 +57,9 @@ def script(path, text):
 
 
 def make(checkout, *words, **env):
-    said = {name: value for name, value in os.environ.items() if name not in (*WORDS, "DEMOS", "ARGS", "PYTHON")}
+    # Without what a `make test` around this says: which of its variables were given, and that it is the outer one.
+    others = {*WORDS, "DEMOS", "ARGS", "PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
+    said = {name: value for name, value in os.environ.items() if name not in others}
     command = ["make", "--no-print-directory", *words]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, env=said | env)
 
