@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from imitate.calls import check_order, checked_actions, checked_seeds
+from imitate.calls import ALTOGETHER, called, check_order, checked_actions, checked_seeds
 from imitate.errors import UserError
 from imitate.workers import Alone, Crew
 
@@ -23,7 +23,6 @@ from .zero_pages import zero_pages_returned
 SENSED = ("joints", "velocities")
 OBSERVED = ("image", *SENSED)
 TOLD = {"demonstration": np.int64, "step": np.int64, "ee_error_m": np.float64, "joint_error_rad": np.float64}
-ALTOGETHER = ("reset", "step", "restore", "close")  # calls that all environments get at once
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -137,9 +136,26 @@ class KukaVectorEnv(VectorEnv):
             UserError: It is a method that all get at once.
             AttributeError: There is none.
         """
+        return self.call_rows(range(self.num_envs), name, *args, **kwargs)
+
+    def call_rows(self, rows: Sequence[int], name: str, /, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """``call`` of the environments in these rows only, each 0 to ``num_envs - 1``, in their order.
+
+        Raises:
+            UserError: There is no such row, or it is a method that all get at once.
+            AttributeError: One has none.
+        """
         if name in ALTOGETHER:
             raise UserError(f"{name} of one environment would leave the others behind: call {name} of them all")
-        return tuple(one for part in self._run(lambda part: ("call", name, args, kwargs)) for one in part)
+        if wrong := [row for row in rows if not 0 <= row < self.num_envs]:
+            raise UserError(f"{name} of environment {wrong[0]}, expected 0 to {self.num_envs - 1}")
+
+        def task(part: slice) -> tuple:
+            own = {place: row for place, row in enumerate(rows) if part.start <= row < part.stop}
+            return "call", own, name, args, kwargs
+
+        answers = {place: answer for part in self._run(task) for place, answer in part.items()}
+        return tuple(answers[place] for place in range(len(rows)))
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """An attribute of each environment."""
@@ -274,9 +290,10 @@ class _Rows:
         for env, state in zip(self._envs, states, strict=True):
             env.restore(state)
 
-    def call(self, name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
-        found = [env.get_wrapper_attr(name) for env in self._envs]
-        return [one(*args, **kwargs) if callable(one) else one for one in found]
+    def call(self, rows: dict[int, int], name: str, args: tuple, kwargs: dict[str, Any]) -> dict[int, Any]:
+        """Answers by the keys of their rows."""
+        envs = [self._envs[row - self._rows.start] for row in rows.values()]
+        return dict(zip(rows, called(envs, name, args, kwargs), strict=True))
 
     def set_attr(self, name: str, values: list[Any]) -> None:
         for env, value in zip(self._envs, values, strict=True):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import error
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
 from imitate.errors import UserError
+
+ALTOGETHER = ("reset", "step", "restore", "close")  # calls that all environments get at once
 
 
 class ResetNeeded(UserError, error.ResetNeeded):
@@ -90,6 +94,16 @@ def checked_actions(what: str, actions: Any, shape: tuple[int, ...]) -> NDArray[
     if array.dtype.kind not in "fiub":
         raise UserError(f"{what} of type {array.dtype}, expected numbers")
     return array
+
+
+def called(envs: Iterable[gym.Env], name: str, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+    """What a method of each environment returns, or an attribute of each is.
+
+    Raises:
+        AttributeError: One has none; then none is called.
+    """
+    found = [env.get_wrapper_attr(name) for env in envs]
+    return [one(*args, **kwargs) if callable(one) else one for one in found]
 
 
 def check_same_step(env: VectorEnv) -> None:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv, VectorWrapper
 from gymnasium.wrappers.vector import DictInfoToList
@@ -14,9 +13,11 @@ from numpy.typing import NDArray
 from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv
 
-from imitate.calls import check_same_step, checked_actions, checked_seed
+from imitate.calls import ALTOGETHER, called, check_same_step, checked_actions, checked_seed
 from imitate.errors import UserError
 from imitate.finite import check_finite
+
+READING = ("get_wrapper_attr", "has_wrapper_attr")  # these change nothing
 
 
 class NotPossible(UserError, AttributeError):
@@ -29,8 +30,10 @@ class SB3VecEnv(VecEnv):
     Behaves as a ``DummyVecEnv`` of the same environments. What PPO needs to bootstrap at the end of a video reaches it:
     ``terminal_observation`` and ``TimeLimit.truncated``.
 
-    Attributes and methods of the single environments are reached as far as the vector environment reaches them, by
-    Gymnasium's ``call``: as ``SyncVectorEnv``, ``AsyncVectorEnv`` and ``KukaVectorEnv`` do.
+    Attributes and methods of the single environments are reached as far as the vector environment reaches them: of any
+    of them in ``SyncVectorEnv``, by ``envs``, and in ``KukaVectorEnv``, by ``call_rows``; in others, as
+    ``AsyncVectorEnv``, by ``call``: attributes of any are read, all else is of all at once. ``reset``, ``step``,
+    ``restore`` and ``close`` of one would leave the others behind, and are refused.
 
     Args:
         env: The vector environment. Closing this closes it.
@@ -134,43 +137,49 @@ class SB3VecEnv(VecEnv):
         """An attribute of each environment; a copy, where it is in a process.
 
         Raises:
-            NotPossible: They have none.
+            NotPossible: One has none.
         """
-        values = self._shared(attr_name)
-        if values is None:
-            self._check_attr(attr_name)
-            values = self._call(f"get_attr of {attr_name}", None, "get_wrapper_attr", attr_name)
-        return [values[i] for i in self._get_indices(indices)]
+        return self.env_method("get_wrapper_attr", attr_name, indices=indices)
 
     def has_attr(self, attr_name: str) -> bool:
         """Whether all environments have an attribute, which itself need not leave its process."""
-        return self._shared(attr_name) is not None or all(
-            self._call(f"has_attr of {attr_name}", None, "has_wrapper_attr", attr_name)
-        )
+        return all(self.env_method("has_wrapper_attr", attr_name))
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
-        """Set an attribute of all environments.
+        """Set an attribute of each environment.
 
         Raises:
-            NotPossible: Of some of them only, or it is one that they share.
+            NotPossible: It is one that they share, or they are reached only all at once.
         """
-        if self._shared(attr_name) is not None:
-            raise NotPossible(f"set_attr: {attr_name} is shared by all environments: hand it over when they are made")
-        self._call(f"set_attr of {attr_name}", indices, "set_wrapper_attr", attr_name, value)
+        self.env_method("set_wrapper_attr", attr_name, value, indices=indices)
 
     def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
-        """Call a method of all environments, or let some of them ``render``.
+        """Call a method of each environment.
 
         Raises:
-            NotPossible: Of some of them only, they have none, or it is one of those that Gymnasium calls them by.
+            NotPossible: One has none, it would leave the others behind, or they are reached only all at once.
         """
+        if method_name in ALTOGETHER:
+            raise NotPossible(f"env_method: {method_name} is of all environments at once: call that of this object")
+        rows = [range(self.num_envs)[i] for i in self._get_indices(indices)]
         if method_name == "render":
             images = self.get_images()
-            return [images[i] for i in self._get_indices(indices)]
-        if hasattr(gym.Env, method_name):
-            raise NotPossible(f"env_method: {method_name} is of all environments at once: call that of this object")
-        self._check_attr(method_name)
-        return self._call(f"env_method {method_name}", indices, method_name, *args, **kwargs)
+            return [images[row] for row in rows]
+        if method_name in (*READING, "set_wrapper_attr"):
+            return self._attribute(rows, method_name, *args, **kwargs)
+        self._check_attr(rows, method_name)
+        return self._call(rows, method_name, *args, **kwargs)
+
+    def _attribute(self, rows: list[int], method: str, /, name: str, *args: Any, **kwargs: Any) -> list[Any]:
+        """What all environments share is that of the vector environment, anything else is each one's own."""
+        shared = self._shared(name)
+        if shared is None:
+            if method == "get_wrapper_attr":
+                self._check_attr(rows, name)
+            return self._call(rows, method, name, *args, **kwargs)
+        if method == "set_wrapper_attr":
+            raise NotPossible(f"set_attr: {name} is shared by all environments: hand it over when they are made")
+        return [True if method == "has_wrapper_attr" else shared[row] for row in rows]
 
     def _shared(self, name: str) -> list[Any] | None:
         """What all environments have alike, once for each: their spaces, and what a wrapper of all adds."""
@@ -184,17 +193,23 @@ class SB3VecEnv(VecEnv):
         alike = name in ("metadata", "render_mode") and not hasattr(layer, "call")
         return [getattr(layer, name)] * self.num_envs if alike else None
 
-    def _check_attr(self, name: str) -> None:
-        if not self.has_attr(name):
+    def _check_attr(self, rows: list[int], name: str) -> None:
+        if not all(self._call(rows, "has_wrapper_attr", name)):
             raise NotPossible(f"an environment of {self.env} has no attribute {name!r}")
 
-    def _call(self, asked: str, indices: Any, name: str, *args: Any, **kwargs: Any) -> list[Any]:
-        """Call a method of each environment, as Gymnasium's vector environments do: of all of them."""
-        if not hasattr(self.env.unwrapped, "call"):
-            raise NotPossible(f"{asked}: {self.env.unwrapped} does not reach its environments, expected call")
-        if sorted(set(self._get_indices(indices))) != list(range(self.num_envs)):
-            raise NotPossible(f"{asked} for some of the environments: leave out indices, for all of them")
-        return list(self.env.unwrapped.call(name, *args, **kwargs))
+    def _call(self, rows: list[int], name: str, /, *args: Any, **kwargs: Any) -> list[Any]:
+        """Call a method of the environments in these rows, as far as the vector environment reaches them."""
+        env = self.env.unwrapped
+        if hasattr(env, "call_rows"):
+            return list(env.call_rows(rows, name, *args, **kwargs))
+        if hasattr(env, "envs"):
+            return called([env.envs[row] for row in rows], name, args, kwargs)
+        if not hasattr(env, "call"):
+            raise NotPossible(f"{name}: {env} does not reach its environments, expected call")
+        if name not in READING and sorted(rows) != list(range(self.num_envs)):
+            raise NotPossible(f"{name} of some environments: {env} reaches them only all at once: leave out indices")
+        answers = env.call(name, *args, **kwargs)
+        return [answers[row] for row in rows]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Whether each environment is. One in a process counts as bare: there is no way to ask."""

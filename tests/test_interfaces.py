@@ -370,6 +370,9 @@ def test_attributes(many, synced, workers):
     for name in ("reset", "step", "close"):
         with pytest.raises(UserError, match=f"{name} of one environment would leave the others behind"):
             env.call(name)
+    for row in (-1, MANY):
+        with pytest.raises(UserError, match=f"aim_at of environment {row}, expected 0 to 2"):
+            env.call_rows([0, row], "aim_at", 4)
 
 
 @pytest.mark.parametrize("limit", [1, 5, 40, np.int64(5)])
@@ -685,7 +688,13 @@ def test_sb3_get_attr(ours, dummy, name):
 
 @pytest.mark.parametrize("env_id", ["TCNImitate-v0"], indirect=True)
 def test_sb3_get_attr_of_what_all_share(ours, dummy):
-    assert ours.get_attr("encoder") == dummy.get_attr("encoder")
+    for indices in (None, 1, [2, 0]):
+        assert ours.get_attr("encoder", indices) == dummy.get_attr("encoder", indices)
+        for method in ("get_wrapper_attr", "has_wrapper_attr"):
+            asked = [env.env_method(method, "encoder", indices=indices) for env in (ours, dummy)]
+            assert asked[0] == asked[1]
+    with pytest.raises(UserError, match="set_attr: encoder is shared by all environments"):
+        ours.env_method("set_wrapper_attr", "encoder", None, indices=1)
 
 
 @pytest.mark.parametrize("env_id", ["KukaTrack-v0"], indirect=True)
@@ -706,20 +715,108 @@ def test_sb3_attributes_of_each(many, one, workers):
     same(ours.get_images(), dummy.get_images())
     same_rollout(ours, dummy)
     for refused, message in [
-        (
-            lambda: ours.set_attr("start_noise", 0.1, indices=[0]),
-            "set_attr of start_noise for some of",
-        ),
         (lambda: ours.set_attr("observation_space", None), "set_attr: observation_space is shared by all"),
-        (lambda: ours.env_method("aim_at", 4, indices=0), "env_method aim_at for some of the environments"),
-        (lambda: ours.env_method("reset"), "env_method: reset is of all environments at once"),
         (lambda: ours.env_method("nothing"), "no attribute 'nothing'"),
     ]:
-        with pytest.raises(AttributeError, match=message) as raised:
-            refused()
-        assert isinstance(raised.value, UserError)
-        assert "\n" not in str(raised.value)
+        refuses(refused, message)
     dummy.close()
+
+
+def refuses(call, message):
+    """Whether a call is refused in one line, as an attribute that isn't there."""
+    with pytest.raises(AttributeError, match=message) as raised:
+        call()
+    assert isinstance(raised.value, UserError)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.fixture(params=["this process", "workers", "sync"])
+def reached(request, many, synced):
+    """Ours for stable-baselines3, of each vector environment that reaches any of its environments."""
+    return SB3VecEnv(synced() if request.param == "sync" else many(workers=2 if request.param == "workers" else 0))
+
+
+@pytest.mark.parametrize("env_id", ["KukaTrack-v0"], indirect=True)
+@pytest.mark.parametrize(
+    "indices", [None, 1, -1, [0], [2, 0], [1, 1], [], range(1, 3), np.array([0, 2])], ids=lambda indices: f"{indices}"
+)
+def test_sb3_attributes_of_some(reached, one, indices):
+    dummy = DummyVecEnv([lambda: one().unwrapped] * MANY)
+    both = (reached, dummy)
+    for env in both:
+        env.set_attr("start_noise", 0.0, indices)
+        env.set_attr("added", [1, 2], indices=indices)
+        env.seed(0)
+    same_reset(*both)
+
+    def same_call(method, *args, **kwargs):
+        same(*(env.env_method(method, *args, indices=indices, **kwargs) for env in both))
+
+    same_call("aim_at", 2)
+    same_call("aim_at", frame=4)
+    same_call("set_wrapper_attr", "midway", 0.0)
+    same_call("set_wrapper_attr", name="nothing", value=1, force=False)
+    same_call("has_wrapper_attr", "added")
+    same_call("has_wrapper_attr", "nothing")
+    for name in ("aim", "midway", "added", "render_mode", "observation_space"):
+        same_call("get_wrapper_attr", name)
+        same(*(env.get_attr(name, indices) for env in both))
+    same_call("render")
+    for name in ("aim", "start_noise", "midway"):
+        same(*(env.get_attr(name) for env in both))
+    same(*(list(env.env_method("has_wrapper_attr", "added")) for env in both))
+    same_rollout(*both)
+    same_reset(*both)
+    dummy.close()
+
+
+@pytest.mark.parametrize("env_id", ["KukaTrack-v0"], indirect=True)
+def test_sb3_attributes_that_some_lack(reached, dummy):
+    for env in (reached, dummy):
+        env.set_attr("added", 1, indices=[0, 2])
+        assert env.get_attr("added", [2, 0]) == [1, 1]
+        for indices in (None, 1, [0, 1]):
+            with pytest.raises(AttributeError, match="no attribute 'added'"):
+                env.get_attr("added", indices)
+        for indices in (3, [0, -4]):
+            with pytest.raises(IndexError):
+                env.get_attr("added", indices)
+    assert not reached.has_attr("added")
+    for call in (
+        lambda: reached.get_attr("added", 1),
+        lambda: reached.env_method("get_wrapper_attr", "added"),
+        lambda: reached.env_method("nothing", indices=[1]),
+    ):
+        refuses(call, "no attribute")
+
+
+@pytest.mark.parametrize("env_id", ["KukaTrack-v0"], indirect=True)
+def test_sb3_calls_that_would_leave_others_behind_are_refused(reached):
+    for name in ("reset", "step", "restore", "close"):
+        for indices in (None, 0, [2, 1]):
+            refuses(lambda n=name, i=indices: reached.env_method(n, indices=i), f"{name} is of all environments at")
+
+
+def test_sb3_attributes_of_processes_of_gymnasium():
+    env = SB3VecEnv(AsyncVectorEnv([Robot] * MANY, autoreset_mode=AutoresetMode.SAME_STEP))
+    env.set_options([{"grey": 3}, {"grey": 4}, {"grey": 5}])
+    env.reset()
+    assert env.get_attr("grey", [2, -3]) == env.env_method("get_wrapper_attr", "grey", indices=[2, 0]) == [5, 3]
+    assert env.env_method("has_wrapper_attr", "nothing", indices=1) == [False]
+    assert [told["speed"] for _, told in env.env_method("turn", indices=[2, 0, 1], speed=2)] == [2] * MANY
+    env.set_attr("steps", 2)
+    assert env.get_attr("steps") == [2] * MANY
+    some = r"of some environments: AsyncVectorEnv.* reaches them only all at once: leave out indices"
+    for refused, message in [
+        (lambda: env.set_attr("steps", 1, indices=0), f"set_wrapper_attr {some}"),
+        (lambda: env.env_method("turn", indices=[0, 1]), f"turn {some}"),
+        (lambda: env.env_method("turn", indices=[0, 0, 1, 2]), f"turn {some}"),
+        (lambda: env.env_method("nothing"), "no attribute 'nothing'"),
+        (lambda: env.env_method("reset"), "env_method: reset is of all environments at once"),
+    ]:
+        refuses(refused, message)
+    assert env.get_attr("steps") == [2] * MANY
+    env.close()
 
 
 def test_sb3_env_is_wrapped(ours, dummy):
