@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from imitate.errors import UserError
 from imitate.finite import check_finite
 from imitate.limits import Limits
+from imitate.timeline import Timeline, evenly
 from imitate.video import Source, check_name, read_video
 
 
@@ -25,7 +26,7 @@ class Demonstration:
         frames: (length, size, size, 3) uint8.
         joints: (length, joints) rad, or None for a video of unknown poses.
         believed: (length, joints) poses, rad, that the robot has read off the frames; None: it has not.
-        source: The file that it was read from; None: it is no video of its own.
+        source: The video, or the episode of another rate, that it was made from; None: neither.
     """
 
     name: str
@@ -48,6 +49,20 @@ class Demonstration:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def followed(self, rate: float, fps: float) -> Demonstration:
+        """This, of ``rate`` frames a second, at ``fps``: at each step the frame that is shown then, and its pose.
+
+        Raises:
+            UserError: Those are too many, or only one.
+        """
+        if rate == fps:
+            return self
+        timeline, (height, width) = evenly(len(self), rate), self.frames.shape[1:3]
+        source = Source(len(self), timeline.seconds, width, height)
+        shown, source = _followed(Path(self.name), timeline, source, fps, self.frames[0].nbytes)
+        joints, believed = (None if poses is None else poses[shown] for poses in (self.joints, self.believed))
+        return Demonstration(self.name, self.frames[shown], joints, believed, source)
 
     def check_size(self, size: int) -> None:
         """Refuse frames of any size but ``size``.
@@ -87,11 +102,18 @@ def demonstration_from_video(path: Path, fps: float, size: int | None = None) ->
     video = read_video(path, size)
     if len(video.frames) < 2:  # however long it is shown
         raise UserError(f"{path}: one picture, expected a video")
-    limits, lasting = Limits.of_environment(), video.timeline.count(fps)
-    limits.check(path, "frames", lasting)  # of two frames, an hour apart, many are made
-    limits.check(path, "bytes", lasting * video.frames[0].nbytes)
-    shown = video.timeline.shown(fps)
-    source = video.source
-    if not np.array_equal(shown, np.arange(len(video.frames))):
-        source = replace(source, found=(*source.found, f"followed at {fps:g} a second: {lasting} frames"))
+    shown, source = _followed(path, video.timeline, video.source, fps, video.frames[0].nbytes)
     return Demonstration(path.stem, video.frames[shown], None, source=source)
+
+
+def _followed(
+    path: Path, timeline: Timeline, source: Source, fps: float, frame_bytes: int
+) -> tuple[NDArray[np.int64], Source]:
+    """Which frame is shown at each step, and what is to be said of the source."""
+    limits, lasting = Limits.of_environment(), timeline.count(fps)
+    limits.check(path, "frames", lasting)  # of two frames, an hour apart, many are made
+    limits.check(path, "bytes", lasting * frame_bytes)
+    shown = timeline.shown(fps)
+    if not np.array_equal(shown, np.arange(len(timeline.starts))):
+        source = replace(source, found=(*source.found, f"followed at {fps:g} a second: {lasting} frames"))
+    return shown, source

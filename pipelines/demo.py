@@ -87,7 +87,7 @@ def check_demo(text: str, run: Path, recording: Recording, arm: str, resize: boo
                 f"demonstration {text!r}: another camera {camera.name!r} than films what the encoder will be trained "
                 f"on ({'; '.join(differences)}): choose another demonstration, or an encoder with --encoder"
             )
-        demonstration = dataset.demonstration(episode, camera.name)
+        demonstration = dataset.demonstration(episode, camera.name).followed(dataset.fps, CONTROL_HZ)
         demonstration.check_size(recording.image_size)
         joints = joints if demonstration.joints is None else demonstration.joints.shape[1]
     expected = choose(ARMS, arm, "arm").joints
@@ -134,7 +134,7 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     dataset, episode = _episode(head, number, run)
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
-    demonstration = dataset.demonstration(episode, camera.name)
+    demonstration = dataset.demonstration(episode, camera.name).followed(dataset.fps, CONTROL_HZ)
     demonstration.check_size(encoder.image_size)
     return demonstration
 
@@ -244,8 +244,6 @@ def _episode(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
     if head in SPLITS and not (run / "record" / "dataset").is_dir():
         raise UserError(f"demonstration '{head}:{number}': {run} has recorded nothing yet: run 'record' first")
     dataset = LeRobotDataset(run / "record" / "dataset" if head in SPLITS else Path(head))
-    if dataset.fps != CONTROL_HZ:
-        raise UserError(f"{dataset.folder}: {dataset.fps:g} frames a second, expected {CONTROL_HZ}: record it anew")
     if head not in SPLITS:
         return dataset, dataset.episode(number)
     episodes = dataset.split(head)

@@ -204,9 +204,10 @@ def joints_of(dataset: LeRobotDataset, needed: bool) -> NDArray[np.float32] | No
             raise
         print(f"the joints are unknown, and what is measured by them is left out: {error}")
         return None
-    left_out = dataset.state().left_out
-    if left_out and "cameras" not in dataset.info:  # of another origin: what stands in our own is known
-        print(f"{dataset.folder}: no joint angles, and left out of {STATE}: {', '.join(left_out)}")
+    if "cameras" not in dataset.info:  # of another origin: what stands in our own is known
+        state = dataset.state()
+        left_out = f"; left out: {', '.join(state.left_out)}" if state.left_out else ""
+        print(f"{dataset.folder}: joint angles of {STATE}: {', '.join(state.taken)}{left_out}")
     return joints
 
 

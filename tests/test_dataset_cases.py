@@ -295,21 +295,46 @@ def test_images_are_turned_as_they_say(tmp_path):
     np.testing.assert_array_equal(dataset.demonstration(0).frames[0], np.rot90(array, -1))
 
 
-def test_images_beside_the_table_are_read_from_the_dataset_alone(tmp_path):
-    names = [f"images/frame-{k:06d}.png" for k in range(COUNT)]
-    made = with_images([{"bytes": None, "path": name} for name in names], STRUCT)
+def with_images_beside():
+    """A dataset whose pictures stand in files of their own, and by their names these."""
+    files = {f"images/frame-{k:06d}.png": png(picture(k)) for k in range(COUNT)}
+    return with_images([{"bytes": None, "path": name} for name in files], STRUCT), files
+
+
+def test_images_beside_the_table_are_read(tmp_path):
+    made, files = with_images_beside()
     folder = made.save(tmp_path / "dataset")
     (folder / "images").mkdir()
-    for k, name in enumerate(names):
-        (folder / name).write_bytes(png(picture(k)))
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     assert shown(LeRobotDataset(folder)) == list(range(COUNT))
-    (folder / names[3]).unlink()
+    (folder / "images/frame-000003.png").unlink()
     with pytest.raises(UserError, match=r"row 3: damaged: no such picture file"):
         LeRobotDataset(folder).demonstration(0)
-    (tmp_path / "secret.png").write_bytes(png(picture(1)))
-    (folder / names[3]).symlink_to(tmp_path / "secret.png")
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_files_may_be_links_as_in_the_hub_cache(tmp_path, beside):
+    made, files = with_images_beside() if beside else (draft(), {})
+    folder = made.save(tmp_path / "hub/snapshots/0123abcd")
+    (tmp_path / "hub/blobs").mkdir()
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    for k, path in enumerate(path for path in sorted(folder.rglob("*")) if path.is_file()):
+        up = "../" * (len(path.relative_to(folder).parts) + 1)
+        path.rename(tmp_path / f"hub/blobs/{k:040x}")
+        path.symlink_to(f"{up}blobs/{k:040x}")
+    assert shown(LeRobotDataset(folder)) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("path", ["../{chunk_index}", "/data/{file_index}", "data/../../{file_index}"])
+@pytest.mark.parametrize("name", ["data_path", "video_path"])
+def test_no_path_leads_out_of_the_dataset(tmp_path, name, path):
+    made = draft()
+    made.info[name] = path
     with pytest.raises(UserError, match="leads out of the dataset"):
-        LeRobotDataset(folder).demonstration(0)
+        shown(opened(made, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -381,6 +406,22 @@ def test_depth_maps_are_no_pictures(tmp_path, key, mark):
         ("observation.images.seg_instance_id.head", "a segmentation"),
         ("observation.images.wrist_segmentation", "a segmentation"),
         ("observation.images.mask_cam_0", "a segmentation"),
+        ("observation.images.depthimage", "a depth map"),
+        ("observation.images.head_depths", "a depth map"),
+        ("observation.images.labels", "a segmentation"),
+        ("observation.images.bodymask", "a segmentation"),
+        ("observation.images.rgb_depth", "a depth map"),
+        ("observation.images.rgb.depth", "a depth map"),
+        ("observation.images.depth_color", "a depth map"),
+        ("observation.images.depth_rgb", "a depth map"),
+        ("observation.images.aligned_depth_to_color.image_raw", "a depth map"),
+        ("observation.images.depth_camera", "a depth map"),
+        ("observation.images.depth_camera.rgb_depth", "a depth map"),
+        ("observation.images.rgb_camera.depth_0", "a depth map"),
+        ("observation.images.mask_rgb", "a segmentation"),
+        ("observation.images.rgbd", "a depth map"),
+        ("observation.images.normal", "a map of normals"),
+        ("observation.images.optical_flow", "optical flow"),
     ],
 )
 @pytest.mark.parametrize("dtype", ["video", "image"])
@@ -395,8 +436,11 @@ def test_what_its_name_says_is_no_picture(tmp_path, key, kind, dtype):
 
 
 @pytest.mark.parametrize(
-    "key", ["observation.images.depth_camera_rgb", "observation.images.masked_man", "in-depth.color"]
-)
+    "key",
+    ["observation.images.depth_camera_rgb", "observation.images.masked_man", "in-depth.color",
+     "observation.images.depth_camera.rgb", "depth.color.image_raw", "observation.images.rgbd_cam.rgb",
+     "observation.images.workflow"],
+)  # fmt: skip
 def test_a_picture_may_have_depth_in_its_name(tmp_path, key):
     assert shown(opened(draft(keys=(key,)), tmp_path)) == list(range(COUNT))
 
@@ -468,6 +512,20 @@ def test_numbers_are_read_in_whatever_form(tmp_path, dtype, values):
     dataset = opened(made, tmp_path)
     np.testing.assert_array_equal(dataset.column("observation.state"), values.reshape(COUNT, -1).astype(np.float32))
     np.testing.assert_array_equal(dataset.column("observation.state", [1]), values.reshape(COUNT, -1)[5:9].astype("f4"))
+
+
+def test_rows_of_an_episode_are_found_in_any_order(tmp_path):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 6, 300).tolist()
+    made = draft(lengths)
+    shuffled = pa.array(rng.permutation(sum(lengths)))
+    made.tables[TABLE] = {name: pa.array(column).take(shuffled) for name, column in made.tables[TABLE].items()}
+    made.videos.clear()
+    dataset = opened(made, tmp_path)
+    np.testing.assert_array_equal(dataset.column("index")[:, 0], np.arange(sum(lengths)))
+    some = rng.permutation(len(lengths))[:50]
+    naive = np.concatenate([np.arange(dataset.starts[k], dataset.starts[k + 1]) for k in some])
+    np.testing.assert_array_equal(dataset.column("index", some)[:, 0], naive)
 
 
 def test_a_table_in_row_groups_is_read(tmp_path):

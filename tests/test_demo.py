@@ -2,12 +2,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from drafts import SIDE, draft, numbers_in
 
+from imitate.camera import Camera
+from imitate.data.lerobot import LeRobotDataset
 from imitate.demonstration import Demonstration, demonstration_from_video
+from imitate.errors import UserError
 from imitate.pose_tracking import Tracked
 from imitate.video import Compression, write_video
 from pipelines import demo, imitate
-from pipelines.demo import READ, as_if_read, kept_demo, stage_name
+from pipelines.demo import READ, as_if_read, kept_demo, load_demo, say_what_was_read, stage_name
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,29 @@ def test_of_a_video_at_another_rate_the_nearest_frames_are_followed(tmp_path, ra
     seen = demonstration.frames[:, 0, 0, 0] / 30  # number of the frame
     meant = np.minimum(np.arange(len(demonstration)) * rate / 20, 7)
     assert np.abs(seen - meant).max() <= 0.5 + 0.1
+
+
+@pytest.mark.parametrize("rate", [5, 10, 20, 29.97, 30, 50])
+def test_of_a_dataset_at_another_rate_the_frames_shown_then_are_followed_with_their_poses(tmp_path, rate, capsys):
+    made, first, length = draft(fps=rate, lengths=(5, 40)), 5, 40
+    folder = made.save(tmp_path / "dataset")
+    encoder = SimpleNamespace(camera=Camera.unknown("up"), image_size=SIDE, check_camera=lambda *what: None)
+    demonstration = load_demo(f"{folder}:1", tmp_path, encoder)
+    shown = np.array(numbers_in(demonstration.frames)) - first
+    times = np.arange(len(shown)) / 20
+    assert len(shown) == np.ceil(length / rate * 20 - 1e-6)
+    np.testing.assert_array_equal(shown, np.floor(times * rate + 1e-6))
+    np.testing.assert_array_equal(demonstration.joints, LeRobotDataset(folder).joints([1])[shown])
+    say_what_was_read("it", demonstration)
+    said = f"read it: 40 frames in {length / rate:.2f} s, {rate:.4g} a second"
+    followed = f"; followed at 20 a second: {len(shown)} frames" if rate != 20 else ""
+    assert capsys.readouterr().out == f"{said}, {SIDE}x{SIDE}{followed}\n"
+
+
+@pytest.mark.parametrize(("rate", "message"), [(1e-9, "too large a video: frames "), (1e9, "1 frame.*at least 2")])
+def test_a_dataset_of_an_absurd_rate_is_refused(rate, message):
+    with pytest.raises(UserError, match=message):
+        Demonstration("episode-0", np.zeros((4, 2, 2, 3), np.uint8), None).followed(rate, 20)
 
 
 def test_it_is_as_wrong_about_all_demonstrations_as_about_some_that_it_reads(monkeypatch):

@@ -263,7 +263,7 @@ def test_chosen_joints_are_kept_with_the_stage(tiny, dataset, capsys):
     assert load_encoder(stage.path("encoder")).pose_head.joints == 2
     assert stage.settings["joints"] == ["joint_2", "joint_0"]
     said = capsys.readouterr().out
-    assert f"{dataset}: no joint angles, and left out of observation.state: joint_1, joint_3, " in said
+    assert f"{dataset}: joint angles of observation.state: joint_2, joint_0; left out: joint_1, joint_3, " in said
     assert embed.run(replace(tiny, joints=("joint_2", "joint_0"))).finished
     with pytest.raises(UserError, match="joints was "):
         embed.run(replace(tiny, joints=("joint_0", "joint_2")))

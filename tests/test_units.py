@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from drafts import draft
 
+from envs.kuka import ARMS
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.units import Choice, State, UnitsError, entry_names
 from imitate.errors import UserError
@@ -45,10 +46,72 @@ def waves(*amplitudes, frames=15):
         (["arm.q0", "gripperWidth", "rot6d_0", "base_lift_mm"], ["gripperWidth", "rot6d_0", "base_lift_mm"]),
         (["x.vel", "y.vel", "theta.vel", "arm"], ["x.vel", "y.vel", "theta.vel"]),
         (["theta_1", "theta_2", "motor_1", "0"], []),
+        (["j1", "x", "y", "z", "rx", "ry", "rz", "gripper"], ["x", "y", "z", "rx", "ry", "rz", "gripper"]),
+        (["j1", "left_rx", "left_roll", "rot_0", "posx"], ["left_rx", "left_roll", "rot_0", "posx"]),
+        (["j1", "q_x", "q_y", "q_z", "q_w", "w", "quatW"], ["q_x", "q_y", "q_z", "q_w", "w", "quatW"]),
+        (["j1", "orientation_w", "rotmat_8", "rot_6d_0", "r6d_5"], ["orientation_w", "rotmat_8", "rot_6d_0", "r6d_5"]),
+        (["j1", "endpose_1", "endeffector_0", "eff"], ["endpose_1", "endeffector_0", "eff"]),
+        (["j1", "lift", "torso_lift_joint", "height"], ["lift", "torso_lift_joint", "height"]),
+        (["j1", "q_dot", "contact", "is_grasped"], ["q_dot", "contact", "is_grasped"]),
+        (["j1", "m1.rpm", "m1.pwm", "m1.raw", "encoder_1"], ["m1.rpm", "m1.pwm", "m1.raw", "encoder_1"]),
+        (["j1", "slider", "rail", "linear_actuator", "prismatic"], ["slider", "rail", "linear_actuator", "prismatic"]),
     ],
 )  # fmt: skip
 def test_names_tell_what_is_no_joint(names, left_out):
     assert list(state_of(names).left_out) == left_out
+
+
+@pytest.mark.parametrize(
+    ("names", "left_out"),
+    [
+        ([f"lbr_iiwa_joint_{k}" for k in range(1, 8)], []),
+        ([name.replace(".pos", "") for name in SO101], ["gripper"]),
+        ([f"main_{name}" for name in SO101], ["main_gripper.pos"]),
+        ([name.replace("left", side) for side in ("left", "right") for name in [*ALOHA, "left_gripper"]],
+         ["left_gripper", "right_gripper"]),
+        ([*(f"panda_joint{k}" for k in range(1, 8)), "panda_finger_joint1"], ["panda_finger_joint1"]),
+        (["shoulder_pan_joint", "shoulder_lift_joint", "elbow_joint", "wrist_1_joint", "wrist_3_joint"], []),
+        ([f"joint{k}" for k in range(1, 8)], []),
+        ([f"left_{name}" for name in ("s0", "s1", "e0", "e1", "w0", "w1", "w2")], []),
+        (["kLeftShoulderPitch", "kLeftShoulderRoll", "kLeftShoulderYaw", "kLeftElbow", "kLeftWristRoll", "kWaistYaw",
+          "kLeftHandIndex0"], []),
+        ([f"{finger}_finger_joint_{k}" for finger in ("thumb", "index", "middle", "ring") for k in range(4)], []),
+        ([*(f"arm_{name}" for name in SO101), "x.vel", "y.vel", "theta.vel"],
+         ["arm_gripper.pos", "x.vel", "y.vel", "theta.vel"]),
+    ],
+)  # fmt: skip
+def test_robots_as_people_have_them(names, left_out):
+    state = state_of(names)
+    assert list(state.left_out) == left_out
+    assert list(state.taken) == [name for name in names if name not in left_out]
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_all_joints_of_our_own_recordings_are_taken(arm):
+    names = [f"joint_{k + 1}" for k in range(ARMS[arm].joints)]
+    assert list(state_of([*names, *(f"{name}.velocity" for name in names)]).taken) == names
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["x", "y", "z", "rx", "ry", "rz", "gripper"],
+        ["x", "y", "z", "q_x", "q_y", "q_z", "q_w"],
+        ["position_x", "position_y", "position_z", *(f"orientation_{axis}" for axis in "xyzw")],
+        [f"rotmat_{k}" for k in range(9)],
+        ["lift", "q_dot", "height", "contact"],
+        ["x", "y", "z", "a", "b", "c", "gripper"],
+        ["x", "y", "theta"],
+        ["pos_0", "pos_1", "pos_2", "rpy_0", "rpy_1", "rpy_2"],
+        ["p_0", "p_1", "p_2", *(f"rot6d_{k}" for k in range(6))],
+        [*(f"ee_pos_{k}" for k in range(3)), *(f"what_{k}" for k in range(3))],
+    ],
+)
+def test_a_place_is_not_taken_for_joints(names):
+    with pytest.raises(UnitsError, match=r"by the names.*--joints NAME \.\.\. chooses") as raised:
+        state_of(names)
+    assert names[0] in str(raised.value)
+    assert state_of(names, Choice((names[-1],))).taken == (names[-1],)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,16 @@ from imitate.errors import UserError
 Feature = dict[str, Any]
 VISUAL = ("video", "image")
 CHANNELS = (1, 3, 4)
-DEPTH = re.compile(r"depth|depthmap|disparity")
-SEGMENTATION = re.compile(r"seg|segm|segment\w*|semantics?|instances?|masks?|panoptic")
-COLOURS = {"rgb", "bgr", "rgba", "color", "colour"}  # as the picture of a depth camera is called
+KINDS = {  # words in the names of what only looks like pictures
+    "a depth map": r"\w*depth\w*|disparity|disparities|rgbd",
+    "a segmentation": r"\w*seg|segm|segment\w*|semantics?|instances?|\w*masks?|panoptic|labels?|labelmaps?",
+    "a map of normals": r"normals?|normalmaps?",
+    "optical flow": r"(optical)?flows?",
+}
+NO_PICTURE = "|".join(KINDS.values())
+CAMERA = re.compile(  # depth names the camera where what it films in colour is said after: depth_camera.rgb, depth.rgb
+    rf"\b({NO_PICTURE})(?= (\.|cam|camera) .*\b(rgb|bgr|rgba|colou?r)\b)"
+)
 DEEP = re.compile(r"gray(9|1\d)|gray.*f|.*p16")  # pixel formats that no picture is kept in
 
 
@@ -47,7 +54,7 @@ def _no_picture(key: str, feature: Feature) -> str | None:
     """What a feature is that only looks like pictures; None if it is pictures.
 
     What ``lerobot`` itself writes says ``video.is_depth_map: false`` of whatever it did not ask about, so that only the
-    names tell of masks and of older depth maps.
+    names tell of masks and of older depth maps: depth_rgb is a depth map in colours.
     """
     info = feature.get("info") or feature.get("video_info") or {}
     info = info if isinstance(info, dict) else {}
@@ -56,14 +63,11 @@ def _no_picture(key: str, feature: Feature) -> str | None:
         return "a depth map"
     if DEEP.match(str(info.get("video.pix_fmt"))):
         return "a depth map"
-    said = words(key)
+    said = key
     if (_layout(feature) or (0, 0, 0))[2] == 1:  # they may say of what; of three, "depth" may be their number
-        said += words(str(feature.get("names")))
-    if COLOURS & set(said):
-        return None
-    if any(DEPTH.fullmatch(word) for word in said):
-        return "a depth map"
-    return "a segmentation" if any(SEGMENTATION.fullmatch(word) for word in said) else None
+        said = f"{feature.get('names')}.{key}"
+    spoken = CAMERA.sub("", " . ".join(" ".join(words(part)) for part in said.split(".")))
+    return next((kind for kind, word in KINDS.items() if re.search(rf"\b({word})\b", spoken)), None)
 
 
 def words(name: str) -> list[str]:

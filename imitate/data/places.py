@@ -120,10 +120,10 @@ class Places:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """A path in a dataset. A stranger's may not point anywhere else.
+    """A path in a dataset. A stranger's may not lead anywhere else; what stands there may be a link to anywhere.
 
     Raises:
-        UserError: It does.
+        UserError: It is absolute, or goes up.
     """
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise UserError(f"{folder}: path {name!r} leads out of the dataset")

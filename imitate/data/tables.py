@@ -25,15 +25,17 @@ class Table(Generic[Number]):
 
     Attributes:
         path: Of the file.
-        values: (rows, dim).
-        numbers: (rows,) what the dataset calls the episode of each row.
-        order: (rows,) which of its episode's frames each row is.
+        values: (rows, dim), as they stand there.
+        rows: (rows,) these, episode by episode, frame by frame.
+        numbers: (rows,) what the dataset calls the episodes of ``rows``.
+        frames: (rows,) which of its episode's frames each of ``rows`` is.
     """
 
     path: Path
     values: NDArray[Number]
+    rows: NDArray[np.int64]
     numbers: NDArray[np.int64]
-    order: NDArray[np.int64]
+    frames: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ class Tables:
         try:
             columns = dict.fromkeys((name, "episode_index", "frame_index"))
             table = pq.read_table(verified(path), columns=list(columns))
-            return Table(
-                path, matrix(table, name, dtype), integers(table, "episode_index"), integers(table, "frame_index")
-            )
+            numbers, frames = integers(table, "episode_index"), integers(table, "frame_index")
+            rows = np.lexsort((frames, numbers))
+            return Table(path, matrix(table, name, dtype), rows, numbers[rows], frames[rows])
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
@@ -90,10 +92,9 @@ class Tables:
             UserError: They are not as many as it has frames, or one comes twice.
         """
         number, length = self.places.numbers[episode], self.places.lengths[episode]
-        rows = np.flatnonzero(table.numbers == number)
-        if len(rows) != length:
-            raise UserError(f"{table.path}: damaged: {len(rows)} rows of episode {number}, expected {length}")
-        rows = rows[np.argsort(table.order[rows], kind="stable")]
-        if not (np.diff(table.order[rows]) > 0).all():
+        first, end = np.searchsorted(table.numbers, (number, number + 1))
+        if end - first != length:
+            raise UserError(f"{table.path}: damaged: {end - first} rows of episode {number}, expected {length}")
+        if not (np.diff(table.frames[first:end]) > 0).all():
             raise UserError(f"{table.path}: damaged: a frame_index of episode {number} comes twice, expected each once")
-        return rows
+        return table.rows[first:end]

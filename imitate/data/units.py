@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -19,15 +20,33 @@ ADVICE = (
     "does without"
 )
 OTHERS = {  # words in the names of entries that are no angles of joints
-    "velocity": "velocity velocities vel vels speed speeds qvel dq qd acc acceleration",
-    "force": "effort efforts torque torques force forces current currents load tau wrench pressure",
-    "gripper": "gripper grippers claw jaw grasp opening width",
-    "place": "x y z xyz ee eef tcp cartesian effector quat quaternion qx qy qz qw rotvec axisangle",
-    "length": "mm cm meter meters metre metres",
-    "else": "temperature temp voltage timestamp time pad padding reward done success",
+    "velocity": "velocity velocities vel vels speed speeds qvel dq qd dot qdot acc acceleration rpm",
+    "force": (
+        "effort efforts eff torque torques force forces current currents load tau wrench pressure pwm contact contacts "
+        "touch tactile"
+    ),
+    "gripper": "gripper grippers claw jaw grasp grasped opening width",
+    "place": (
+        "x y z xyz ee eef tcp cartesian effector endeffector endpose posx posy posz rx ry rz orientation quat "
+        "quaternion qx qy qz qw rotmat rotvec axisangle"
+    ),
+    "length": "mm cm meter meters metre metres height slider slide rail linear prismatic",
+    "else": "temperature temp voltage raw encoder encoders timestamp time pad padding reward done success",
 }
 NO_ANGLES = frozenset(" ".join(OTHERS.values()).split())
-ORIENTATION = frozenset({"roll", "pitch", "yaw", "rpy"})  # by themselves; wrist_roll is a joint
+PLACE = frozenset(OTHERS["place"].split())
+UNLESS = {  # words that are such too, unless one of these stands beside them
+    "lift": frozenset({"shoulder", "elbow", "wrist"}),  # else of a torso, in m
+    "finger": frozenset({"thumb", "index", "middle", "ring", "little", "pinky"}),  # else of a gripper
+}
+SIX = re.compile(r"6d(?![a-z])", re.IGNORECASE)  # rot_6d, r6d: an orientation
+ORIENTATION = frozenset({"roll", "pitch", "yaw", "rpy", "rot", "rotation", "euler"})  # alone; wrist_roll is a joint
+SIDES = frozenset({"left", "right", "l", "r"})
+NAMED = (
+    "joint joints jnt j q qpos axis motor servo arm forearm shoulder elbow wrist waist torso hip knee ankle neck head "
+    "pan tilt flex thumb index middle ring little pinky"
+)
+JOINTS = frozenset(NAMED.split())  # words in the names of joints
 DEGREES = frozenset({"deg", "degs", "degree", "degrees"})
 RADIANS = frozenset({"rad", "rads", "radian", "radians"})
 NO_UNITS = frozenset({"percent", "percentage", "pct", "tick", "ticks", "count", "counts"})
@@ -92,6 +111,9 @@ class State:
             chosen = [k for k, name in enumerate(names) if _may_be_angle(name)]
         if not chosen:
             raise UnitsError(f"{where}: no joint angles by the names {', '.join(names)}: {ADVICE}")
+        if not choice.joints and any(map(_of_place, names)) and not any(_like_joint(names[k]) for k in chosen):
+            doubtful = ", ".join(names[k] for k in chosen)
+            raise UnitsError(f"{where}: {doubtful} may be no joints among {', '.join(names)}, by the names: {ADVICE}")
         state = cls(where, names, tuple(chosen), choice.degrees)
         wrong = NO_UNITS | (RADIANS if choice.degrees else DEGREES)
         strange = [names[k] for k in chosen if wrong & set(words(names[k]))]
@@ -101,6 +123,11 @@ class State:
                 f"{where}: {', '.join(strange)} can't be in {unit}, by the name: {_advice(choice.degrees)}"
             )
         return state
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """Names of the entries that are joint angles."""
+        return tuple(self.names[k] for k in self.chosen)
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -167,4 +194,18 @@ def _flat(said: Any) -> list[str]:
 
 def _may_be_angle(name: str) -> bool:
     said = set(words(name))
-    return not (said & NO_ANGLES or "rot6d" in name.lower() or (said and said <= ORIENTATION))
+    other = said & NO_ANGLES or any(word in said and not said & beside for word, beside in UNLESS.items())
+    return not other and not _of_place(name)
+
+
+def _of_place(name: str) -> bool:
+    """Whether an entry is of where something is, or how it is turned, by its name."""
+    said = words(name)
+    if PLACE & set(said) or SIX.search(name) or (said[-1:] == ["w"] and name[-1] in "wW"):  # w_0 is a joint
+        return True
+    turned = set(said) - SIDES
+    return bool(turned) and turned <= ORIENTATION
+
+
+def _like_joint(name: str) -> bool:
+    return bool(JOINTS & set(words(name)))
