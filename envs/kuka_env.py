@@ -101,6 +101,10 @@ class KukaEnv(gym.Env):
         self.camera = choose(CAMERAS, camera, "camera") if isinstance(camera, str) else camera
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UserError(f"unknown render mode {render_mode!r}: choose rgb_array, or None")
+        numbers = {"start_noise": start_noise, "midway": midway, "image_size": image_size, "render_size": render_size}
+        for name, value in numbers.items():
+            if not isinstance(value, int | float | np.integer | np.floating):
+                raise UserError(f"{name} is {value!r}, expected a number")
         if not 0 <= start_noise <= np.pi:
             raise UserError(f"start_noise is {start_noise}, expected 0 to pi rad")
         if not 16 <= min(image_size, render_size) <= max(image_size, render_size) <= 2048:

@@ -167,6 +167,8 @@ def _resolve(
     joints = choose(ARMS, arm, "arm").joints
     trained.check_arm(joints)
     for shown in demonstrations:
+        if not isinstance(shown, Demonstration):
+            raise UserError(f"a demonstration of type {type(shown).__name__}, expected a Demonstration")
         for poses in (shown.joints, shown.believed):
             if poses is not None and poses.shape[1] != joints:
                 raise UserError(f"a demonstration of {poses.shape[1]} joints, expected the {joints} of the arm {arm!r}")

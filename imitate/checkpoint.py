@@ -98,9 +98,7 @@ class TrainedEncoder:
         """
         size = self.image_size
         if frames.shape[1:] != (size, size, 3) or frames.dtype != np.uint8:
-            raise UserError(
-                f"frames of shape {tuple(frames.shape[1:])} {frames.dtype}, expected ({size}, {size}, 3) uint8"
-            )
+            raise UserError(f"frames of shape {frames.shape} {frames.dtype}, expected (n, {size}, {size}, 3) uint8")
         out = np.empty((len(frames), self.dim), np.float32)
         for first in range(0, len(frames), CHUNK):
             chunk = torch.from_numpy(np.ascontiguousarray(frames[first : first + CHUNK]))

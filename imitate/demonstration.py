@@ -114,6 +114,8 @@ def _followed(
     limits.check(path, "frames", lasting)  # of two frames, an hour apart, many are made
     limits.check(path, "bytes", lasting * frame_bytes)
     shown = timeline.shown(fps)
+    if len(shown) < 2:
+        raise UserError(f"{path}: {timeline.seconds:.3f} s long, expected more than the robot's step, {1 / fps:g} s")
     if not np.array_equal(shown, np.arange(len(timeline.starts))):
         source = replace(source, found=(*source.found, f"followed at {fps:g} a second: {lasting} frames"))
     return shown, source

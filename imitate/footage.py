@@ -22,6 +22,7 @@ from imitate.limits import Limits
 from imitate.picture import Pixels, Projector, Showing
 from imitate.timeline import EXACT, Stamp
 
+JOINED = 0x200  # FFmpeg's flag of a format whose times may be those of several recordings
 NO_TIMES = 0x80  # FFmpeg's flag of a format without times: a bare stream of pictures
 ONLY_DECODED = ("avi", "asf")  # which only say when something is decoded; FFmpeg makes times of showing up
 TEXTS = ("tty", "bin", "xbin", "adf", "idf")  # which FFmpeg draws
@@ -64,6 +65,8 @@ class Footage:
         tick: What its times count in, s; 0: it has no times.
         rate: Frames a second, as the file says; None: it does not.
         format: What FFmpeg calls the kind of file.
+        seconds: How long it lasts, as the file says; 0: it does not.
+        joins: Whether recordings may have been joined in it, whose times have nothing to do with each other.
         found: What had to be chosen, in words.
     """
 
@@ -74,6 +77,8 @@ class Footage:
     tick: float
     rate: float | None
     format: str
+    seconds: float = 0.0
+    joins: bool = False
     found: tuple[str, ...] = ()
 
 
@@ -106,6 +111,7 @@ def opened(path: Path, file: BinaryIO, limits: Limits, span: Span | None = None)
         rate: Fraction | None = stream.average_rate or stream.guessed_rate
         if timeless:  # of it, FFmpeg makes a rate up
             rate = None if name.endswith("_pipe") else stream.codec_context.framerate
+        joins = bool(container.format.flags & JOINED)  # of which FFmpeg reckons how long it lasts
         aspect = stream.sample_aspect_ratio or Fraction(1)
         yield Footage(
             _frames(container, stream, aspect, span),
@@ -114,6 +120,8 @@ def opened(path: Path, file: BinaryIO, limits: Limits, span: Span | None = None)
             0.0 if timeless or stream.time_base is None else float(stream.time_base),
             float(rate) if rate else None,
             name,
+            0.0 if span or joins else _seconds(container, stream),
+            joins,
             found,
         )
 
@@ -127,6 +135,14 @@ def _choose(path: Path, container: InputContainer) -> tuple[VideoStream, tuple[s
     best = container.streams.best("video")
     chosen = next((stream for stream in videos if stream is best), videos[0])
     return chosen, (f"one of {len(videos)} videos in the file",) if len(videos) > 1 else ()
+
+
+def _seconds(container: InputContainer, stream: VideoStream) -> float:
+    """How long the video lasts, as the file says; of all that is in it, if there is nothing else."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    alone = len(container.streams) == 1
+    return container.duration / av.time_base if alone and container.duration else 0.0
 
 
 def _frames(container: InputContainer, stream: VideoStream, aspect: Fraction, span: Span | None) -> Iterator[Shown]:

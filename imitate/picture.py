@@ -128,6 +128,8 @@ def _showing(display_matrix: bytes | None, transfer: int, aspect: Fraction) -> S
 
 def _turn(display_matrix: NDArray[np.int32]) -> Any:
     """One of ``TURNS``, of a matrix of fixed-point numbers, which may scale too: players scale to their window."""
+    if not display_matrix[:2, :2].any():  # which players take for none
+        return UPRIGHT
     turn = display_matrix[:2, :2] / max(1, np.abs(display_matrix[:2, :2]).max())
     rounded = tuple(tuple(row) for row in np.rint(turn).astype(int).tolist())
     if rounded not in TURNS or np.abs(turn - rounded).max() > 0.01:

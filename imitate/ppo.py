@@ -24,7 +24,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtr
 from stable_baselines3.common.type_aliases import Schedule
 from stable_baselines3.common.vec_env import VecEnv
 
-from imitate.errors import UserError, check_bounds, first_line
+from imitate.errors import UserError, check_bounds
 from imitate.finite import check_weights
 from imitate.manifest import verified
 from imitate.runs import written_aside
@@ -276,7 +276,8 @@ def load_policy(model: PPO, path: Path) -> PPO:
         zipfile.BadZipFile,
         pickle.UnpicklingError,  # code in the file, which torch refuses to run
     ) as error:
-        raise UserError(f"{path}: damaged, or not a policy of this shape ({first_line(error)})") from None
+        said = " ".join(" ".join(str(error).splitlines()[:2]).split()) or type(error).__name__  # what, and where
+        raise UserError(f"{path}: damaged, or not a policy of this shape ({said})") from None
     check_weights(str(path), model.policy.state_dict(), "damaged: learn it anew")
     return model
 

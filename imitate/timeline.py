@@ -100,17 +100,18 @@ def evenly(length: int, rate: float) -> Timeline:
     return Timeline(np.arange(length) / rate, length / rate)
 
 
-def timeline_of(stamps: Sequence[Stamp], tick: float, rate: float) -> Timeline:
+def timeline_of(stamps: Sequence[Stamp], tick: float, rate: float, jump: float = np.inf) -> Timeline:
     """Make the times of frames out of what a file says of them.
 
     Frames without a time are spread evenly between those that have one. Where times go back, those of decoding tell.
-    Where these do too, as where recordings were joined, the video goes on: no frame is shown before those that were
-    decoded before it.
+    Where these do too, or jump ahead, as where recordings were joined, the video goes on: no frame is shown before
+    those that were decoded before it.
 
     Args:
         stamps: Of (length,) frames.
         tick: Of the file, s.
         rate: Frames a second, where nothing else tells.
+        jump: A gap that is longer, s, is none.
     """
     starts, decoded = [stamp.start for stamp in stamps], [stamp.decoded for stamp in stamps]
     times = decoded if _goes_back(starts) and not _goes_back(decoded) else starts
@@ -123,7 +124,7 @@ def timeline_of(stamps: Sequence[Stamp], tick: float, rate: float) -> Timeline:
     usual = float(np.median(gaps[gaps > 0])) if (gaps > 0).any() else 1 / rate / tick
     ticks += usual * (order - order.clip(known[0], known[-1]))  # before the first that is known, and after the last
     steps = np.diff(ticks)
-    ticks[1:] = ticks[0] + np.where(steps < 0, usual, steps).cumsum()
+    ticks[1:] = ticks[0] + np.where((steps < 0) | (steps * tick > jump), usual, steps).cumsum()
     last = _last(np.array([stamp.duration for stamp in stamps]), np.diff(ticks), usual)
     return Timeline(ticks * tick, float((ticks[-1] + last) * tick), tick)
 

@@ -28,6 +28,8 @@ from imitate.runs import written_aside
 from imitate.timeline import Stamp, Timeline, evenly, timeline_of
 
 PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|subfile,")  # two letters at least: one is a drive
+JUMP = 10.0  # s, forward: FFmpeg takes that for another recording that was joined
+CUT = 1.0  # s that a file may lack of what it says: the last frames of sound and picture differ
 USUAL = 25.0  # frames a second of a file that says nothing of it: how long its only frame lasts
 
 
@@ -148,6 +150,8 @@ def shown_size(path: Path) -> tuple[int, int]:
     """
     limits = Limits.of_environment()
     with _reading(path, limits) as file, opened(path, file, limits) as footage:
+        if not footage.width:
+            raise ValueError("no picture can be found in it")
         return footage.width, footage.height
 
 
@@ -199,7 +203,9 @@ def _timeline(path: Path, footage: Footage, stamps: list[Stamp], found: dict[str
     if len(stamps) == 1 and not footage.tick:
         return evenly(1, USUAL)
     if footage.tick:
-        timeline = timeline_of(stamps, footage.tick, footage.rate or USUAL)
+        timeline = timeline_of(stamps, footage.tick, footage.rate or USUAL, JUMP if footage.joins else np.inf)
+        if timeline.seconds < footage.seconds - CUT:
+            found[f"cut off: {footage.seconds:.2f} s by what the file says"] = None
         if not timeline.even:
             gaps = 1000 * np.diff(timeline.starts)
             found[f"frames {gaps.min():.0f} to {gaps.max():.0f} ms apart"] = None
@@ -224,6 +230,8 @@ def _reading(path: Path, limits: Limits) -> Iterator[BinaryIO]:
     try:
         if not path.is_file():
             raise UserError(f"{path}: no such video file")
+        if not path.stat().st_size:
+            raise UserError(f"{path}: an empty file, expected a video")
         limits.check(path, "file_bytes", path.stat().st_size)
         with path.open("rb") as file:
             yield file

@@ -124,8 +124,8 @@ def check_lookahead(frames: int) -> None:
     Raises:
         UserError: Less than one, or more than anything learns from.
     """
-    if not 1 <= frames <= MOST_AHEAD:
-        raise UserError(f"lookahead is {frames}, expected 1 to {MOST_AHEAD} frames")
+    if not isinstance(frames, int | np.integer) or not 1 <= frames <= MOST_AHEAD:
+        raise UserError(f"lookahead is {frames!r}, expected 1 to {MOST_AHEAD} frames")
 
 
 def policy_space(observation: spaces.Dict, dim: int, observe_pose: bool = False, lookahead: int = 1) -> spaces.Box:
@@ -206,7 +206,7 @@ class EmbeddingReward(gym.Wrapper):
         super().__init__(env)
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
-        self.reward = reward or HuberReward()
+        self.reward = _rewarding(reward)
         self.give_up = _distance(give_up)
         below = _checked_space(env, env.observation_space, encoder.image_size)
         self._observe_pose, self._lookahead = _readable(observe_pose, self.targets, below), lookahead
@@ -288,7 +288,7 @@ class EmbeddingRewardVector(VectorWrapper):
         super().__init__(env)
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
-        self.reward = reward or HuberReward()
+        self.reward = _rewarding(reward)
         self.give_up = _distance(give_up)
         below = _checked_space(env, env.single_observation_space, encoder.image_size)
         self._observe_pose, self._lookahead = _readable(observe_pose, self.targets, below), lookahead
@@ -447,6 +447,7 @@ def _followed(
 
 
 def _readable(observe_pose: bool, targets: Targets, below: spaces.Dict) -> bool:
+    _check_bool("observe_pose", observe_pose)
     if observe_pose and targets.poses is None:
         raise UserError("expected the poses of each demonstration as the robot reads them: `believed` is missing")
     if observe_pose and targets.poses.shape[1:] != below["joints"].shape:  # type: ignore[union-attr]
@@ -455,9 +456,21 @@ def _readable(observe_pose: bool, targets: Targets, below: spaces.Dict) -> bool:
 
 
 def _checked_clock(env: Any, clock: bool) -> bool:
+    _check_bool("clock", clock)
     if not clock and not hasattr(env.unwrapped, "aim_at"):
         raise UserError(f"{env.unwrapped}: expected aim_at, for it to be told the frame that a robot has reached")
     return clock
+
+
+def _check_bool(name: str, value: Any) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise UserError(f"{name} is {value!r}, expected True or False")
+
+
+def _rewarding(reward: Reward | None) -> Reward:
+    if reward is not None and not callable(reward):
+        raise UserError(f"reward is {reward!r}, expected a function from a Moment to (n,) rewards, or None")
+    return reward or HuberReward()
 
 
 def _distance(give_up: float) -> float:

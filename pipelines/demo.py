@@ -213,7 +213,14 @@ def parse_demo(text: str) -> tuple[str, int | None]:
     if colon and head in SPLITS:
         raise UserError(f"demonstration {text!r}: expected the number of an episode, such as '{head}:3'")
     check_name(text)
-    if not Path(text).suffix:
+    if (Path(text) / "meta/info.json").is_file():
+        raise UserError(f"demonstration {text!r}: a dataset, expected one of its episodes, such as '{text}:0'")
+    if text and Path(text).is_dir():
+        raise UserError(
+            f"demonstration {text!r}: a folder, expected a video file: of pictures, make one with ffmpeg -framerate 20 "
+            "-i %04d.png video.mp4"
+        )
+    if not Path(text).suffix and not Path(text).is_file():
         raise UserError(
             f"demonstration {text!r}: expected a video file, 'test:3' (an episode of the run's test split), or "
             "'path/to/dataset:3'"

@@ -180,6 +180,33 @@ def test_recordings_that_were_joined_go_on(tmp_path):
     check(joined, np.r_[30:38, 40:48])
 
 
+def test_recordings_that_were_joined_long_after_go_on_too(tmp_path):
+    parts = [
+        encode(tmp_path / f"{k}.ts", shipped()[part], [4500 * j + late for j in range(8)], Fraction(1, 90_000))
+        for k, (part, late) in enumerate(((slice(30, 38), 0), (slice(40, 48), 9_000_000)))
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    read = check(joined, np.r_[30:38, 40:48])
+    assert read.source.found == ()
+
+
+def test_a_file_that_was_cut_off_is_told(tmp_path):
+    path = encode(tmp_path / "a.mkv", shipped(), [50 * k for k in range(100)], last=50)
+    assert read_video(path).source.found == ()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    video = read_video(path)
+    assert len(video.frames) < 80
+    assert video.source.found == ("cut off: 5.00 s by what the file says",)
+
+
+def test_what_is_shorter_than_a_step_of_the_robot_is_told(tmp_path):
+    path = encode(tmp_path / "a.mp4", shipped()[EVENLY[:5]], rate=240)
+    with pytest.raises(UserError, match=r"a\.mp4: 0\.021 s long, expected more than the robot's step, 0\.05 s"):
+        demonstration_from_video(path, 20)
+
+
 @pytest.mark.parametrize(
     ("name", "codec"), [("a.h264", X264), ("a.h264", X264_B), ("a.hevc", X265), ("bare.m4v", MPEG4_B)]
 )
@@ -302,6 +329,10 @@ def test_a_phone_held_upright_makes_an_upright_picture(tmp_path):
     assert read.frames[:, 17:].max() < 5
 
 
+def test_a_display_matrix_of_nothing_is_none(tmp_path):
+    check(encode(tmp_path / "a.mp4", shipped()[EVENLY], matrix=(0, 0, 0, 0)), EVENLY)
+
+
 def test_a_picture_that_would_stand_askew_is_refused(tmp_path):
     path = encode(tmp_path / "a.mp4", shipped()[:2], matrix=(0.7, 0.7, -0.7, 0.7))
     with pytest.raises(UserError, match=r"a\.mp4: .*turned by 45 degrees, expected a multiple of 90"):
@@ -371,6 +402,14 @@ def test_one_picture_is_no_demonstration(tmp_path):
         Image.fromarray(shipped()[0]).save(tmp_path / name)
         with pytest.raises(UserError, match="one picture, expected a video"):
             demonstration_from_video(tmp_path / name, 20)
+
+
+def test_a_bare_stream_that_breaks_off_before_its_first_picture_is_told(tmp_path):
+    path = encode(tmp_path / "a.h264", shipped()[EVENLY])
+    path.write_bytes(path.read_bytes()[:100])
+    for read in (shown_size, read_video):
+        with pytest.raises(UserError, match=r"a\.h264: not a readable video"):
+            read(path)
 
 
 def test_a_text_is_no_video(tmp_path):

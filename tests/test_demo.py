@@ -11,7 +11,7 @@ from imitate.errors import UserError
 from imitate.pose_tracking import Tracked
 from imitate.video import Compression, write_video
 from pipelines import demo, imitate
-from pipelines.demo import READ, as_if_read, kept_demo, load_demo, say_what_was_read, stage_name
+from pipelines.demo import READ, as_if_read, kept_demo, load_demo, parse_demo, say_what_was_read, stage_name
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,9 @@ def test_of_a_dataset_at_another_rate_the_frames_shown_then_are_followed_with_th
     assert capsys.readouterr().out == f"{said}, {SIDE}x{SIDE}{followed}\n"
 
 
-@pytest.mark.parametrize(("rate", "message"), [(1e-9, "too large a video: frames "), (1e9, "1 frame.*at least 2")])
+@pytest.mark.parametrize(
+    ("rate", "message"), [(1e-9, "too large a video: frames "), (1e9, r"0\.000 s long, expected more than the")]
+)
 def test_a_dataset_of_an_absurd_rate_is_refused(rate, message):
     with pytest.raises(UserError, match=message):
         Demonstration("episode-0", np.zeros((4, 2, 2, 3), np.uint8), None).followed(rate, 20)
@@ -112,3 +114,14 @@ def test_it_is_as_wrong_about_all_demonstrations_as_about_some_that_it_reads(mon
 def test_the_paper_simulates_in_16_processes():
     paper = imitate.PRESETS["paper"][1]
     assert paper.workers == paper.learner.n_envs == 16
+
+
+def test_the_name_of_a_video_needs_no_ending(tmp_path):
+    write_video(tmp_path / "clip", np.zeros((3, 32, 32, 3), np.uint8), 20, Compression(0, "yuv444p"))
+    assert parse_demo(str(tmp_path / "clip")) == (str(tmp_path / "clip"), None)
+    with pytest.raises(UserError, match=r"a folder, expected a video file: of pictures, make one with ffmpeg"):
+        parse_demo(str(tmp_path))
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta/info.json").write_text("{}")
+    with pytest.raises(UserError, match=rf"a dataset, expected one of its episodes, such as '{tmp_path}:0'"):
+        parse_demo(str(tmp_path))

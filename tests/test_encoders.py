@@ -113,7 +113,7 @@ def test_what_no_encoder_can_be_is_one_line_before_it_takes_memory(tmp_path, fac
 
 def test_frames_of_another_size_are_refused():
     trained = TrainedEncoder("conv", build_encoder("conv", 64), 64, 32, CAMERA).to(torch.device("cpu"))
-    with pytest.raises(UserError, match=r"expected \(64, 64, 3\) uint8"):
+    with pytest.raises(UserError, match=r"shape \(1, 32, 32, 3\) uint8, expected \(n, 64, 64, 3\) uint8"):
         trained.embed(random_frames(1, 32))
 
 

@@ -1033,3 +1033,19 @@ def test_stable_baselines3_finds_nothing_to_warn_of(pixels, shown):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_env(EmbeddingReward(Robot(), pixels, shown))
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"lookahead": 1.5}, "lookahead is 1.5, expected 1 to 100 frames"),
+        ({"clock": "no"}, "clock is 'no', expected True or False"),
+        ({"observe_pose": "x"}, "observe_pose is 'x', expected True or False"),
+        ({"reward": "x"}, "reward is 'x', expected a function"),
+        ({"start_noise": "a"}, "start_noise is 'a', expected a number"),
+        ({"demonstrations": ["a"]}, "a demonstration of type str, expected a Demonstration"),
+    ],
+)
+def test_what_is_of_another_kind_is_named(pixels, demonstrations, said, message):
+    with pytest.raises(UserError, match=message):
+        TCNImitateEnv(**{"encoder": pixels, "demonstrations": demonstrations} | said)

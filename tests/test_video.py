@@ -101,7 +101,7 @@ def truncated(path):
     [
         (lambda path: None, "no such video file"),
         (lambda path: path.mkdir(), "no such video file"),
-        (lambda path: path.write_bytes(b""), "not a readable video"),
+        (lambda path: path.write_bytes(b""), "an empty file, expected a video"),
         (lambda path: path.write_text("not a video\n" * 100), "not a readable video"),
         (lambda path: path.write_bytes(noise(50, 50).tobytes()), "not a readable video"),
         (truncated, "not a readable video"),

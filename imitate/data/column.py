@@ -13,13 +13,15 @@ Number = TypeVar("Number", bound=np.generic)
 
 
 def integers(table: pa.Table, column: str) -> NDArray[np.int64]:
-    """A column of whole numbers (rows,).
+    """A column of whole numbers (rows,), or of lists of one.
 
     Raises:
         KeyError: There is no such column.
         ValueError: Some are missing, or none are whole numbers.
     """
     array = table[column].combine_chunks()
+    while pa.types.is_nested(array.type) and len(array.flatten()) == len(array):
+        array = array.flatten()
     if not pa.types.is_integer(array.type) or array.null_count:
         raise ValueError(f"{column} is a {array.type} with {array.null_count} missing, expected whole numbers")
     return array.to_numpy(zero_copy_only=False).astype(np.int64)

@@ -16,8 +16,8 @@ from imitate.errors import UserError
 MOST = 4 * np.pi  # rad: further than that no joint of a robot turns
 LEAST_DEGREES = 2 * np.pi  # a robot that nowhere turns further than that, in degrees, hardly moves: it is in rad
 ADVICE = (
-    "bring the dataset to rad; to embed it, --degrees converts, --joints NAME ... chooses, and --self-regression 0 "
-    "does without"
+    "bring the dataset to rad; to embed it, --degrees converts degrees, --joints NAME ... chooses, and "
+    "--self-regression 0 does without, as percent must"
 )
 OTHERS = {  # words in the names of entries that are no angles of joints
     "velocity": "velocity velocities vel vels speed speeds qvel dq qd dot qdot acc acceleration rpm",
@@ -171,7 +171,7 @@ class State:
 
 
 def _advice(degrees: bool) -> str:
-    return ADVICE.replace("--degrees converts, ", "") if degrees else ADVICE
+    return ADVICE.replace("--degrees converts degrees, ", "") if degrees else ADVICE
 
 
 def entry_names(said: Any, width: int) -> tuple[str, ...]:
