@@ -1,6 +1,6 @@
 """Where the cameras stand."""
 
-from imitate.camera import Camera
+from imitate.data.camera import Camera
 
 # The arm reaches 1.2 m around a shoulder 0.36 m above the floor. None looks along an axis of the arm's
 # base, where left and right, or front and back, would look alike.

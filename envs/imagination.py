@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.camera import Camera
-from imitate.checkpoint import TrainedEncoder
-from imitate.demonstration import Demonstration
+from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
+from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import choose
-from imitate.pose_tracking import Tracked, read_poses
-from imitate.workers import Alone, Crew
+from imitate.keeping.workers import Alone, Crew
+from imitate.reading.pose_tracking import Tracked, read_poses
 
 from .kuka import ARMS, CONTROL_HZ, Arm, Kuka
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.camera import Camera
+from imitate.data.camera import Camera
 from imitate.errors import UserError, choose
 
 from .bullet import Bullet, block_means

@@ -11,10 +11,10 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from imitate.calls import check_order, checked_actions, checked_seed
-from imitate.camera import Camera
+from imitate.data.camera import Camera
 from imitate.errors import UserError, choose
-from imitate.finite import check_finite
+from imitate.keeping.calls import check_order, checked_actions, checked_seed
+from imitate.keeping.finite import check_finite
 
 from .cameras import CAMERAS
 from .kuka import CONTROL_HZ, Arm, Kuka

@@ -11,13 +11,16 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.camera import Camera
-from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot import LeRobotDataset
-from imitate.demonstration import Demonstration
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError, choose
-from imitate.rewards import Floats, Reward
-from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Targets
+from imitate.reward.asked import NEVER
+from imitate.reward.embedding_reward import EmbeddingReward
+from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
+from imitate.reward.rewards import Floats, Reward
+from imitate.reward.targets import Targets
 
 from .cameras import CAMERAS
 from .imagination import believing, watch
@@ -43,7 +46,7 @@ class TCNImitateEnv(gym.Env):
     Args:
         encoder: A trained encoder, or the folder of one. None: the one that comes with the package.
         demonstrations: To follow; one is drawn at each reset. None: the one that comes with the package.
-        reward: Another than ``HuberReward()``: of ``imitate.rewards``, or any function from a ``Moment`` to (n,).
+        reward: Another than ``HuberReward()``: of ``imitate.reward``, or any function from a ``Moment`` to (n,).
         camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
         give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
         observe_pose: Observe also the pose that the robot reads off the demonstration's next frame.

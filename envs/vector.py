@@ -12,9 +12,9 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from imitate.calls import ALTOGETHER, called, check_order, checked_actions, checked_seeds
 from imitate.errors import UserError
-from imitate.workers import Alone, Crew
+from imitate.keeping.calls import ALTOGETHER, called, check_order, checked_actions, checked_seeds
+from imitate.keeping.workers import Alone, Crew
 
 from .kuka import developed
 from .kuka_env import KukaEnv

@@ -1,12 +1,72 @@
 """imitate: show a robot a video, and it learns to do the same, from pixels alone.
 
-Importing this package registers ``TCNImitate-v0`` and its siblings with Gymnasium.
+Importing this package registers ``TCNImitate-v0`` and its siblings with Gymnasium. The names in ``__all__`` are what
+users import; each is loaded when it is first asked for, so that this import is quick.
 """
 
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from imitate.data.demonstration import Demonstration, demonstration_from_video
+    from imitate.data.lerobot import LeRobotDataset
+    from imitate.data.video import Compression, read_video, write_video
+    from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+    from imitate.errors import UserError
+    from imitate.policy.ppo import Learner, build_ppo, load_policy
+    from imitate.policy.vec_env import SB3VecEnv
+    from imitate.reward.embedding_reward import EmbeddingReward
+    from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
+    from imitate.reward.rewards import DifferenceReward, HuberReward, Moment, ProgressReward
 
 __version__ = "0.1.0"
+__all__ = [
+    "Compression",
+    "Demonstration",
+    "DifferenceReward",
+    "EmbeddingReward",
+    "EmbeddingRewardVector",
+    "HuberReward",
+    "LeRobotDataset",
+    "Learner",
+    "Moment",
+    "ProgressReward",
+    "SB3VecEnv",
+    "TrainedEncoder",
+    "UserError",
+    "build_ppo",
+    "demonstration_from_video",
+    "load_encoder",
+    "load_policy",
+    "read_video",
+    "write_video",
+]
+
+_ROOMS = {
+    "data.demonstration": ("Demonstration", "demonstration_from_video"),
+    "data.lerobot": ("LeRobotDataset",),
+    "data.video": ("Compression", "read_video", "write_video"),
+    "embedding.trained_encoder": ("TrainedEncoder", "load_encoder"),
+    "errors": ("UserError",),
+    "policy.ppo": ("Learner", "build_ppo", "load_policy"),
+    "policy.vec_env": ("SB3VecEnv",),
+    "reward.embedding_reward": ("EmbeddingReward",),
+    "reward.embedding_reward_vector": ("EmbeddingRewardVector",),
+    "reward.rewards": ("DifferenceReward", "HuberReward", "Moment", "ProgressReward"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f"imitate.{room}"), name)
+    raise AttributeError(f"module 'imitate' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 # The simulated robots stand above this library and import it, never the other way round. Only their ids
 # are announced here, so that `import imitate` is enough for `gym.make`. Installed, they are

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from .signals import Interrupted, raised
+from .shared.signals import Interrupted, raised
 
 COMMANDS = (
     "record",

@@ -14,16 +14,16 @@ from typing import Any
 
 import torch
 
-from imitate.device import pick_device
+from imitate.embedding.device import pick_device
 from imitate.errors import MANY, PROCESSES, UserError, check_bounds, choose
-from imitate.runs import git_commit, read_json, workshop, write_json
+from imitate.keeping.runs import git_commit, read_json, workshop, write_json
 
 from .benching import agent, imitating, memory, peak, recording, training
 from .benching.machine import machine
 from .benching.profile import PROFILES, Part
 from .benching.rows import Row
 from .benching.subject import FULL, QUICK, Subject
-from .cli import STARTS_OVER, command
+from .shared.cli import STARTS_OVER, command
 
 GROWTH = (memory.growth_record_episodes, memory.growth_embed_episodes)
 MEMORY = (memory.memory_record, memory.memory_embed, memory.memory_imitate, *GROWTH)

@@ -24,23 +24,23 @@ from tqdm import tqdm
 from envs.cameras import CAMERAS
 from envs.imagination import watch
 from envs.kuka import ARMS, CONTROL_HZ, Kuka
-from imitate.checkpoint import TrainedEncoder, load_encoder
-from imitate.demonstration import Demonstration
+from imitate.data.demonstration import Demonstration
+from imitate.data.video import FOR_PEOPLE, write_video
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
-from imitate.manifest import sha256
-from imitate.metrics import spread, success
-from imitate.pose_tracking import Tracked
-from imitate.runs import Stage, kept_settings, read_json, write_json
-from imitate.video import FOR_PEOPLE, write_video
-from imitate.workers import end_with_parent, worked_off
+from imitate.keeping.manifest import sha256
+from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
+from imitate.keeping.workers import end_with_parent, worked_off
+from imitate.measuring.metrics import spread, success
+from imitate.reading.pose_tracking import Tracked
 
 from . import record
 from .checking.views import drawn
-from .cli import command, command_line
-from .demo import load_demo
-from .policy import chosen, following
 from .reporting.gallery import write_gallery
-from .rollout import baselines, film_demonstration, misread, roll_out, side_by_side
+from .shared.cli import command, command_line
+from .shared.demo import load_demo
+from .shared.policy import chosen, following
+from .shared.rollout import baselines, film_demonstration, misread, roll_out, side_by_side
 
 RECORD = record.PRESETS["default"][1]
 Frames = NDArray[np.uint8]

@@ -22,19 +22,19 @@ import torch
 from tqdm import tqdm
 
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
-from imitate.figures import benchmark_figure, save_figure
-from imitate.lock import held
-from imitate.manifest import sha256
-from imitate.metrics import spread, success
-from imitate.ppo import Learner
-from imitate.rewards import HuberReward
-from imitate.runs import DEVICE, Stage, kept_settings, read_json, write_json
-from imitate.workers import end_with_parent, worked_off
+from imitate.keeping.lock import held
+from imitate.keeping.manifest import sha256
+from imitate.keeping.runs import DEVICE, Stage, kept_settings, read_json, write_json
+from imitate.keeping.workers import end_with_parent, worked_off
+from imitate.measuring.figures import benchmark_figure, save_figure
+from imitate.measuring.metrics import spread, success
+from imitate.policy.ppo import Learner
+from imitate.reward.rewards import HuberReward
 
 from . import check_reward, embed, imitate, record
-from .cli import command, command_line
-from .demo import check_demo, has_poses, recording_of, stage_name
-from .signals import Interrupted
+from .shared.cli import command, command_line
+from .shared.demo import check_demo, has_poses, recording_of, stage_name
+from .shared.signals import Interrupted
 
 RECORD, EMBED, IMITATE = (module.PRESETS["default"][1] for module in (record, embed, imitate))
 PLAIN_EMBED, PLAIN = (module.PRESETS["plain"][1] for module in (embed, imitate))

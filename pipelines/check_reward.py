@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import SPLITS, LeRobotDataset
-from imitate.device import pick_device
+from imitate.embedding.device import pick_device
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError, choose
-from imitate.manifest import sha256
-from imitate.runs import Stage, kept_settings
+from imitate.keeping.manifest import sha256
+from imitate.keeping.runs import Stage, kept_settings
 
 from .checking.faithfulness import draw, measure
 from .checking.probes import Probe, Visited
 from .checking.verdict import report, weakness
 from .checking.views import Views, arm_of, held_out
-from .cli import command
-from .demo import load_demo
 from .embed import find_encoder
-from .policy import acting, learned_with, load, single_env
-from .rollout import roll_out
+from .shared.cli import command
+from .shared.demo import load_demo
+from .shared.policy import acting, learned_with, load, single_env
+from .shared.rollout import roll_out
 
 EPISODES = 10  # of a policy: one as it is measured, the others exploring as it does while it learns
 

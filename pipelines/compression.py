@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kuka import ARMS, CONTROL_HZ, Kuka
-from imitate.checkpoint import TrainedEncoder, load_encoder
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.video import Compression, read_video, write_video
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import MANY, UserError, check_bounds
-from imitate.lock import held
-from imitate.runs import Stage, write_json
-from imitate.video import Compression, read_video, write_video
+from imitate.keeping.lock import held
+from imitate.keeping.runs import Stage, write_json
 
-from .cli import STARTS_OVER, command
+from .shared.cli import STARTS_OVER, command
 
 
 @dataclass(frozen=True)

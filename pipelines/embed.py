@@ -18,31 +18,31 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from envs.kuka import ARMS
-from imitate.checkpoint import BOUNDS, PoseHead, TrainedEncoder
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import STATE, LeRobotDataset
-from imitate.data.sampling import Epoch, Margins, Videos, triplets
 from imitate.data.units import Choice, UnitsError
-from imitate.device import pick_device
-from imitate.encoders import ENCODERS, build_encoder
-from imitate.encoders.inception import InceptionEncoder
+from imitate.embedding.device import pick_device
+from imitate.embedding.encoders import ENCODERS, build_encoder
+from imitate.embedding.encoders.inception import InceptionEncoder
+from imitate.embedding.objectives import OBJECTIVES
+from imitate.embedding.sampling import Epoch, Margins, Videos, triplets
+from imitate.embedding.trained_encoder import BOUNDS, PoseHead, TrainedEncoder
+from imitate.embedding.training import Course, fit
 from imitate.errors import MANY, SEED, UserError, check_bounds, choose
-from imitate.figures import distance_matrix_figure, save_figure, tsne_figure
-from imitate.finite import check_weights
-from imitate.manifest import SNAPSHOT
-from imitate.metrics import Poses, embedding_metrics, triplet_accuracy
-from imitate.objectives import OBJECTIVES
-from imitate.runs import Stage, kept_settings
-from imitate.snapshot import Snapshot, Snapshots, random_states, restore_random_states
-from imitate.training import Course, fit
+from imitate.keeping.finite import check_weights
+from imitate.keeping.manifest import SNAPSHOT
+from imitate.keeping.runs import Stage, kept_settings
+from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
+from imitate.measuring.figures import distance_matrix_figure, save_figure, tsne_figure
+from imitate.measuring.metrics import Poses, embedding_metrics, triplet_accuracy
 
 from . import record
 from .checking.faithfulness import draw, measure
 from .checking.probes import Probe
 from .checking.verdict import report, weakness
 from .checking.views import arm_of, held_out
-from .cli import command
-from .signals import held_back
+from .shared.cli import command
+from .shared.signals import held_back
 
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
 PROTOCOL_MARGIN = 2.0

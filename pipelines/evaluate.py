@@ -11,16 +11,16 @@ import numpy as np
 
 from envs.imagination import believing
 from envs.kuka import CONTROL_HZ
-from imitate.checkpoint import load_encoder
-from imitate.device import pick_device
+from imitate.embedding.device import pick_device
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds
-from imitate.manifest import sha256
-from imitate.runs import Stage, kept_settings, write_json
+from imitate.keeping.manifest import sha256
+from imitate.keeping.runs import Stage, kept_settings, write_json
 
-from .cli import STARTS_OVER, command
-from .demo import kept_demo, load_demo, stage_name
-from .policy import acting, learned_with, load, report, single_env
-from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
+from .shared.cli import STARTS_OVER, command
+from .shared.demo import kept_demo, load_demo, stage_name
+from .shared.policy import acting, learned_with, load, report, single_env
+from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Without such a policy it takes the poses as they are: direct pose imitation, with no learning and no reward.
 Sermanet et al. (2017) decode each frame's pose from its embedding. Here that decoder, the encoder's pose head, only
-guesses: the robot then reads the poses by imagining itself (``imitate.pose_tracking``).
+guesses: the robot then reads the poses by imagining itself (``imitate.reading.pose_tracking``).
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 
 from envs.imagination import watch
 from envs.kuka import ARMS, ASSETS, CONTROL_HZ
-from imitate.checkpoint import load_encoder
-from imitate.demonstration import Demonstration
-from imitate.device import pick_device
+from imitate.data.demonstration import Demonstration
+from imitate.embedding.device import pick_device
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
-from imitate.manifest import sha256
-from imitate.runs import Stage, kept_settings, write_json
+from imitate.keeping.manifest import sha256
+from imitate.keeping.runs import Stage, kept_settings, write_json
 
-from .cli import STARTS_OVER, command
-from .demo import kept_demo, load_demo, say_what_was_read, stage_name
-from .policy import chosen, following, report, warn_if_lost
-from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
+from .shared.cli import STARTS_OVER, command
+from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
+from .shared.policy import chosen, following, report, warn_if_lost
+from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 
 SHIPPED_DEMO = ASSETS / "demonstration"
 

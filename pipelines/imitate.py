@@ -21,23 +21,25 @@ from envs.control import CONTROLS
 from envs.imagination import believing
 from envs.kuka import ARMS, CONTROL_HZ
 from envs.tcn_imitate import tcn_imitate_vector
-from imitate.checkpoint import TrainedEncoder, load_encoder
-from imitate.demonstration import Demonstration
-from imitate.device import pick_device
+from imitate.data.demonstration import Demonstration
+from imitate.embedding.device import pick_device
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
-from imitate.figures import learning_curve_figure, save_figure
-from imitate.manifest import SNAPSHOT, sha256
-from imitate.ppo import Curve, Learner, build_ppo, learner_state, restore_learner, save_policy
-from imitate.rewards import FORMS, HuberReward, reward_of
-from imitate.runs import Stage, kept_settings, write_json
-from imitate.snapshot import Snapshot, Snapshots, random_states, restore_random_states
-from imitate.vec_env import SB3VecEnv
-from imitate.wrappers import NEVER, TrueReward, check_lookahead
+from imitate.keeping.manifest import SNAPSHOT, sha256
+from imitate.keeping.runs import Stage, kept_settings, write_json
+from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
+from imitate.measuring.figures import learning_curve_figure, save_figure
+from imitate.policy.ppo import Curve, Learner, build_ppo, learner_state, restore_learner, save_policy
+from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.asked import NEVER
+from imitate.reward.observation import check_lookahead
+from imitate.reward.rewards import FORMS, HuberReward, reward_of
+from imitate.reward.true_reward import TrueReward
 
 from . import embed, record
 from .checking.verdict import weakness
-from .cli import command
-from .demo import (
+from .shared.cli import command
+from .shared.demo import (
     as_if_read,
     check_demo,
     has_poses,
@@ -48,9 +50,9 @@ from .demo import (
     say_what_was_read,
     stage_name,
 )
-from .policy import ANY, acting, report, single_env, warn_if_lost
-from .rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
-from .signals import held_back
+from .shared.policy import ANY, acting, report, single_env, warn_if_lost
+from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
+from .shared.signals import held_back
 
 DEFAULT_DEMO = "test:0"
 MOST_STEPS = 10**12

@@ -8,20 +8,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from envs.kuka import ASSETS
-from imitate.camera import Camera
-from imitate.checkpoint import load_encoder
+from imitate.data.camera import Camera
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.video import Compression
 from imitate.data.writer import Episode, Layout, write_file, write_meta
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
-from imitate.lock import held
-from imitate.manifest import verified
-from imitate.runs import Stage
-from imitate.video import Compression
+from imitate.keeping.lock import held
+from imitate.keeping.manifest import verified
+from imitate.keeping.runs import Stage
 
 from . import imitate
-from .cli import STARTS_OVER, command
-from .policy import ANY, learned_with
-from .signals import held_back
+from .shared.cli import STARTS_OVER, command
+from .shared.policy import ANY, learned_with
+from .shared.signals import held_back
 
 ASIDE, OLD = ".promoted-", "old-"  # what is made before it takes its place, and what stood there
 

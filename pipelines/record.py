@@ -22,15 +22,15 @@ from envs.cameras import CAMERAS
 from envs.control import VELOCITY_SCALE
 from envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
 from envs.trajectories import Babbling, random_trajectory
-from imitate.contact_sheet import contact_sheet
 from imitate.data.lerobot import SPLITS, LeRobotDataset
+from imitate.data.video import Compression
 from imitate.data.writer import Episode, Layout, write_file, write_meta
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
-from imitate.runs import Stage, kept_settings
-from imitate.video import Compression
-from imitate.workers import worked_off
+from imitate.keeping.runs import Stage, kept_settings
+from imitate.keeping.workers import worked_off
+from imitate.measuring.contact_sheet import contact_sheet
 
-from .cli import command
+from .shared.cli import command
 
 EPISODES_A_FILE = 50
 FILE_BYTES = 512 * 2**20  # of pixels, at most, unless a single episode has more: a worker holds a file in memory

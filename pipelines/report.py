@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from imitate.errors import UserError
-from imitate.lock import held
-from imitate.manifest import MANIFEST
-from imitate.metrics import SUCCESS_M
-from imitate.runs import Stage, read_json, written_aside
+from imitate.keeping.lock import held
+from imitate.keeping.manifest import MANIFEST
+from imitate.keeping.runs import Stage, read_json, written_aside
+from imitate.measuring.metrics import SUCCESS_M
 
 from .checking.verdict import weakness
-from .cli import STARTS_OVER, command
 from .reporting.pages import fill_in
 from .reporting.plot import Line, Plot, plot
 from .reporting.policies import Learned, natural, numbers, read_policies
+from .shared.cli import STARTS_OVER, command
 
 MARKS = {  # a setting that only this command has
     "imitate": "learner",

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
-from imitate.runs import git_commit, read_json, workshop, write_json
+from imitate.keeping.runs import git_commit, read_json, workshop, write_json
 
 from .benching import peak
 from .benching.machine import machine
-from .cli import STARTS_OVER, command
+from .shared.cli import STARTS_OVER, command
 from .torturing.kills import VICTIMS, totals
 from .torturing.subject import Subject
 

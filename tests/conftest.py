@@ -5,10 +5,10 @@ import torch
 from envs.cameras import CAMERAS
 from envs.kuka import Kuka
 from envs.trajectories import Babbling, random_trajectory
-from imitate.checkpoint import PoseHead, TrainedEncoder
-from imitate.demonstration import Demonstration
-from imitate.encoders import build_encoder
-from imitate.runs import Stage
+from imitate.data.demonstration import Demonstration
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
+from imitate.keeping.runs import Stage
 from pipelines import record
 
 SIZE = 32

@@ -97,7 +97,7 @@ def _command(words, harm, file_bytes, prepare, folder):
     os.setsid()
     for descriptor, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT), descriptor)
-    importlib.import_module("imitate.snapshot").SHARE = float("inf")
+    importlib.import_module("imitate.keeping.snapshot").SHARE = float("inf")
     if file_bytes:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     if prepare:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from imitate.alignment import PAUSE, PHASE, alignment_error, at_times, nearest_frames, replays
-from imitate.ranking import order_agreement
+from imitate.measuring.alignment import PAUSE, PHASE, alignment_error, at_times, nearest_frames, replays
+from imitate.measuring.ranking import order_agreement
 
 LENGTH = 100
 TRAJECTORY = np.stack([np.linspace(0, 1, LENGTH), np.linspace(0, 1, LENGTH) ** 2], axis=1)

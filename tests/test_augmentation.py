@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from imitate import augmentation
-from imitate.augmentation import BOX, BRIGHTNESS, SHIFT, TINT, augment
+from imitate.embedding.augmentation import BOX, BRIGHTNESS, SHIFT, TINT, augment
 
 SIZE, COUNT = 32, 400
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from imitate.errors import UserError
-from imitate.figures import benchmark_figure
-from imitate.metrics import spread
-from imitate.ppo import Learner
-from imitate.runs import Stage
+from imitate.keeping.runs import Stage
+from imitate.measuring.figures import benchmark_figure
+from imitate.measuring.metrics import spread
+from imitate.policy.ppo import Learner
 from pipelines import benchmark_imitation
 from pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
-from pipelines.cli import command_line
+from pipelines.shared.cli import command_line
 from pipelines.torturing.outcome import differences
 
 FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from envs.kuka import ASSETS
-from imitate.checkpoint import load_encoder
+from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot import LeRobotDataset
-from imitate.demonstration import Demonstration
+from imitate.data.video import read_video
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
-from imitate.pose_tracking import Tracked
-from imitate.ppo import Learner
-from imitate.runs import Stage, read_json
-from imitate.video import read_video
+from imitate.keeping.runs import Stage, read_json
+from imitate.policy.ppo import Learner
+from imitate.reading.pose_tracking import Tracked
 from pipelines import benchmark_follow, imitate, record
 from pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
-from pipelines.cli import command_line
+from pipelines.shared.cli import command_line
 
 
 @pytest.fixture(scope="module")

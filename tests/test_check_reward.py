@@ -12,20 +12,20 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.cameras import CAMERAS
 from envs.kuka import ASSETS, Kuka
-from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.video import Compression
 from imitate.data.writer import Episode, Layout, write_file, write_meta
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
-from imitate.ppo import Learner, build_ppo, save_policy
-from imitate.runs import Stage, kept_settings, read_json
-from imitate.video import Compression
+from imitate.keeping.runs import Stage, kept_settings, read_json
+from imitate.policy.ppo import Learner, build_ppo, save_policy
 from pipelines import check_reward, imitate
 from pipelines.check_reward import Settings
 from pipelines.checking.faithfulness import measure
 from pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
 from pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, SPOILT, weakness
 from pipelines.checking.views import arm_of, held_out, recorded
-from pipelines.policy import single_env
+from pipelines.shared.policy import single_env
 
 ROOT = Path(__file__).resolve().parents[1]
 PROBE = Probe(demos=2, anchors=2, directions=2, random_poses=12)

@@ -16,14 +16,14 @@ import pipelines.__main__
 import pipelines.embed
 import pipelines.record
 from envs.cameras import CAMERAS
-from imitate.ppo import Learner
-from imitate.rewards import HuberReward
-from imitate.runs import Stage, kept_settings, read_json, write_json
-from imitate.video import Compression, write_video
-from imitate.workers import WorkerDied
+from imitate.data.video import Compression, write_video
+from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
+from imitate.keeping.workers import WorkerDied
+from imitate.policy.ppo import Learner
+from imitate.reward.rewards import HuberReward
 from pipelines import embed, imitate, record
 from pipelines.__main__ import main
-from pipelines.signals import Interrupted, held_back
+from pipelines.shared.signals import Interrupted, held_back
 
 ROOT = Path(__file__).resolve().parents[1]
 

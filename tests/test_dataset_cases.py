@@ -14,8 +14,8 @@ from PIL import Image
 import imitate.data.pictures
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.video import Compression, read_video, write_video
 from imitate.errors import UserError
-from imitate.video import Compression, read_video, write_video
 
 COUNT = sum(LENGTHS)
 TABLE = (0, 0)

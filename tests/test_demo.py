@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from drafts import SIDE, draft, numbers_in
 
-from imitate.camera import Camera
+from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.lerobot import LeRobotDataset
-from imitate.demonstration import Demonstration, demonstration_from_video
+from imitate.data.video import Compression, write_video
 from imitate.errors import UserError
-from imitate.pose_tracking import Tracked
-from imitate.video import Compression, write_video
+from imitate.reading.pose_tracking import Tracked
 from pipelines import demo, imitate
-from pipelines.demo import READ, as_if_read, kept_demo, load_demo, parse_demo, say_what_was_read, stage_name
+from pipelines.shared.demo import READ, as_if_read, kept_demo, load_demo, parse_demo, say_what_was_read, stage_name
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ from noise import FRAMES, JOINTS, LAYOUT, write_noise
 from torch.optim.lr_scheduler import OneCycleLR
 
 from envs.tcn_imitate import TCNImitateEnv
-from imitate.checkpoint import load_encoder
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.units import Choice
+from imitate.data.video import Compression, read_video, write_video
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
-from imitate.manifest import SNAPSHOT
-from imitate.runs import Stage, read_json, write_json
-from imitate.snapshot import Snapshots
-from imitate.video import Compression, read_video, write_video
+from imitate.keeping.manifest import SNAPSHOT
+from imitate.keeping.runs import Stage, read_json, write_json
+from imitate.keeping.snapshot import Snapshots
 from pipelines import embed, imitate
 
 
@@ -77,7 +77,7 @@ def test_weights_that_break_leave_the_last_good_snapshot(tiny, monkeypatch):
             with torch.no_grad():
                 self.param_groups[0]["params"][0][0] = float("nan")
 
-    monkeypatch.setattr("imitate.snapshot.SHARE", float("inf"))  # one each step
+    monkeypatch.setattr("imitate.keeping.snapshot.SHARE", float("inf"))  # one each step
     monkeypatch.setattr(torch.optim.AdamW, "step", broken)
     with pytest.raises(UserError, match=r"^the encoder in training: NaN or infinity in .*: lower learning-rate$"):
         embed.run(replace(tiny, epochs=5))

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from imitate.camera import Camera
-from imitate.checkpoint import PoseHead, TrainedEncoder, load_encoder
-from imitate.encoders import ENCODERS, build_encoder
-from imitate.encoders.inception import TRUNK, InceptionEncoder
-from imitate.encoders.layers import SpatialSoftmax
+from imitate.data.camera import Camera
+from imitate.embedding.encoders import ENCODERS, build_encoder
+from imitate.embedding.encoders.inception import TRUNK, InceptionEncoder
+from imitate.embedding.encoders.layers import SpatialSoftmax
+from imitate.embedding.preprocess import preprocess
+from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
 from imitate.errors import UserError
-from imitate.preprocess import preprocess
-from imitate.runs import read_json, write_json
+from imitate.keeping.runs import read_json, write_json
 
 CAMERA = Camera("front", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 

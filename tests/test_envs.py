@@ -18,16 +18,17 @@ from envs.kuka import ARMS, ASSETS, Kuka
 from envs.kuka_env import KukaEnv, Reference
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from envs.vector import KukaVectorEnv
-from imitate.camera import Camera
-from imitate.checkpoint import TrainedEncoder, load_encoder
+from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot import LeRobotDataset
-from imitate.demonstration import Demonstration
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError
-from imitate.rewards import FORMS, HuberReward, reward_of
-from imitate.snapshot import Snapshot
-from imitate.vec_env import SB3VecEnv
-from imitate.workers import WorkerDied
-from imitate.wrappers import EmbeddingReward, TrueReward
+from imitate.keeping.snapshot import Snapshot
+from imitate.keeping.workers import WorkerDied
+from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.embedding_reward import EmbeddingReward
+from imitate.reward.rewards import FORMS, HuberReward, reward_of
+from imitate.reward.true_reward import TrueReward
 
 
 @pytest.mark.parametrize("env_id", envs.ENV_IDS)

@@ -10,15 +10,15 @@ import torch
 
 from envs.kuka_env import KukaEnv
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
-from imitate.checkpoint import load_encoder
+from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.writer import Episode, write_file
-from imitate.demonstration import Demonstration
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
-from imitate.finite import check_finite, check_weights
-from imitate.ppo import Curve, build_ppo, load_policy, save_policy
-from imitate.vec_env import SB3VecEnv
-from imitate.wrappers import TrueReward
+from imitate.keeping.finite import check_finite, check_weights
+from imitate.policy.ppo import Curve, build_ppo, load_policy, save_policy
+from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.true_reward import TrueReward
 from pipelines import record
 from pipelines.torturing.subject import LEARNER, RECORD
 
@@ -60,7 +60,7 @@ def test_an_encoder_is_neither_written_nor_read(encoder, tmp_path, part, monkeyp
     with pytest.raises(UserError, match=r"the encoder: NaN or infinity in .*: lower the learning rate"):
         spoilt(encoder, part).save(tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
-    monkeypatch.setattr("imitate.checkpoint.check_weights", lambda *args: None)
+    monkeypatch.setattr("imitate.embedding.trained_encoder.check_weights", lambda *args: None)
     spoilt(encoder, part).save(tmp_path / "encoder")
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"encoder\.safetensors: NaN or infinity in"):
@@ -173,7 +173,7 @@ def test_a_policy_of_nan_is_not_read(envs, tmp_path, monkeypatch):
     model = build_ppo(LEARNER, envs, 0, CPU)
     with torch.no_grad():
         model.policy.log_std[0] = float("nan")
-    monkeypatch.setattr("imitate.ppo.check_policy", lambda model: None)
+    monkeypatch.setattr("imitate.policy.ppo.check_policy", lambda model: None)
     save_policy(model, tmp_path / "policy.zip")
     with pytest.raises(UserError, match=r"policy\.zip: NaN or infinity in log_std: damaged"):
         load_policy(build_ppo(LEARNER, envs, 1, CPU), tmp_path / "policy.zip")

@@ -10,17 +10,17 @@ from clips import encode
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.kuka import ASSETS
-from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.video import Compression, read_video, write_video
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
-from imitate.ppo import Learner, build_ppo, save_policy
-from imitate.rewards import HuberReward
-from imitate.runs import Stage, kept_settings, read_json
-from imitate.video import Compression, read_video, write_video
+from imitate.keeping.runs import Stage, kept_settings, read_json
+from imitate.policy.ppo import Learner, build_ppo, save_policy
+from imitate.reward.rewards import HuberReward
 from pipelines import follow, imitate
 from pipelines.follow import Settings
-from pipelines.policy import LOST, single_env
-from pipelines.rollout import REACH, follower
+from pipelines.shared.policy import LOST, single_env
+from pipelines.shared.rollout import REACH, follower
 
 
 def test_each_joint_turns_to_where_it_is_to_be_next():
@@ -104,7 +104,7 @@ def test_a_policy_for_any_demonstration_follows_where_there_is_one(few, tmp_path
     eyes = load_encoder(ASSETS / "encoder")
     shipped = tmp_path / "assets"
     shutil.copytree(ASSETS / "encoder", shipped / "encoder")
-    monkeypatch.setattr("pipelines.policy.ASSETS", shipped)
+    monkeypatch.setattr("pipelines.shared.policy.ASSETS", shipped)
     settings = Settings(run=tmp_path / "run", demo=str(few))
 
     def followed(name, **changed):

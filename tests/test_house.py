@@ -4,10 +4,23 @@ from pathlib import Path
 
 import pytest
 
+import imitate
 from pipelines.__main__ import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"imitate": set(), "envs": {"imitate"}, "pipelines": {"imitate", "envs"}}
+
+
+WINGS = {  # of the library, and what each may stand on
+    "errors": set(),
+    "keeping": {"errors"},
+    "measuring": {"keeping", "errors"},
+    "data": {"keeping", "errors"},
+    "reading": {"errors"},
+    "embedding": {"data", "keeping", "errors"},
+    "reward": {"embedding", "data", "measuring", "keeping", "errors"},
+    "policy": {"keeping", "errors"},
+}
 
 
 def imported(path):
@@ -27,6 +40,27 @@ def test_imports_run_downwards_only(floor):
             top = name.split(".")[0]
             if top in FLOORS or top == "tests":
                 assert top == floor or top in FLOORS[floor], f"{path} imports {name}"
+
+
+def test_no_import_within_the_library_runs_back_up():
+    for path in (ROOT / "imitate").rglob("*.py"):
+        inside = path.relative_to(ROOT / "imitate")
+        if inside == Path("__init__.py"):
+            continue
+        wing = inside.parts[0].removesuffix(".py")
+        for name in imported(path):
+            if name.startswith("imitate."):
+                other = name.split(".")[1]
+                assert other == wing or other in WINGS[wing], f"{path} imports {name}"
+    assert {path.stem for path in (ROOT / "imitate").glob("[a-z]*")} == WINGS.keys() | {"py"}
+
+
+def test_what_users_import_is_there():
+    listed = [name for names in imitate._ROOMS.values() for name in names]
+    assert sorted(listed) == sorted(imitate.__all__)
+    assert all(getattr(imitate, name).__name__ == name for name in listed)
+    with pytest.raises(AttributeError, match="module 'imitate' has no attribute 'nothing'"):
+        imitate.nothing  # noqa: B018
 
 
 def test_a_command_calls_only_those_that_make_what_it_works_on():

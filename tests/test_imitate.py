@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.video import Compression, read_video, write_video
 from imitate.errors import UserError
-from imitate.runs import Stage, read_json
-from imitate.video import Compression, read_video, write_video
+from imitate.keeping.runs import Stage, read_json
 from pipelines import compression, evaluate, imitate, report
 from pipelines.torturing.subject import IMITATE
 

@@ -19,10 +19,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 import envs
 from envs.kuka_env import KukaEnv, Reference
 from envs.tcn_imitate import TCNImitateEnv
-from imitate.demonstration import Demonstration
+from imitate.data.demonstration import Demonstration
 from imitate.errors import UserError
-from imitate.vec_env import SB3VecEnv
-from imitate.wrappers import EmbeddingReward, EmbeddingRewardVector, TrueReward
+from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.embedding_reward import EmbeddingReward
+from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
+from imitate.reward.true_reward import TrueReward
 
 MANY, JOINTS, STEPS = 3, 7, 20  # longer than both demonstrations: episodes end
 START = np.full(JOINTS, 0.1)

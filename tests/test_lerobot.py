@@ -9,14 +9,14 @@ from noise import noise
 
 import imitate.data.pictures
 import imitate.data.writer
-from imitate.camera import Camera
+from imitate.data.camera import Camera
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.video import Compression, read_video, write_video
 from imitate.data.writer import Layout, write_file, write_meta
 from imitate.errors import UserError
-from imitate.manifest import facts_of
-from imitate.runs import Stage, read_json, write_json
-from imitate.video import Compression, read_video, write_video
+from imitate.keeping.manifest import facts_of
+from imitate.keeping.runs import Stage, read_json, write_json
 
 CAMERAS = (
     Camera("front", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from imitate.errors import UserError
-from imitate.lock import LOCK, held, hold, let_go, waited_for
+from imitate.keeping.lock import LOCK, held, hold, let_go, waited_for
 
 SPAWNED = multiprocessing.get_context("spawn")
 

@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-import imitate.manifest
+import imitate.keeping.manifest
+from imitate.data.video import Compression, read_video, write_video
 from imitate.errors import UserError
-from imitate.manifest import listed_frames, manifest_of, verified
-from imitate.runs import Stage, read_json, write_json
-from imitate.video import Compression, read_video, write_video
+from imitate.keeping.manifest import listed_frames, manifest_of, verified
+from imitate.keeping.runs import Stage, read_json, write_json
 
 FILES = {"policy.zip": b"abc" * 99, "encoder/weights.bin": bytes(range(256)) * 90, "empty": b""}
 
@@ -40,7 +40,7 @@ def test_what_is_whole_is_taken(stage):
 
 def test_a_file_is_hashed_once(stage, monkeypatch):
     hashed = []
-    monkeypatch.setattr(imitate.manifest, "sha256", lambda path: hashed.append(path) or digest(path))
+    monkeypatch.setattr(imitate.keeping.manifest, "sha256", lambda path: hashed.append(path) or digest(path))
     for _ in range(3):
         verified(stage.path("policy.zip"))
     assert hashed == [stage.path("policy.zip")]
@@ -98,7 +98,7 @@ def test_a_manifest_that_lies(stage, fact, digested):
     listed = read_json(stage.path("manifest.json"))
     listed["artefacts"]["film.mp4"] |= fact
     if digested:
-        listed["sha256"] = imitate.manifest._digest(listed["artefacts"])
+        listed["sha256"] = imitate.keeping.manifest._digest(listed["artefacts"])
     write_json(stage.path("manifest.json"), listed)
     with pytest.raises(UserError, match=r"(manifest\.json|film\.mp4): .*damaged"):
         read_video(stage.path("film.mp4"))

@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from imitate.metrics import (
+from imitate.measuring.metrics import (
     Poses,
     embedding_metrics,
     nearest_elsewhere,
@@ -11,7 +11,7 @@ from imitate.metrics import (
     success,
     triplet_accuracy,
 )
-from imitate.ranking import CHUNK
+from imitate.measuring.ranking import CHUNK
 
 RNG = np.random.default_rng(0)
 EPISODE = np.repeat([0, 1, 2, 3], [30, 10, 25, 1])

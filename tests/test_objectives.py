@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from imitate.embedding.objectives import OBJECTIVES
+from imitate.embedding.objectives.infonce import InfoNCE
+from imitate.embedding.objectives.triplet import TripletLoss
 from imitate.errors import UserError, choose
-from imitate.objectives import OBJECTIVES
-from imitate.objectives.infonce import InfoNCE
-from imitate.objectives.triplet import TripletLoss
 
 
 def embeddings(count, groups):

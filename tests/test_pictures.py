@@ -10,7 +10,7 @@ from envs.kuka import ARMS, Kuka
 from envs.kuka_env import KukaEnv
 from envs.vector import KukaVectorEnv
 from imitate.errors import UserError
-from imitate.runs import Stage
+from imitate.keeping.runs import Stage
 from pipelines import record
 from pipelines.torturing.subject import RECORD
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
-from imitate.runs import Stage, read_json
-from imitate.video import read_video
+from imitate.data.video import read_video
+from imitate.embedding.trained_encoder import load_encoder
+from imitate.keeping.runs import Stage, read_json
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

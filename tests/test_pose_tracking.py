@@ -6,7 +6,7 @@ from envs.imagination import Imagination
 from envs.kuka import Kuka
 from imitate import pose_tracking
 from imitate.errors import UserError
-from imitate.pose_tracking import Tracking, first_pose, read_poses, refine, track
+from imitate.reading.pose_tracking import Tracking, first_pose, read_poses, refine, track
 
 SECONDS = 0.05
 WEIGHTS = np.random.default_rng(0).normal(0, 1, (3, 16))

@@ -12,7 +12,8 @@ from stable_baselines3 import PPO
 from envs.control import CONTROLS
 from envs.tcn_imitate import tcn_imitate_vector
 from imitate.errors import UserError
-from imitate.ppo import (
+from imitate.keeping.snapshot import Snapshot, random_states, restore_random_states
+from imitate.policy.ppo import (
     Curve,
     ImitationFeatures,
     Learner,
@@ -22,9 +23,8 @@ from imitate.ppo import (
     restore_learner,
     save_policy,
 )
-from imitate.snapshot import Snapshot, random_states, restore_random_states
-from imitate.vec_env import SB3VecEnv
-from pipelines.rollout import REACH
+from imitate.policy.vec_env import SB3VecEnv
+from pipelines.shared.rollout import REACH
 
 CPU = torch.device("cpu")
 SMALL = Learner(n_envs=2, n_steps=8, batch_size=8, n_epochs=1, width=16)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import pipelines.promote
-from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
-from imitate.manifest import manifest_of, verified
-from imitate.runs import Stage, kept_settings, read_json, write_json
+from imitate.keeping.manifest import manifest_of, verified
+from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from pipelines import imitate, promote
-from pipelines.policy import learned_with
+from pipelines.shared.policy import learned_with
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from imitate.ranking import l2_distance, mean_rank_correlation, order_of_grades, over_pairs, rank_correlation
-from imitate.rewards import HuberReward
+from imitate.measuring.ranking import l2_distance, mean_rank_correlation, order_of_grades, over_pairs, rank_correlation
+from imitate.reward.rewards import HuberReward
 
 RNG = np.random.default_rng(0)
 POSES = RNG.uniform(-1, 1, (200, 1))
@@ -42,7 +42,7 @@ def test_a_constant_reward_knows_nothing_and_a_constant_truth_asks_nothing():
 def test_pairs_in_chunks_equal_those_at_once(monkeypatch):
     embeddings = RNG.integers(0, 256, (200, 48), np.uint8)  # pixels
     whole = l2_distance(embeddings[OWN], embeddings[TARGET])
-    monkeypatch.setattr("imitate.ranking.CHUNK", 48 * 7)
+    monkeypatch.setattr("imitate.measuring.ranking.CHUNK", 48 * 7)
     np.testing.assert_array_equal(over_pairs(l2_distance, embeddings, OWN, TARGET), whole)
 
 

@@ -10,15 +10,15 @@ import pytest
 from browser import CHROMIUM, Browser
 from PIL import Image
 
+from imitate.data.video import FOR_PEOPLE, write_video
 from imitate.errors import UserError
-from imitate.manifest import manifest_of
-from imitate.runs import Stage, read_json, write_json
-from imitate.video import FOR_PEOPLE, write_video
+from imitate.keeping.manifest import manifest_of
+from imitate.keeping.runs import Stage, read_json, write_json
 from pipelines.__main__ import main
 from pipelines.report import Settings, run
 from pipelines.reporting.plot import SIDE, Line, plot
 from pipelines.reporting.policies import natural, read_policies
-from pipelines.rollout import Rollout
+from pipelines.shared.rollout import Rollout
 
 SECTIONS = ["demonstrations", "policies", "learning", "benchmark", "encoder", "reward", "recording", "settings"]
 HOSTILE = "</script><script>alert(1)</script>\"'&{{ 7 * 7 }}.mp4"

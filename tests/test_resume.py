@@ -11,15 +11,15 @@ from dying import Harm, command, left_of
 from noise import LAYOUT, write_noise
 from safetensors import safe_open
 
-from imitate.checkpoint import load_encoder
-from imitate.lock import hold
-from imitate.manifest import SNAPSHOT
-from imitate.runs import Stage
-from imitate.snapshot import Snapshot
-from imitate.video import Compression, read_video, write_video
+from imitate.data.video import Compression, read_video, write_video
+from imitate.embedding.trained_encoder import load_encoder
+from imitate.keeping.lock import hold
+from imitate.keeping.manifest import SNAPSHOT
+from imitate.keeping.runs import Stage
+from imitate.keeping.snapshot import Snapshot
 from pipelines import embed, imitate
-from pipelines.cli import changed
-from pipelines.cli import words as said
+from pipelines.shared.cli import changed
+from pipelines.shared.cli import words as said
 from pipelines.torturing.outcome import differences
 from pipelines.torturing.subject import IMITATE
 
@@ -101,7 +101,7 @@ def test_a_recording_goes_on_whatever_happens_to_it(tmp_path):
     files = len(list(tmp_path.glob("run/**/data/**/*.parquet")))
     assert 2 <= files < len(list(tmp_path.glob("whole/**/data/**/*.parquet")))
     one_line(harmed("worker", file_is_done, 1, *words), 2, "of 2 was killed by SIGKILL", "the same command goes on")
-    for where, count in (("os:replace", 3), ("imitate.manifest:sha256", 2)):
+    for where, count in (("os:replace", 3), ("imitate.keeping.manifest:sha256", 2)):
         killed(where, count, *words)
     goes_on(*words)
     assert not differences(tmp_path / "run", tmp_path / "whole")
@@ -121,7 +121,7 @@ def test_a_training_goes_on_whatever_happens_to_it(recorded, embedded, tmp_path)
     one_line(command(words, file_bytes=len(before) // 2), 2, f"{folder / SNAPSHOT}: File too large")
     assert (folder / SNAPSHOT).read_bytes() == before
     killed("pipelines.embed:tsne_figure", 1, *words)  # all is learned
-    killed("imitate.manifest:sha256", 3, *words)
+    killed("imitate.keeping.manifest:sha256", 3, *words)
     assert not command(words, Harm("SIGKILL", step, 1)).code  # nothing is learned again
     assert not differences(folder, embedded)
     assert not (folder / SNAPSHOT).exists()
@@ -130,7 +130,7 @@ def test_a_training_goes_on_whatever_happens_to_it(recorded, embedded, tmp_path)
 def test_a_learner_goes_on_whatever_happens_to_it(unlearned, imitated, tmp_path):
     run = shutil.copytree(unlearned, tmp_path / "run")
     words = ["imitate", "--run", run, *said(changed(replace(LEARNED, workers=2)))]
-    folder, step = run / "imitate", "imitate.wrappers:EmbeddingRewardVector.step"
+    folder, step = run / "imitate", "imitate.reward.embedding_reward_vector:EmbeddingRewardVector.step"
     killed("stable_baselines3.common.on_policy_algorithm:OnPolicyAlgorithm.dump_logs", 2, *words)  # before the update
     killed(step, 21, *words)  # within the second rollout of 16 steps in two environments
     killed("os:fsync", 2, *words)
@@ -151,7 +151,7 @@ def test_half_a_training_does_not_go_on_with_something_else(recorded, unlearned,
     embedding = ["embed", "--run", tmp_path, "--dataset", dataset, *said(changed(TRAINED))]
     imitating = ["imitate", "--run", run, *said(changed(replace(LEARNED, workers=2)))]
     killed("torch.optim:AdamW.step", 4, *embedding)
-    killed("imitate.wrappers:EmbeddingRewardVector.step", 21, *imitating)
+    killed("imitate.reward.embedding_reward_vector:EmbeddingRewardVector.step", 21, *imitating)
     video = next(dataset.rglob("*.mp4"))
     read = read_video(video)
     frames, fps = read.frames, read.timeline.rate

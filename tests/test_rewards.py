@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imitate.errors import UserError
-from imitate.rewards import FORMS, DifferenceReward, HuberReward, Moment, ProgressReward, reward_of
+from imitate.reward.rewards import FORMS, DifferenceReward, HuberReward, Moment, ProgressReward, reward_of
 
 RNG = np.random.default_rng(0)
 SHOWN = RNG.normal(size=(30, 4)).astype(np.float32)  # a demonstration

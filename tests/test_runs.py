@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from imitate.errors import UserError
-from imitate.lock import LOCK
-from imitate.manifest import NOTES, SNAPSHOT
-from imitate.runs import Stage, kept_settings, read_json, workshop, write_json, written_aside
+from imitate.keeping.lock import LOCK
+from imitate.keeping.manifest import NOTES, SNAPSHOT
+from imitate.keeping.runs import Stage, kept_settings, read_json, workshop, write_json, written_aside
 
 
 def test_a_stage_is_begun_gone_on_with_and_finished(tmp_path):
@@ -143,7 +143,7 @@ def test_one_process_works_in_a_workshop_and_clears_it_up(tmp_path, monkeypatch)
     with workshop(tmp_path) as work:
         assert not left.parent.exists()
         write_json(work / "file", 1)
-        monkeypatch.setattr("imitate.lock._held", {})  # as another process has it
+        monkeypatch.setattr("imitate.keeping.lock._held", {})  # as another process has it
         with pytest.raises(UserError, match="another process is working on it"), workshop(tmp_path):
             pass
         monkeypatch.undo()

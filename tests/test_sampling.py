@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from imitate.data.sampling import Epoch, Margins, Videos, pairs, triplets
+from imitate.embedding.sampling import Epoch, Margins, Videos, pairs, triplets
 from imitate.errors import UserError
 
 VIDEOS = Videos(np.array([0, 100, 150]), np.array([100, 50, 61]))

@@ -6,7 +6,7 @@ import torch
 
 from imitate import snapshot
 from imitate.errors import UserError
-from imitate.snapshot import Snapshot, Snapshots, random_states, restore_random_states
+from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
 
 
 def tree():

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from imitate.errors import UserError
-from imitate.runs import read_json, write_json
+from imitate.keeping.runs import read_json, write_json
 from pipelines import torture
 from pipelines.torture import NONE, PARTS, PRESETS, Settings
 from pipelines.torturing import damage, fuzz, kills, strangers
@@ -150,7 +150,7 @@ def test_times_and_places_are_no_difference(tmp_path):
 
 
 def test_accepted_corruption_would_be_seen(subject, monkeypatch):
-    monkeypatch.setattr("imitate.manifest._stage_of", lambda path: None)  # nothing is checked
+    monkeypatch.setattr("imitate.keeping.manifest._stage_of", lambda path: None)  # nothing is checked
     shown = {name: kind for name, kind in KINDS.items() if name in ("figures", "pictures", "film", "policy")}
     monkeypatch.setattr("pipelines.torturing.corruptions.KINDS", shown)
     found = corruptions(subject)

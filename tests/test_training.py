@@ -4,15 +4,15 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 
-from imitate.checkpoint import PoseHead, TrainedEncoder
-from imitate.data.sampling import Margins, Videos, triplets
-from imitate.encoders import build_encoder
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.objectives import OBJECTIVES
+from imitate.embedding.objectives.triplet import TripletLoss
+from imitate.embedding.sampling import Margins, Videos, triplets
+from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
+from imitate.embedding.training import PATIENCE, Collapsed, Course, Grain, fit, reader
 from imitate.errors import UserError
-from imitate.metrics import triplet_accuracy
-from imitate.objectives import OBJECTIVES
-from imitate.objectives.triplet import TripletLoss
-from imitate.snapshot import Snapshot
-from imitate.training import PATIENCE, Collapsed, Course, Grain, fit, reader
+from imitate.keeping.snapshot import Snapshot
+from imitate.measuring.metrics import triplet_accuracy
 
 SIZE, VIDEOS, LENGTH, STEPS = 32, 12, 40, 60
 TRAIN = Videos(np.arange(9) * LENGTH, np.full(9, LENGTH))

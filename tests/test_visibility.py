@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from imitate.visibility import decoding_errors, typical_distance, visibility
+from imitate.measuring.visibility import decoding_errors, typical_distance, visibility
 
 RNG = np.random.default_rng(0)
 SIZES = np.array([0.1, 0.2, 0.4])

@@ -9,7 +9,7 @@ from time import perf_counter, sleep
 import pytest
 
 from imitate.errors import UserError
-from imitate.workers import WorkerDied, end_with_parent, worked_off
+from imitate.keeping.workers import WorkerDied, end_with_parent, worked_off
 
 
 def square(number):

@@ -6,12 +6,15 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
-from imitate.alignment import nearest_frames
-from imitate.demonstration import Demonstration
+from imitate.data.demonstration import Demonstration
 from imitate.errors import UserError
-from imitate.rewards import FORMS, HuberReward, ProgressReward, reward_of
-from imitate.vec_env import SB3VecEnv
-from imitate.wrappers import NEVER, EmbeddingReward, EmbeddingRewardVector, Targets
+from imitate.measuring.alignment import nearest_frames
+from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.asked import NEVER
+from imitate.reward.embedding_reward import EmbeddingReward
+from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
+from imitate.reward.rewards import FORMS, HuberReward, ProgressReward, reward_of
+from imitate.reward.targets import Targets
 
 SIZE, LENGTHS = 32, (4, 6)
 

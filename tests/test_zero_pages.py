@@ -5,7 +5,7 @@ import pytest
 
 from envs.vector import KukaVectorEnv
 from envs.zero_pages import beyond, zero_pages_returned
-from imitate.workers import Crew
+from imitate.keeping.workers import Crew
 from pipelines.benching.peak import held
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.pictures import Part
 from imitate.errors import UserError, first_line
-from imitate.lock import waited_for
-from imitate.manifest import damage, facts_of, verified
-from imitate.runs import read_json, write_json, written_aside
+from imitate.keeping.lock import waited_for
+from imitate.keeping.manifest import damage, facts_of, verified
+from imitate.keeping.runs import read_json, write_json, written_aside
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 

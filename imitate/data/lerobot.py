@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.camera import Camera
+from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
 from imitate.data.features import called, meant, pictures_of, size_of
+from imitate.data.limits import Limits
 from imitate.data.pictures import Part, Shot, parts_of_table, parts_of_video
 from imitate.data.places import DATA, NEAR, Places
 from imitate.data.tables import Tables
 from imitate.data.units import Choice, State
 from imitate.data.version import read_info
-from imitate.demonstration import Demonstration
 from imitate.errors import UserError
-from imitate.limits import Limits
-from imitate.manifest import verified
+from imitate.keeping.manifest import verified
 
 SPLITS = ("train", "validation", "test")
 STATE = "observation.state"

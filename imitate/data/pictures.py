@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from imitate.data.limits import Limits
+from imitate.data.picture import Pixels, middle
 from imitate.data.places import NEAR, inside
+from imitate.data.video import read_video
 from imitate.errors import UserError, first_line
-from imitate.limits import Limits
-from imitate.manifest import verified
-from imitate.picture import Pixels, middle
-from imitate.video import read_video
+from imitate.keeping.manifest import verified
 
 STRETCH = 2**27  # bytes of decoded frames that are held at a time
 GAP = 1.0  # s of a video that nobody asks for: what is longer is not decoded

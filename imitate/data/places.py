@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imitate.data.column import integers, matrix
+from imitate.data.limits import Limits
 from imitate.errors import UserError, first_line
-from imitate.limits import Limits
-from imitate.manifest import MANIFEST, listed_frames
+from imitate.keeping.manifest import MANIFEST, listed_frames
 
 PLACE = ("chunk_index", "file_index")
 SPAN = ("from_timestamp", "to_timestamp")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from imitate.data.column import Number, integers, matrix
 from imitate.data.places import DATA, Places
 from imitate.errors import UserError, first_line
-from imitate.finite import check_finite
-from imitate.manifest import verified
+from imitate.keeping.finite import check_finite
+from imitate.keeping.manifest import verified
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imitate.errors import UserError
-from imitate.runs import read_json
+from imitate.keeping.runs import read_json
 
 VERSION = "v3.0"
 CONVERTERS = {  # by version, the modules of lerobot that bring it on, and the releases that have them

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from imitate.camera import Camera
+from imitate.data.camera import Camera
 from imitate.data.column import matrix, vectors
 from imitate.data.places import PLACE
 from imitate.data.version import VERSION
-from imitate.finite import check_finite
-from imitate.runs import write_json, written_aside
-from imitate.video import Compression, read_video, write_video
+from imitate.data.video import Compression, read_video, write_video
+from imitate.keeping.finite import check_finite
+from imitate.keeping.runs import write_json, written_aside
 
 FILES_A_CHUNK = 1000
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kuka import Kuka
-from imitate.camera import Camera
-from imitate.workers import Crew
+from imitate.data.camera import Camera
+from imitate.keeping.workers import Crew
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from torch import nn
 from envs.cameras import CAMERAS
 from envs.kuka_env import KukaEnv, Reference
 from envs.original import ORIGINAL
-from imitate.checkpoint import TrainedEncoder
-from imitate.demonstration import Demonstration
-from imitate.encoders import build_encoder
-from imitate.ppo import Curve, build_ppo
-from imitate.snapshot import Snapshots
-from imitate.wrappers import EmbeddingReward
+from imitate.data.demonstration import Demonstration
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.keeping.snapshot import Snapshots
+from imitate.policy.ppo import Curve, build_ppo
+from imitate.reward.embedding_reward import EmbeddingReward
 
 from .. import imitate
 from .bare import Bare, Played

@@ -15,14 +15,14 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 import imitate.data.writer
-import imitate.training
+import imitate.embedding.training
 from envs import kuka, vector
 from envs.bullet import Bullet
-from imitate.checkpoint import TrainedEncoder
-from imitate.data.sampling import Epoch
-from imitate.encoders import ENCODERS
-from imitate.objectives import OBJECTIVES
-from imitate.runs import Stage, read_json, write_json
+from imitate.embedding.encoders import ENCODERS
+from imitate.embedding.objectives import OBJECTIVES
+from imitate.embedding.sampling import Epoch
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.keeping.runs import Stage, read_json, write_json
 
 from .. import embed, record
 from .imitating import learning
@@ -76,14 +76,14 @@ def profile_embed(subject: Subject) -> list[Part]:
     dataset, data = opened(subject)
     calls = [
         Call(Epoch, "batches", "gather batch"),
-        Call(imitate.training, "preprocess", "gather batch"),
-        Call(imitate.training.Grain, "add_to", "noise"),
+        Call(imitate.embedding.training, "preprocess", "gather batch"),
+        Call(imitate.embedding.training.Grain, "add_to", "noise"),
         Call(ENCODERS[settings.encoder], "forward", "forward"),
         Call(OBJECTIVES[settings.objective].loss, "forward", "forward"),
         Call(torch.Tensor, "backward", "backward"),
         Call(OPTIMIZERS[settings.optimizer], "step", "optimizer"),
     ]
-    reader = imitate.training.reader
+    reader = imitate.embedding.training.reader
 
     def watched_reader(*args: Any) -> Any:
         return watch.around(reader(*args), "gather batch")
@@ -91,7 +91,11 @@ def profile_embed(subject: Subject) -> list[Part]:
     fit = partial(embed.fit_encoder, settings, Stage(subject.folder / "profile-embed"))
     with quiet():
         fit(data, subject.untrained(settings.encoder, dataset), epoch_of(settings))
-        with patch.object(imitate.training, "reader", watched_reader), watch.watching(calls), watch.part(REST):
+        with (
+            patch.object(imitate.embedding.training, "reader", watched_reader),
+            watch.watching(calls),
+            watch.part(REST),
+        ):
             fit(data, subject.untrained(settings.encoder, dataset), epoch_of(settings))
     return _parts("embed", watch.seconds)
 

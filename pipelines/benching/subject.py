@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from imitate.checkpoint import PoseHead, TrainedEncoder
 from imitate.data.lerobot import LeRobotDataset
-from imitate.encoders import build_encoder
-from imitate.ppo import Learner
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
+from imitate.policy.ppo import Learner
 
 from .. import embed, imitate, record
 from ..embed import Settings as Embed

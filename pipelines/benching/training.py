@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from imitate.data.lerobot import LeRobotDataset
-from imitate.data.sampling import Epoch, Margins
-from imitate.device import mixed_precision
-from imitate.objectives import OBJECTIVES
-from imitate.preprocess import preprocess
-from imitate.runs import Stage
+from imitate.embedding.device import mixed_precision
+from imitate.embedding.objectives import OBJECTIVES
+from imitate.embedding.preprocess import preprocess
+from imitate.embedding.sampling import Epoch, Margins
+from imitate.keeping.runs import Stage
 
 from .. import embed
 from .rows import Measure, Row, compare

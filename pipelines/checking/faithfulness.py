@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 
 from envs.kuka import Kuka
-from imitate.alignment import alignment_error, at_times, nearest_frames, replays
-from imitate.checkpoint import TrainedEncoder
-from imitate.encoders import build_encoder
-from imitate.figures import reward_figure, save_figure
-from imitate.ranking import (
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.measuring.alignment import alignment_error, at_times, nearest_frames, replays
+from imitate.measuring.figures import reward_figure, save_figure
+from imitate.measuring.ranking import (
     l2_distance,
     mean_rank_correlation,
     order_agreement,
@@ -25,8 +25,8 @@ from imitate.ranking import (
     over_pairs,
     rank_correlation,
 )
-from imitate.rewards import HuberReward
-from imitate.visibility import decoding_errors, typical_distance, visibility
+from imitate.measuring.visibility import decoding_errors, typical_distance, visibility
+from imitate.reward.rewards import HuberReward
 
 from .probes import CENTIMETRES, DEGREES, TURNS, Probe, Probes, Visited, collect
 from .views import Views, drawn

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from envs.kuka import Kuka
 from envs.perturbations import flange_graded, joint_graded, one_joint_moved, random_poses
-from imitate.camera import Camera
+from imitate.data.camera import Camera
 from imitate.errors import MANY, SEED, check_bounds
-from imitate.ranking import Indices
+from imitate.measuring.ranking import Indices
 
 from .views import Views, drawn, joined
 

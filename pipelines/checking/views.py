@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kuka import ARMS, Kuka
-from imitate.camera import Camera
-from imitate.checkpoint import TrainedEncoder
+from imitate.data.camera import Camera
 from imitate.data.lerobot import LeRobotDataset
+from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
 
 

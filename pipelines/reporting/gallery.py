@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from imitate.metrics import SUCCESS_M, success
-from imitate.runs import written_aside
-from imitate.video import read_video
+from imitate.data.video import read_video
+from imitate.keeping.runs import written_aside
+from imitate.measuring.metrics import SUCCESS_M, success
 
 from .pages import fill_in
 

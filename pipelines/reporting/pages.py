@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from imitate.manifest import verified
+from imitate.keeping.manifest import verified
 
 from ..checking.verdict import weakness
 from .policies import flat

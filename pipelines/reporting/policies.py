@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.errors import UserError, first_line
-from imitate.manifest import verified
-from imitate.metrics import success
-from imitate.runs import Stage, read_json
+from imitate.keeping.manifest import verified
+from imitate.keeping.runs import Stage, read_json
+from imitate.measuring.metrics import success
 
 _NO_DIFFERENCE = ("demo", "seed", "name", "resize", "device")  # settings that make it no other way of learning
 

@@ -14,8 +14,8 @@ from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.writer import VIDEO_PATH
 from imitate.errors import UserError
-from imitate.manifest import MANIFEST
-from imitate.runs import read_json, write_json
+from imitate.keeping.manifest import MANIFEST
+from imitate.keeping.runs import read_json, write_json
 
 from .. import benchmark_follow, embed, evaluate, follow, imitate, record, report
 from ..benching.subject import quiet

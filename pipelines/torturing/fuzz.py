@@ -18,13 +18,13 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.kuka_env import observation_space
-from imitate.checkpoint import load_encoder
 from imitate.data.lerobot import LeRobotDataset
+from imitate.data.video import read_video
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
-from imitate.ppo import build_ppo, load_policy
-from imitate.video import read_video
-from imitate.workers import end_with_parent, starting
-from imitate.wrappers import policy_space
+from imitate.keeping.workers import end_with_parent, starting
+from imitate.policy.ppo import build_ppo, load_policy
+from imitate.reward.observation import policy_space
 
 from .damage import BYTES, draw, written
 from .files import below

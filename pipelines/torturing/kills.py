@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import benchmark_follow, benchmark_imitation
-from ..cli import changed, words
+from ..shared.cli import changed, words
 from .outcome import differences
 from .subject import EMBED, IMITATE, RECORD, Subject
 

@@ -37,7 +37,7 @@ from .. import (
     report,
     torture,
 )
-from ..cli import CONFIG
+from ..shared.cli import CONFIG
 from .damage import BYTES, written
 from .files import as_parquet, below
 from .said import Said, said, untouched

@@ -19,19 +19,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from imitate.camera import Camera
+from imitate.data.camera import Camera
 from imitate.data.frames import decoded_frames
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.writer import EPISODES_PATH
-from imitate.encoders import build_encoder
-from imitate.encoders.inception import InceptionEncoder
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.encoders.inception import InceptionEncoder
 from imitate.errors import UserError
-from imitate.manifest import MANIFEST, facts_of, manifest_of
-from imitate.runs import read_json, write_json
+from imitate.keeping.manifest import MANIFEST, facts_of, manifest_of
+from imitate.keeping.runs import read_json, write_json
 
 from .. import embed, evaluate, imitate, report
 from ..benching.subject import quiet
-from ..cli import CONFIG
+from ..shared.cli import CONFIG
 from .damage import written
 from .files import as_parquet, names_below
 from .said import said

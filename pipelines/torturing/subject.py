@@ -11,8 +11,8 @@ from unittest.mock import patch
 import numpy as np
 
 from imitate.data.lerobot import LeRobotDataset
-from imitate.ppo import Learner
-from imitate.video import Compression, write_video
+from imitate.data.video import Compression, write_video
+from imitate.policy.ppo import Learner
 
 from .. import benchmark_follow, embed, evaluate, follow, imitate, record
 from ..benching.subject import quiet

@@ -1,0 +1,1 @@
+"""What a frame means: encoders, objectives, and how they are trained."""

@@ -1,0 +1,35 @@
+"""Objectives: what pulls embeddings together and pushes them apart.
+
+To add one: a module like ``triplet.py`` with a plain ``nn.Module`` over embeddings, a line here with the
+sampler that feeds it, and a test.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import nn
+
+from imitate.embedding.objectives.infonce import InfoNCE
+from imitate.embedding.objectives.triplet import TripletLoss
+from imitate.embedding.sampling import Sampler, pairs, triplets
+
+
+class Objective(NamedTuple):
+    """A loss, and how its groups of frames are drawn.
+
+    Attributes:
+        setting: The name of the loss's one setting.
+        loss: Takes one (batch, dim) tensor of embeddings for each group of frames.
+        sample: Draws the groups: (groups, samples) indices of frames.
+    """
+
+    setting: str
+    loss: type[nn.Module]
+    sample: Sampler
+
+
+OBJECTIVES = {
+    "triplet": Objective("margin", TripletLoss, triplets),
+    "infonce": Objective("temperature", InfoNCE, pairs),
+}

@@ -1,0 +1,227 @@
+"""A trained encoder: weights, and everything that its embeddings depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from imitate.data.camera import Camera
+from imitate.embedding.device import mixed_precision
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.encoders.layers import NORM
+from imitate.embedding.preprocess import preprocess
+from imitate.errors import UserError, first_line
+from imitate.keeping.finite import check_finite, check_weights
+from imitate.keeping.manifest import sha256, verified
+from imitate.keeping.runs import read_json, write_json, written_aside
+
+FORMAT = 1
+PREPROCESSING = "[-1, 1]"  # what `preprocess` makes of pixels
+BOUNDS = {"image_size": (16, 1024), "dim": (1, 100_000), "pose_head_joints": (0, 10_000)}  # of an encoder that is read
+CHUNK = 512  # frames that are embedded at once
+
+
+class PoseHead(nn.Sequential):
+    """Self-regression: sines and cosines of the robot's own joints from an embedding.
+
+    The robot knows its joints while it babbles (Sermanet et al., 2017, section III.C). Learned together with the
+    time-contrastive objective, it keeps what time alone would let the embedding forget; the plain time-contrastive
+    network has one that only reads.
+
+    Args:
+        dim: Of the embedding.
+        joints: Number of joints.
+    """
+
+    def __init__(self, dim: int, joints: int) -> None:
+        super().__init__(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, 2 * joints))
+        self.joints = joints
+        self.scale = dim**0.5 / NORM  # components of about 1
+
+    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Map (batch, dim) to (batch, 2 * joints): sines, then cosines."""
+        return super().forward(embeddings * self.scale)
+
+    def angles(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Map (batch, dim) to (batch, joints), rad."""
+        sines, cosines = self(embeddings).chunk(2, dim=-1)
+        return torch.atan2(sines, cosines)
+
+
+@dataclass
+class TrainedEncoder:
+    """An encoder with the camera that its frames must come from.
+
+    Attributes:
+        name: Of the architecture, one of ``ENCODERS``.
+        module: The network.
+        image_size: Pixels a side of the frames.
+        dim: Of the embeddings.
+        camera: That took the frames.
+        pose_head: From embeddings to joints, if one was trained.
+    """
+
+    name: str
+    module: nn.Module
+    image_size: int
+    dim: int
+    camera: Camera
+    pose_head: PoseHead | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.module.parameters()).device
+
+    def to(self, device: torch.device) -> TrainedEncoder:
+        """Move the network, and set it to inference."""
+        self.module = self.module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        if self.pose_head is not None:
+            self.pose_head = self.pose_head.to(device).eval()
+        return self
+
+    @torch.inference_mode()
+    def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed (n, image_size, image_size, 3) uint8 frames to (n, dim) float32, of the encoder's norm.
+
+        Raises:
+            UserError: Frames of another size.
+        """
+        size = self.image_size
+        if frames.shape[1:] != (size, size, 3) or frames.dtype != np.uint8:
+            raise UserError(f"frames of shape {frames.shape} {frames.dtype}, expected (n, {size}, {size}, 3) uint8")
+        out = np.empty((len(frames), self.dim), np.float32)
+        for first in range(0, len(frames), CHUNK):
+            chunk = torch.from_numpy(np.ascontiguousarray(frames[first : first + CHUNK]))
+            with mixed_precision(self.device):
+                embedded = self.module(preprocess(chunk.to(self.device, non_blocking=True)))
+            out[first : first + CHUNK] = embedded.float().cpu().numpy()
+        check_finite("an embedding", out, "the encoder is of no use: train it anew")
+        return out
+
+    @torch.inference_mode()
+    def decode_joints(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Map (n, dim) embeddings to (n, joints), rad.
+
+        Raises:
+            UserError: The encoder was trained without self-regression.
+        """
+        if self.pose_head is None:
+            raise UserError("this encoder has no pose head: train one with --self-regression above 0")
+        joints = self.pose_head.angles(torch.from_numpy(embeddings).to(self.device)).double().cpu().numpy()
+        check_finite("a decoded joint", joints, "the encoder is of no use: train it anew")
+        return joints
+
+    def check_camera(self, camera: Camera, image_size: int) -> None:
+        """Refuse to score what another camera sees.
+
+        Raises:
+            UserError: The camera, or the size of its pictures, differs; the message says in what. Or it is not known
+                what camera the encoder was trained on.
+        """
+        if not self.camera.known:
+            raise UserError(
+                f"the encoder was trained on a dataset that does not say where its camera {self.camera.name!r} stood: "
+                "nothing can be filmed for it; train one on what 'record' makes"
+            )
+        differences = self.camera.differences(camera)
+        if image_size != self.image_size:
+            differences.append(f"image_size {self.image_size} != {image_size}")
+        if differences:
+            raise UserError(
+                f"the encoder was trained on another camera than {camera.name!r} ({'; '.join(differences)}): "
+                "use that camera, or train an encoder on this one"
+            )
+
+    def check_arm(self, joints: int) -> None:
+        """Refuse to read the poses of an arm of other joints.
+
+        Raises:
+            UserError: The pose head, if there is one, was trained on as many as it says.
+        """
+        if self.pose_head is not None and self.pose_head.joints != joints:
+            raise UserError(
+                f"the encoder was trained on an arm of {self.pose_head.joints} joints, expected the {joints} of the "
+                "arm that is to imitate: use its arm, or train an encoder on this one"
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.json`` and ``encoder.safetensors``.
+
+        Raises:
+            UserError: There is NaN or infinity in the weights.
+        """
+        tensors = {f"encoder.{key}": value for key, value in self.module.state_dict().items()}
+        joints = 0
+        if self.pose_head is not None:
+            tensors |= {f"pose_head.{key}": value for key, value in self.pose_head.state_dict().items()}
+            joints = self.pose_head.joints
+        check_weights("the encoder", tensors, "lower the learning rate")
+        weights = save({key: value.contiguous().cpu() for key, value in tensors.items()})
+        with written_aside(folder / "encoder.safetensors") as aside:
+            aside.write_bytes(weights)
+        facts = {
+            "format": FORMAT,
+            "encoder": self.name,
+            "image_size": self.image_size,
+            "dim": self.dim,
+            "camera": self.camera.to_json(),
+            "preprocessing": PREPROCESSING,
+            "pose_head_joints": joints,
+            "sha256": hashlib.sha256(weights).hexdigest(),
+        }
+        write_json(folder / "encoder.json", facts)
+
+
+def load_encoder(folder: Path, device: torch.device | None = None) -> TrainedEncoder:
+    """Read what ``TrainedEncoder.save`` wrote. Nothing in it is run: JSON and safetensors only.
+
+    Raises:
+        UserError: It is missing, damaged, or of another version.
+    """
+    facts = read_json(folder / "encoder.json")
+    if not isinstance(facts, dict) or (facts.get("format"), facts.get("preprocessing")) != (FORMAT, PREPROCESSING):
+        raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT} with pixels in {PREPROCESSING}")
+    weights = folder / "encoder.safetensors"
+    try:
+        digest = sha256(verified(weights))
+        if facts.get("sha256", digest) != digest:  # encoders of older versions do not tell theirs
+            raise ValueError("another sha256 than it was written with")
+        state = load_file(weights)
+        _check_sizes(facts)
+        module = build_encoder(facts["encoder"], facts["image_size"], facts["dim"])
+        joints = facts["pose_head_joints"]
+        head = PoseHead(facts["dim"], joints) if joints else None
+        module.load_state_dict(_part(state, "encoder."))
+        if head is not None:
+            head.load_state_dict(_part(state, "pose_head."))
+    except FileNotFoundError:
+        raise UserError(f"{weights}: no such file") from None
+    except UserError:
+        raise
+    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError, OSError) as error:
+        raise UserError(f"{weights}: damaged, or not of this encoder ({first_line(error)})") from None
+    check_weights(str(weights), state, "damaged: train the encoder anew")
+    camera = Camera.from_json(facts.get("camera"))
+    encoder = TrainedEncoder(facts["encoder"], module, facts["image_size"], facts["dim"], camera, head)
+    return encoder.to(device or torch.device("cpu"))
+
+
+def _check_sizes(facts: dict[str, Any]) -> None:
+    """Refuse a network that no weights can be of, before it takes memory."""
+    for name, (least, most) in BOUNDS.items():
+        if type(facts[name]) is not int or not least <= facts[name] <= most:
+            raise ValueError(f"{name} is {facts[name]!r}, expected {least} to {most}")
+
+
+def _part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""How good an embedding or a reward is, in figures and pictures."""

@@ -1,0 +1,160 @@
+"""Plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.keeping.runs import written_aside
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+LEAST_DRAWN = 1e-3  # rad, on a logarithmic axis
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write ``figure`` as PNG and free it."""
+    with written_aside(path) as aside:
+        figure.savefig(aside, dpi=120, bbox_inches="tight")
+    plt.close(figure)
+
+
+def tsne_figure(embeddings: NDArray[np.float32], seed: int = 0) -> Figure:
+    """t-SNE of a trajectory's embeddings (length, dim), coloured by frame (figure 2 of the paper)."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(embeddings) - 1) / 3)
+    points = TSNE(2, perplexity=perplexity, learning_rate=200, max_iter=1000, random_state=seed).fit_transform(
+        embeddings
+    )
+    figure, axes = plt.subplots(figsize=(5, 4))
+    colours = axes.scatter(points[:, 0], points[:, 1], c=np.arange(len(points)), cmap="winter", s=14)
+    figure.colorbar(colours, label="frame")
+    axes.set_title("t-SNE of a validation trajectory")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return figure
+
+
+def distance_matrix_figure(embeddings: NDArray[np.float32]) -> Figure:
+    """L2 distances between a trajectory's embeddings (length, dim): figure 3 of the paper."""
+    distances = np.linalg.norm(embeddings[:, None] - embeddings[None], axis=-1)
+    figure, axes = plt.subplots(figsize=(5, 4))
+    image = axes.imshow(distances, cmap="coolwarm")
+    figure.colorbar(image, label="L2 distance")
+    axes.set_xlabel("frame")
+    axes.set_ylabel("frame")
+    axes.set_title("distances within a validation trajectory")
+    return figure
+
+
+def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping[str, float]) -> Figure:
+    """Reward and true errors over training, with holding still for comparison.
+
+    Args:
+        curve: One row a rollout: ``steps``, ``reward``, ``ee_error_m``, ``joint_error_rad``.
+        metrics: Those of the finished policy and of holding still.
+    """
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.2))
+    steps = [row["steps"] for row in curve]
+    titles = {"reward": "learned reward a step", "ee_error_m": "flange error, m", "joint_error_rad": "joint error, rad"}
+    for axes, (key, title) in zip(panels, titles.items(), strict=True):
+        axes.plot(steps, [row.get(key, np.nan) for row in curve], label="while exploring")
+        if np.isfinite(metrics.get(key, np.nan)) and key != "reward":
+            axes.axhline(metrics[f"hold_still_{key}"], color="grey", linestyle="--", label="holding still")
+            axes.axhline(metrics[key], color="tab:green", linestyle=":", label="the finished policy")
+            axes.legend()
+        axes.set_title(title)
+        axes.set_xlabel("env steps")
+        axes.locator_params(axis="x", nbins=5)
+    figure.tight_layout()
+    return figure
+
+
+def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
+    """Flange error against steps and against seconds: for each method the median run, and between the quartiles.
+
+    Args:
+        runs: Each with its ``method`` and ``curve``: ``steps``, ``seconds`` and ``ee_error_m``, a list of each.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
+    for axes, (key, label) in zip(panels, {"steps": "env steps", "seconds": "seconds"}.items(), strict=True):
+        for method in dict.fromkeys(run["method"] for run in runs):
+            curves = [run["curve"] for run in runs if run["method"] == method]
+            grid = np.linspace(0.0, min(curve[key][-1] for curve in curves), 100)
+            errors = [np.interp(grid, curve[key], curve["ee_error_m"]) for curve in curves]
+            low, median, high = np.quantile(errors, [0.25, 0.5, 0.75], axis=0)
+            (line,) = axes.plot(grid, 100 * median, label=method)
+            axes.fill_between(grid, 100 * low, 100 * high, color=line.get_color(), alpha=0.2, linewidth=0)
+        axes.set_xlabel(label)
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # with all nine, they overlap
+        for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            axis("{x:g}")  # 60, not 6 x 10^1
+        axes.grid(alpha=0.3, which="both")
+    panels[0].set_ylabel("flange error while exploring, cm")
+    panels[0].legend()
+    figure.tight_layout()
+    return figure
+
+
+def reward_figure(
+    scatter: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]],
+    rises: Sequence[tuple[str, Sequence[float], NDArray[np.floating]]],
+    visibility: Mapping[str, Sequence[float]],
+    most: int = 1500,
+) -> Figure:
+    """Learned reward against true reward; embedding distance against perturbation size; visibility of the joints.
+
+    Args:
+        scatter: By set of poses, those on top last, true joint distances (n,), rad, and learned rewards (n,), below 0.
+        rises: Of each kind of perturbation, its name, its sizes (grades,), and embedding distances (grades, n) in units
+            of that between random poses.
+        visibility: By degrees of one joint, how far the embedding moves for each joint, in the same unit.
+        most: Points that are drawn of a set.
+    """
+    figure, panels = plt.subplot_mosaic(
+        [["scatter", "0", "1"], ["scatter", "joints", "joints"]], figsize=(13, 6.5), width_ratios=[1.5, 1, 1]
+    )
+    axes = panels["scatter"]
+    for name, (distance, reward) in scatter.items():
+        kept = np.linspace(0, len(distance) - 1, min(most, len(distance))).astype(int)
+        near = np.maximum(distance[kept], LEAST_DRAWN)
+        axes.scatter(near, -reward[kept], s=7, alpha=0.45, linewidths=0, label=name)
+    # Logarithmic, and zero at the upper right: what is near a demonstration is what matters, and most crowded.
+    axes.set(xscale="log", yscale="log", xlabel="true reward: minus the mean joint difference, rad")
+    axes.set_ylabel("learned reward")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_inverted(True)
+        axis.set_major_formatter(lambda value, _: f"-{value:g}")
+    axes.set_title("learned against true reward")
+    for handle in filter(None, axes.legend(loc="upper left").legend_handles):
+        handle.set(alpha=1, sizes=[30])
+    for k, (name, sizes, distances) in enumerate(rises):
+        axes = panels[str(k)]
+        low, median, high = np.quantile(distances, [0.25, 0.5, 0.75], axis=1)
+        axes.fill_between(sizes, low, high, alpha=0.25, label="quartiles")
+        axes.plot(sizes, median, marker="o", label="median")
+        axes.set_xlabel(name)
+        axes.set_ylim(0, None)
+        axes.set_title("embedding distance (1: random poses)", fontsize=10)
+        axes.legend(loc="lower right")
+    axes = panels["joints"]
+    width = 0.8 / len(visibility)
+    for k, (size, row) in enumerate(visibility.items()):
+        places = 1 + np.arange(len(row)) + (k - (len(visibility) - 1) / 2) * width
+        axes.bar(places, row, width, color=plt.get_cmap("viridis")(k / len(visibility)), label=f"{size} degrees")
+    axes.set_xticks(1 + np.arange(len(row)))
+    axes.set_xlabel("joint that moves alone")
+    axes.set_title("visibility: how far the embedding moves (1: random poses)", fontsize=10)
+    axes.legend(ncols=len(visibility), fontsize=8)
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,1 @@
+"""PPO, and environments as stable-baselines3 wants them."""

@@ -1,0 +1,362 @@
+"""The learner: PPO from stable-baselines3, its settings, and what it tells while it learns."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import re
+import zipfile
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
+from stable_baselines3.common.type_aliases import Schedule
+from stable_baselines3.common.vec_env import VecEnv
+
+from imitate.errors import UserError, check_bounds
+from imitate.keeping.finite import check_weights
+from imitate.keeping.manifest import verified
+from imitate.keeping.runs import written_aside
+
+MEMBERS = ("policy", "policy.optimizer", "pytorch_variables")  # the tensors in a zip of stable-baselines3
+COUNTED = (
+    "num_timesteps",
+    "_n_updates",
+    "_episode_num",
+    "_current_progress_remaining",
+)  # what PPO keeps between updates
+SEEN = ("_last_obs", "_last_episode_starts")
+TOLD = ("ep_info_buffer", "ep_success_buffer")
+OF_A_PROCESS = ("start_time", "_num_timesteps_at_start", "tensorboard_log")  # not of the policy
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Settings of PPO (table 2 of the paper, and what the paper does not say)."""
+
+    n_envs: int = 64
+    """Environments that act at the same time."""
+    n_steps: int = 32
+    """Steps of each between two updates."""
+    batch_size: int = 512
+    """Samples a gradient step."""
+    n_epochs: int = 10
+    """Passes over the samples an update."""
+    gamma: float = 0.9
+    """Discount factor. What the robot does now shows within half a second: with 0.99 the advantage of an
+    action drowns in the noise of all that comes after."""
+    gae_lambda: float = 0.95
+    """Of generalised advantage estimation; the paper's tau."""
+    clip_range: float = 0.2
+    """Of the probability ratio; the paper's epsilon."""
+    learning_rate: float = 1e-3
+    """At the start."""
+    anneal: bool = True
+    """Let the learning rate fall linearly to 0."""
+    log_std: float = -2.0
+    """Logarithm of the actions' standard deviation at the start. Of a policy that begins with nothing, -1."""
+    width: int = 256
+    """Units of each of the two hidden layers, of policy and value function."""
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "n_envs": (1, 4096), "n_steps": (2, 10**6), "batch_size": (2, 10**6), "n_epochs": (1, 1000),
+            "gamma": (0, 1), "gae_lambda": (0, 1), "clip_range": (1e-6, 10), "learning_rate": (1e-9, 10),
+            "log_std": (-10, 10), "width": (1, 10**4),
+        }  # fmt: skip
+        check_bounds(self, "learner.", **bounds)
+
+
+class ImitationFeatures(BaseFeaturesExtractor):
+    """What the policy's and the value function's networks see of an observation.
+
+    Joints and velocities as they are; of the embeddings, the demonstration's and how far the robot's own is from
+    them, scaled down to the size of the joints; of the poses read off the demonstration, if they are observed, how far
+    the joints are from them, scaled up, the next frame's last. What to do next hangs on these differences, which a
+    network would first have to learn to take.
+
+    Args:
+        space: Of ``policy_observation``.
+        joints: Number of joints.
+        dim: Of the embeddings.
+        lookahead: Frames of the demonstration that are observed.
+
+    Raises:
+        UserError: What is left of the space is neither poses nor nothing.
+    """
+
+    SCALE = 0.2
+    POSE_SCALE = 10.0  # within a step, joints turn by about 0.1 rad
+
+    def __init__(self, space: spaces.Box, joints: int, dim: int, lookahead: int = 1) -> None:
+        observed, without = space.shape[0], 2 * joints + (1 + lookahead) * dim
+        poses = lookahead * joints
+        if observed not in (without, without + poses):
+            raise UserError(
+                f"observations of {observed} for {joints} joints, embeddings of {dim} and a lookahead of {lookahead}, "
+                f"expected {without}, or with poses {without + poses}"
+            )
+        super().__init__(space, observed + (lookahead - 1) * dim)
+        self.sizes = [joints, joints, observed - without, dim, lookahead * dim]
+        self.aim = joints if observed > without else 0  # how many features say how far the next pose is
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        """Map (batch, observed) to (batch, features)."""
+        joints, velocities, poses, own, targets = observations.split(self.sizes, dim=1)
+        differences = _apart(targets, own)
+        ahead = self.POSE_SCALE * _apart(poses, joints)
+        return torch.cat([joints, velocities, self.SCALE * differences, self.SCALE * targets, ahead], dim=1)
+
+
+def _apart(frames: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """How far (batch, frames * n) of several frames are from (batch, n), the last frame's first."""
+    return (frames.unflatten(1, (frames.shape[1] // own.shape[1], own.shape[1])) - own[:, None]).flip(1).flatten(1)
+
+
+class Shortcut(MlpExtractor):
+    """Two hidden layers, and past them, for the policy, how far the joints are from the pose that they are to take."""
+
+    def __init__(self, aim: int, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.aim = aim
+        self.latent_dim_pi += aim
+
+    def forward_actor(self, features: torch.Tensor) -> torch.Tensor:
+        """Map (batch, features) to (batch, width + aim)."""
+        return torch.cat([super().forward_actor(features), features[:, features.shape[1] - self.aim :]], dim=1)
+
+
+class ImitationPolicy(ActorCriticPolicy):
+    """A policy that begins, where it observes poses, with taking them: learned is what is better than that.
+
+    A full action turns a joint by about ``1 / POSE_SCALE`` rad a step, whatever the control, so that the features
+    that say how far it is are such actions already (residual policy learning, Silver et al., 2018).
+    """
+
+    features_extractor: ImitationFeatures
+
+    def _build_mlp_extractor(self) -> None:
+        self.mlp_extractor = Shortcut(
+            self.features_extractor.aim, self.features_dim, self.net_arch, self.activation_fn, self.device
+        )
+
+    def _build(self, lr_schedule: Schedule) -> None:
+        super()._build(lr_schedule)
+        aim = self.features_extractor.aim
+        with torch.no_grad():
+            weight = cast(torch.nn.Linear, self.action_net).weight
+            weight[:, weight.shape[1] - aim :] = torch.eye(len(weight), aim)
+
+
+def build_ppo(
+    learner: Learner,
+    env: VecEnv,
+    seed: int,
+    device: torch.device,
+    tensorboard: Path | None = None,
+    dim: int = 32,
+    lookahead: int = 1,
+) -> PPO:
+    """Make a PPO model that has learned nothing yet.
+
+    Args:
+        learner: Settings of PPO.
+        env: That it will learn in, with observations as of ``policy_observation``.
+        seed: Of everything random.
+        device: Of its networks.
+        tensorboard: Folder of its logs.
+        dim: Of the embeddings.
+        lookahead: Frames of the demonstration that are observed.
+
+    Raises:
+        UserError: Embeddings of that dimension do not fit the observations.
+    """
+    rate = learner.learning_rate
+    env.observation_space.seed(seed)  # nobody samples it, but its generator is saved with the policy
+    model = PPO(
+        ImitationPolicy,
+        env,
+        learning_rate=(lambda remaining: rate * remaining) if learner.anneal else rate,
+        n_steps=learner.n_steps,
+        batch_size=learner.batch_size,
+        n_epochs=learner.n_epochs,
+        gamma=learner.gamma,
+        gae_lambda=learner.gae_lambda,
+        clip_range=learner.clip_range,
+        policy_kwargs={
+            "net_arch": [learner.width, learner.width],
+            "log_std_init": learner.log_std,
+            "optimizer_kwargs": {"eps": 1e-5, "fused": True},  # stable-baselines3's epsilon; one call for all weights
+            "features_extractor_class": ImitationFeatures,
+            "features_extractor_kwargs": {
+                "joints": env.action_space.shape[0],  # type: ignore[index]
+                "dim": dim,
+                "lookahead": lookahead,
+            },
+        },
+        seed=seed,
+        device=device,
+        tensorboard_log=str(tensorboard) if tensorboard else None,
+    )
+    if tensorboard is None:
+        model.set_logger(Logger(folder=None, output_formats=[]))  # its own would leave a folder in /tmp
+    return model
+
+
+def learner_state(model: PPO) -> dict[str, Any]:
+    """What PPO goes on learning with after an update, for ``restore_learner``; besides environments and generators."""
+    plain = {name: getattr(model, name) for name in COUNTED + SEEN}
+    return plain | {name: list(getattr(model, name)) for name in TOLD} | {"parameters": model.get_parameters()}
+
+
+def restore_learner(model: PPO, state: dict[str, Any]) -> None:
+    """Bring a freshly built model to a state. It goes on with ``learn(missing, reset_num_timesteps=False)``."""
+    for name in COUNTED + SEEN:
+        setattr(model, name, state[name])
+    for name in TOLD:
+        setattr(model, name, deque(state[name], model._stats_window_size))
+    model.set_parameters(state["parameters"], device=model.device)
+
+
+def save_policy(model: PPO, path: Path) -> None:
+    """Write SB3's own zip, so that users can load it with SB3: the same bytes for the same policy.
+
+    Raises:
+        UserError: There is NaN or infinity in the weights.
+    """
+    check_policy(model)
+    saved = io.BytesIO()
+    model.save(saved, exclude=OF_A_PROCESS)
+    with (
+        written_aside(path) as aside,
+        zipfile.ZipFile(saved) as source,
+        zipfile.ZipFile(aside, "w") as target,
+    ):
+        for name in source.namelist():
+            content = source.read(name)
+            if name == "data":  # as text, besides the pickled values: where they lay in memory
+                content = re.sub(rb" at 0x[0-9a-f]+", b"", content)
+            target.writestr(zipfile.ZipInfo(name), content)  # without the time
+
+
+def load_policy(model: PPO, path: Path) -> PPO:
+    """Load parameters into a freshly built model. ``PPO.load`` would run code from the file.
+
+    Raises:
+        UserError: The file is missing, damaged, or of a policy of another shape.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such policy")
+    verified(path)
+    try:
+        _check_members(path)
+        model.set_parameters(str(path), device=model.device)
+    except (
+        ValueError,
+        RuntimeError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        ArithmeticError,
+        NotImplementedError,  # a way to compress that zipfile does not know
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        pickle.UnpicklingError,  # code in the file, which torch refuses to run
+    ) as error:
+        said = " ".join(" ".join(str(error).splitlines()[:2]).split()) or type(error).__name__  # what, and where
+        raise UserError(f"{path}: damaged, or not a policy of this shape ({said})") from None
+    check_weights(str(path), model.policy.state_dict(), "damaged: learn it anew")
+    return model
+
+
+def check_policy(model: PPO) -> None:
+    """Stop a learner whose weights are no numbers any more.
+
+    Raises:
+        UserError: There is NaN or infinity in them.
+    """
+    check_weights("the policy", model.policy.state_dict(), "lower learner.learning-rate")
+
+
+def _check_members(path: Path) -> None:
+    """Refuse what stable-baselines3 does not write, before anything is unpacked.
+
+    A compressed member may be a thousand times as large as it looks, and the name of one says which attribute of the
+    model takes it.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            stem, dot, suffix = member.filename.rpartition(".")
+            if member.compress_type != zipfile.ZIP_STORED or (dot + suffix == ".pth" and stem not in MEMBERS):
+                raise ValueError(f"{member.filename!r} in it is compressed, or none of {', '.join(MEMBERS)}")
+
+
+class Curve(BaseCallback):
+    """Keeps, for each rollout, the mean reward and the mean true errors, and passes them on.
+
+    Args:
+        tell: Called with each row: ``steps`` (of all environments), ``seconds`` since the start, ``reward``, and
+            where they are known ``ee_error_m`` and ``joint_error_rad``, means over the rollout.
+    """
+
+    def __init__(self, tell: Callable[[dict[str, float]], Any] = lambda row: None) -> None:
+        super().__init__()
+        self.rows: list[dict[str, float]] = []
+        self._tell = tell
+        self._sums: dict[str, list[float]] = {}
+        self._start = perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start of the training, without interruptions."""
+        return perf_counter() - self._start
+
+    def _on_training_start(self) -> None:
+        if not self.rows:
+            self._start = perf_counter()
+
+    def state(self) -> dict[str, Any]:
+        """For ``restore``, between two rollouts."""
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.rows = state["rows"]
+        self._start = perf_counter() - state["seconds"]
+
+    def _on_rollout_start(self) -> None:
+        check_policy(self.model)  # type: ignore[arg-type]
+
+    def _on_step(self) -> bool:
+        infos = self.locals["infos"]
+        for key in ("ee_error_m", "joint_error_rad", "embedding_distance"):
+            values = [info[key] for info in infos if key in info]
+            if values:
+                self._sums.setdefault(key, []).append(float(np.mean(values)))
+        self._sums.setdefault("reward", []).append(float(np.mean(self.locals["rewards"])))
+        return True
+
+    def _on_rollout_end(self) -> None:
+        row = {"steps": float(self.num_timesteps), "seconds": self.seconds}
+        row |= {k: float(np.mean(v)) for k, v in self._sums.items()}
+        self._sums.clear()
+        for key, value in row.items():
+            self.logger.record(f"imitate/{key}", value)
+        self.rows.append(row)
+        self._tell(row)
+
+    def _on_training_end(self) -> None:
+        check_policy(self.model)  # type: ignore[arg-type]

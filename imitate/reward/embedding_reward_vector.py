@@ -1,0 +1,220 @@
+"""Reward by embedding distance, for many environments at once: as for one, with one call of the encoder a step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from imitate.data.demonstration import Demonstration
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.keeping.calls import check_order, check_same_step, checked_seeds
+from imitate.reward.asked import (
+    FOLLOWED,
+    NEVER,
+    SEEN,
+    checked_clock,
+    checked_distance,
+    checked_rewards,
+    checked_space,
+    followed,
+    readable,
+    rewarding,
+)  # fmt: skip
+from imitate.reward.observation import policy_observation, policy_space
+from imitate.reward.rewards import Floats, Reward
+from imitate.reward.targets import Targets
+
+
+class EmbeddingRewardVector(VectorWrapper):
+    """Many environments, rewarded by embedding distance, with one call of the encoder a step.
+
+    The vector environment must reset in the same step (``AutoresetMode.SAME_STEP``), as Gymnasium's ``SyncVectorEnv``
+    and ``AsyncVectorEnv`` do on request, with the last observations and infos of the episodes that ended under
+    ``final_obs`` and ``final_info`` in its infos. To give up, it must also take ``options["reset_mask"]``, as they do;
+    so does this.
+
+    Args:
+        env: Its environments are as the module asks.
+        encoder: That embeds the frames of all of them.
+        demonstrations: In the order of the environments' ``demonstration`` indices; or what this encoder made of them.
+        reward: From a ``Moment`` to (n,) rewards; None: ``HuberReward()``.
+        give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
+            demonstration, and nothing there is worth learning.
+        observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
+        lookahead: How many of the demonstration's next frames are observed.
+        clock: The demonstration's next frame is that of the next step. If false, it is as ``Targets.ahead`` says, and
+            the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
+
+    Raises:
+        UserError: The vector environment resets at another time or does not observe what the module asks, ``give_up``
+            is no distance, ``lookahead`` no number of frames, or a pose is to be observed that has not been read. At a
+            reset or step: an environment's info does not tell which frame it is at.
+    """
+
+    def __init__(
+        self,
+        env: VectorEnv,
+        encoder: TrainedEncoder,
+        demonstrations: Sequence[Demonstration] | Targets,
+        reward: Reward | None = None,
+        give_up: float = NEVER,
+        observe_pose: bool = False,
+        lookahead: int = 1,
+        clock: bool = True,
+    ) -> None:
+        check_same_step(env)
+        super().__init__(env)
+        self.encoder = encoder
+        self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
+        self.reward = rewarding(reward)
+        self.give_up = checked_distance(give_up)
+        below = checked_space(env, env.single_observation_space, encoder.image_size)
+        self._observe_pose, self._lookahead = readable(observe_pose, self.targets, below), lookahead
+        self._clock = checked_clock(env, clock)
+        self.single_observation_space = policy_space(below, encoder.dim, observe_pose, lookahead)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+        # Of each environment: its frame's embedding, the frame it is compared with next, and what it observes.
+        self._own: Floats = np.zeros((env.num_envs, encoder.dim), np.float32)
+        self._ahead: NDArray[np.int64] = np.zeros(env.num_envs, np.int64)
+        self._shown: Floats = np.zeros(self.observation_space.shape or (), np.float32)
+        self._begun = False
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Floats, dict[str, Any]]:
+        """Reset all environments, or those of ``options["reset_mask"]``."""
+        if seed is not None:
+            seeds = checked_seeds(seed, self.num_envs)
+            seed = seeds if np.ndim(seed) else seeds[0]  # type: ignore[arg-type]
+        rows = np.array((options or {}).get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        check_order("reset of some of the environments", self._begun or bool(rows.all()))
+        # A copy: Gymnasium's own take the mask out of what they are given.
+        observation, infos = self.env.reset(seed=seed, options=options and dict(options))  # type: ignore[arg-type]
+        self._begin(rows, observation, infos)
+        self._aim()
+        self._begun = True
+        return self._shown.copy(), infos
+
+    def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
+        """Step all environments, and reset those whose episode ends."""
+        check_order("step", self._begun)
+        observation, env_rewards, terminated, truncated, infos = self.env.step(actions)
+        ended = terminated | truncated
+        images = observation["image"]
+        if ended.any():  # the last frames of their episodes are embedded in the same call
+            last = _batched(infos["final_obs"], observation)
+            images = np.concatenate([images, last["image"][ended]])
+        embedded = self.encoder.embed(images)
+        before, self._own = self._own, embedded[: self.num_envs]
+        scored = self._own.copy()
+        scored[ended] = embedded[self.num_envs :]
+
+        at = stepped = self._at(infos)
+        if ended.any():  # before the resets
+            final = followed(self.env, infos["final_info"], self.targets, ended)
+            stepped = {key: at[key].copy() for key in FOLLOWED}
+            for key in FOLLOWED:
+                stepped[key][ended] = final[key]
+        moment = self.targets.moment(before, scored, **stepped)
+        distance = np.linalg.norm(scored - moment.target, axis=-1)
+        measured = {"env_reward": env_rewards, "embedding_distance": distance}
+        infos.update(_told(measured, ~ended))
+        if ended.any():
+            infos["final_info"].update(_told(measured, ended))
+            ahead = self.targets.ahead(before, scored, **stepped, clock=self._clock)
+            infos["final_obs"] = self._observe(last, scored, stepped, ahead)
+        self._ahead = self.targets.ahead(_mixed(ended, self._own, before), self._own, **at, clock=self._clock)
+        self._shown = self._observe(observation, self._own, at, self._ahead)
+        lost = (distance > self.give_up) & ~ended
+        if lost.any():
+            infos = self._give_up(lost, infos)
+        self._aim()
+        return (
+            self._shown.copy(),
+            checked_rewards(self.reward(moment), self.num_envs),
+            terminated | (distance > self.give_up),
+            truncated,
+            infos,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """For ``restore``, of environments that have both."""
+        return {"own": self._own.copy(), "env": self.env.state()}  # type: ignore[attr-defined]
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state. The next call is to be ``step``."""
+        self._own, self._begun = state["own"], True
+        self.env.restore(state["env"])  # type: ignore[attr-defined]
+
+    def _give_up(self, lost: NDArray[np.bool_], infos: dict[str, Any]) -> dict[str, Any]:
+        """Reset the environments that have lost their demonstration; their last facts become the final ones."""
+        before = {key: infos.pop(key) for key in list(infos) if key.lstrip("_") in ("final_obs", "final_info")}
+        final_obs = _mixed(lost, self._shown, before.get("final_obs", self._shown))
+        final_info = _merged(lost, infos, before.get("final_info", {}))
+        ended = lost | before.get("_final_info", np.zeros_like(lost))
+        observation, fresh = self.env.reset(options={"reset_mask": lost})
+        self._begin(lost, observation, fresh)
+        told = _merged(lost, fresh, infos)
+        told |= {"final_obs": final_obs, "_final_obs": ended}
+        return told | {"final_info": final_info, "_final_info": ended.copy()}
+
+    def _begin(self, rows: NDArray[np.bool_], observation: dict[str, Any], infos: dict[str, Any]) -> None:
+        """Take in how the episodes of these rows (num_envs,) begin."""
+        first = {key: observation[key][rows] for key in SEEN}
+        at, own = followed(self.env, infos, self.targets, rows), self.encoder.embed(first["image"])
+        ahead = self.targets.ahead(own, own, **at, clock=self._clock)
+        self._own[rows], self._ahead[rows] = own, ahead
+        self._shown[rows] = self._observe(first, own, at, ahead)
+
+    def _at(self, infos: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
+        return followed(self.env, infos, self.targets)
+
+    def _aim(self) -> None:
+        """Tell the environments what they are going to be compared with, if that is not the next frame."""
+        if not self._clock:
+            self.env.unwrapped.aim_at(self._ahead)  # type: ignore[attr-defined]
+
+    def _observe(
+        self, observation: dict[str, Any], own: Floats, at: dict[str, NDArray[np.int64]], ahead: NDArray[np.int64]
+    ) -> Floats:
+        future = self.targets.near_future(at["demonstration"], ahead, self._lookahead, self._observe_pose)
+        return policy_observation(observation, own, *future)
+
+
+def _mixed(rows: NDArray[np.bool_], taken: NDArray, other: NDArray) -> NDArray:
+    """``taken`` (n, ...) in these rows (n,), and ``other`` in all others."""
+    return np.where(rows.reshape(-1, *(1,) * (taken.ndim - 1)), taken, other)
+
+
+def _told(infos: dict[str, NDArray], rows: NDArray[np.bool_]) -> dict[str, NDArray]:
+    """Infos, and beside each its mask: the rows (n,) of the environments that tell it."""
+    return infos | {f"_{key}": rows.copy() for key in infos}
+
+
+def _merged(rows: NDArray[np.bool_], taken: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """The infos ``taken`` in these rows (n,), and ``other`` in all others; masked where they do not tell a key."""
+    merged: dict[str, Any] = {}
+    for key in other | taken:
+        some = taken.get(key, other.get(key))
+        if isinstance(some, dict):
+            merged[key] = _merged(rows, taken.get(key, {}), other.get(key, {}))
+        else:
+            absent: Any = np.zeros_like(some) if key[0] == "_" else some
+            merged[key] = _mixed(rows, taken.get(key, absent), other.get(key, absent))
+    return merged
+
+
+def _batched(final: Any, observation: dict[str, Any]) -> dict[str, Any]:
+    """The last observations as one array a key, like ``observation``, which fills the rows of episodes that go on.
+
+    Vector environments give an array of dicts, None where an episode goes on.
+    """
+    return {
+        key: np.stack([row if last is None else last[key] for row, last in zip(observation[key], final, strict=True)])
+        for key in SEEN
+    }

@@ -1,0 +1,263 @@
+"""Which demonstration a command is given."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from envs.cameras import CAMERAS
+from envs.imagination import watch
+from envs.kuka import ARMS, CONTROL_HZ
+from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration, check_size, demonstration_from_video
+from imitate.data.lerobot import SPLITS, LeRobotDataset
+from imitate.data.video import Source, check_name, shown_size
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.errors import UserError, choose
+from imitate.keeping.runs import Stage
+
+if TYPE_CHECKING:
+    from .. import record
+
+
+READ = 20  # demonstrations, of seconds each, that show how wrong the robot is about poses
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a run's encoder is trained on, and therefore all that it can embed.
+
+    Attributes:
+        camera: That films.
+        image_size: Pixels a side of the frames.
+        joints: Number of the arm's.
+        splits: By name, the number of episodes.
+    """
+
+    camera: Camera
+    image_size: int
+    joints: int
+    splits: Mapping[str, int]
+
+
+def recording_of(run: Path, planned: record.Settings) -> Recording:
+    """What the run has recorded; if it has not yet, what it will."""
+    if Stage(run / "record").finished:
+        dataset = LeRobotDataset(run / "record" / "dataset")
+        camera = dataset.camera()
+        splits = {name: len(dataset.split(name)) for name in dataset.info.get("splits", {})}
+        return Recording(camera, dataset.image_size(camera.name), dataset.joints([0]).shape[1], splits)
+    arm = choose(ARMS, planned.arm, "arm")
+    splits = {name: getattr(planned, name) for name in SPLITS}
+    return Recording(CAMERAS[planned.cameras[0]], planned.image_size, arm.joints, splits)
+
+
+def check_demo(text: str, run: Path, recording: Recording, arm: str, resize: bool = False) -> None:
+    """Refuse what can be no demonstration, before hours of work go into recording and training.
+
+    Args:
+        text: As of ``load_demo``.
+        run: The run directory.
+        recording: What the encoder will be trained on.
+        arm: That will imitate.
+        resize: Crop and scale a video to the encoder's size.
+
+    Raises:
+        UserError: There is no such thing, or it can't be read, is too short, of another size, camera or arm.
+    """
+    head, number = parse_demo(text)
+    joints = recording.joints  # as many as the encoder's pose head will read from a video
+    if number is None:
+        _video(Path(head), recording.image_size, resize)
+    elif head in SPLITS and not Stage(run / "record").finished:
+        _check_number(head, number, recording.splits[head])
+    else:
+        dataset, episode = _episode(head, number, run)
+        camera = dataset.camera(recording.camera.name)
+        differences = recording.camera.differences(camera)
+        if differences:
+            raise UserError(
+                f"demonstration {text!r}: another camera {camera.name!r} than films what the encoder will be trained "
+                f"on ({'; '.join(differences)}): choose another demonstration, or an encoder with --encoder"
+            )
+        demonstration = dataset.demonstration(episode, camera.name).followed(dataset.fps, CONTROL_HZ)
+        demonstration.check_size(recording.image_size)
+        joints = joints if demonstration.joints is None else demonstration.joints.shape[1]
+    expected = choose(ARMS, arm, "arm").joints
+    for found in (joints, recording.joints):
+        if found != expected:
+            raise UserError(f"{text}: a demonstration of {found} joints, expected the {expected} of the arm {arm!r}")
+
+
+def has_poses(text: str) -> bool:
+    """Whether a demonstration's true poses are known: of an episode they are, of a bare video they are not."""
+    head, number = parse_demo(text)
+    return number is not None and (head in SPLITS or LeRobotDataset(Path(head)).has("observation.state"))
+
+
+def stage_name(base: str, demos: Sequence[str]) -> str:
+    """A folder of its own for what other demonstrations than the default are imitated: ``imitate-test-3``."""
+    return "-".join([base, *map(_label, demos)])
+
+
+def _label(demo: str) -> str:
+    label = re.sub(r"[^A-Za-z0-9]+", "-", Path(demo).stem).strip("-")
+    if demo.partition(":")[0] in SPLITS:
+        return label
+    # Beyond the run, many files may share a name: a/clip.mp4, b/clip.mp4, b/clip.mov.
+    return f"{label}-{hashlib.sha256(str(Path(demo).resolve()).encode()).hexdigest()[:6]}"
+
+
+def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = False) -> Demonstration:
+    """Find the demonstration that the user means.
+
+    Args:
+        text: ``test:3``, the fourth episode of a split of the run's dataset (``validation`` and ``train`` too);
+            ``DATASET:12``, an episode of the dataset in that folder; or a video file.
+        run: The run directory.
+        encoder: That will embed it: its camera must have taken a dataset's frames.
+        resize: Crop and scale a video to the encoder's size.
+
+    Raises:
+        UserError: There is no such thing, or it can't be scored by this encoder.
+    """
+    head, number = parse_demo(text)
+    if number is None:
+        return _video(Path(head), encoder.image_size, resize)
+    dataset, episode = _episode(head, number, run)
+    camera = dataset.camera(encoder.camera.name)
+    encoder.check_camera(camera, dataset.image_size(camera.name))
+    demonstration = dataset.demonstration(episode, camera.name).followed(dataset.fps, CONTROL_HZ)
+    demonstration.check_size(encoder.image_size)
+    return demonstration
+
+
+def say_what_was_read(text: str, demonstration: Demonstration) -> None:
+    """Print how many frames, seconds, at what rate and of what size, and what was odd about the file."""
+    height, width = demonstration.frames.shape[1:3]
+    of_dataset = Source(len(demonstration), len(demonstration) / CONTROL_HZ, width, height)
+    print(f"read {text}: {demonstration.source or of_dataset}")
+
+
+def load_training(episodes: int, run: Path, encoder: TrainedEncoder) -> list[Demonstration]:
+    """The first training episodes of the run, which the robot filmed itself, as demonstrations to practise with.
+
+    Args:
+        episodes: How many.
+        run: The run directory.
+        encoder: That will embed them: its camera must have taken their frames.
+
+    Raises:
+        UserError: There are fewer, or they can't be scored by this encoder.
+    """
+    dataset = LeRobotDataset(run / "record" / "dataset")
+    train = dataset.split("train")
+    if episodes > len(train):
+        raise UserError(
+            f"episodes is {episodes}, expected at most the {len(train)} training episodes of {dataset.folder}"
+        )
+    camera = dataset.camera(encoder.camera.name)
+    encoder.check_camera(camera, dataset.image_size(camera.name))
+    return dataset.demonstrations(train[:episodes], camera.name)
+
+
+def as_if_read(
+    demonstrations: Sequence[Demonstration],
+    encoder: TrainedEncoder,
+    arm: str,
+    workers: int,
+    seed: int,
+) -> list[Demonstration]:
+    """Demonstrations of known poses, with poses that the robot might have read off them.
+
+    To follow the videos of others, whose poses it will misread, it has to practise with misread ones. To read those of
+    hundreds takes too long: it reads some, and is about any as wrong as about one of these, drawn at random.
+
+    Args:
+        demonstrations: With their poses.
+        encoder: That embeds them.
+        arm: Of the robot.
+        workers: Processes that read.
+        seed: Of what is drawn.
+    """
+    wrong = []
+    for one in tqdm(demonstrations[:READ], desc="read poses", unit="video"):
+        assert one.joints is not None  # filmed by the robot itself
+        wrong.append(watch(encoder, encoder.embed(one.frames), arm, workers).poses - one.joints)
+    rng = np.random.default_rng(seed)
+    shown = []
+    for one in demonstrations:
+        assert one.joints is not None
+        drawn = wrong[rng.integers(len(wrong))]
+        along = np.linspace(0, len(drawn) - 1, len(one)).round().astype(int)
+        shown.append(replace(one, believed=one.joints + drawn[along]))
+    return shown
+
+
+def parse_demo(text: str) -> tuple[str, int | None]:
+    """A split or dataset folder and the episode's number there; or a video file and None."""
+    head, colon, number = text.rpartition(":")
+    if colon and number.isdecimal():
+        if head not in SPLITS and not Path(head).is_dir():
+            raise UserError(
+                f"demonstration {text!r}: {head} is neither a split ({', '.join(SPLITS)}) nor a dataset folder"
+            )
+        return head, int(number)
+    if colon and head in SPLITS:
+        raise UserError(f"demonstration {text!r}: expected the number of an episode, such as '{head}:3'")
+    check_name(text)
+    if (Path(text) / "meta/info.json").is_file():
+        raise UserError(f"demonstration {text!r}: a dataset, expected one of its episodes, such as '{text}:0'")
+    if text and Path(text).is_dir():
+        raise UserError(
+            f"demonstration {text!r}: a folder, expected a video file: of pictures, make one with ffmpeg -framerate 20 "
+            "-i %04d.png video.mp4"
+        )
+    if not Path(text).suffix and not Path(text).is_file():
+        raise UserError(
+            f"demonstration {text!r}: expected a video file, 'test:3' (an episode of the run's test split), or "
+            "'path/to/dataset:3'"
+        )
+    if not Path(text).is_file():
+        raise UserError(f"{text}: no such video file")
+    return text, None
+
+
+def kept_demo(text: str) -> str:
+    """A demonstration as config.json names it, to be read from anywhere: the place of its file is absolute."""
+    head, number = parse_demo(text)
+    if head in SPLITS:
+        return text
+    return str(Path(head).resolve()) + ("" if number is None else f":{number}")
+
+
+def _video(path: Path, size: int, resize: bool) -> Demonstration:
+    if not resize:  # before minutes of large frames are decoded, or refused for being many
+        check_size(f"{path}, as it is stored", *shown_size(path), size)
+    demonstration = demonstration_from_video(path, CONTROL_HZ, size if resize else None)
+    demonstration.check_size(size)
+    return demonstration
+
+
+def _episode(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
+    """The dataset, and which of all its episodes is meant."""
+    if head in SPLITS and not (run / "record" / "dataset").is_dir():
+        raise UserError(f"demonstration '{head}:{number}': {run} has recorded nothing yet: run 'record' first")
+    dataset = LeRobotDataset(run / "record" / "dataset" if head in SPLITS else Path(head))
+    if head not in SPLITS:
+        return dataset, dataset.episode(number)
+    episodes = dataset.split(head)
+    _check_number(head, number, len(episodes))
+    return dataset, episodes[number]
+
+
+def _check_number(head: str, number: int, episodes: int) -> None:
+    if number >= episodes:
+        raise UserError(f"demonstration '{head}:{number}': expected an episode from 0 to {episodes - 1}")

@@ -1,0 +1,213 @@
+"""A policy, as the commands share it: what it was learned with, and how it acts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from envs.kuka import ASSETS
+from envs.tcn_imitate import TCNImitateEnv
+from imitate.data.demonstration import Demonstration
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.errors import UserError
+from imitate.keeping.runs import Stage
+from imitate.policy.ppo import Learner, build_ppo, load_policy
+from imitate.reward.rewards import HuberReward, Reward, reward_of
+
+from .rollout import PEOPLE, Policy, follower
+
+ANY = "imitate-any"  # the stage of a policy for any demonstration
+DIRECT = "direct"  # in place of a policy: the poses are taken as they were read
+LOST = 2.5  # mean distance of embeddings, of norm 10
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What a policy was learned with, as far as it matters afterwards: settings of ``imitate``."""
+
+    demo: str
+    resize: bool
+    encoder: Path | None
+    arm: str
+    control: str
+    observe_pose: bool
+    start_noise: float
+    learner: Learner
+    reward: Reward
+    lookahead: int = 1  # as of policies that were learned before it was a setting
+
+
+def learned_with(stage: Stage) -> Learned:
+    """The settings that a policy was learned with.
+
+    Raises:
+        UserError: There is no finished policy there.
+    """
+    if not stage.finished:
+        raise UserError(f"{stage.folder}: no finished policy there: learn one with 'imitate' first")
+    if not stage.path("policy.zip").is_file():
+        raise UserError(f"{stage.path('policy.zip')}: no such policy")
+    try:
+        names = {field.name for field in fields(Learned) if field.default is MISSING or field.name in stage.settings}
+        known = {name: stage.settings[name] for name in names}
+        known["encoder"] = stage.folder.parent / known["encoder"] if known["encoder"] else None
+        known["learner"] = Learner(**known["learner"])
+        known["reward"] = reward_of(stage.settings["reward_form"], HuberReward(**known["reward"]))
+        return Learned(**known)
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
+
+
+def single_env(
+    encoder: TrainedEncoder,
+    demonstration: Demonstration,
+    reward: Reward,
+    arm: str,
+    control: str,
+    start_noise: float,
+    observe_pose: bool = False,
+    lookahead: int = 1,
+    clock: bool = True,
+) -> TCNImitateEnv:
+    """The environment as a policy is measured in it."""
+    return TCNImitateEnv(
+        encoder,
+        [demonstration],
+        reward,
+        arm=arm,
+        control=control,
+        start_noise=start_noise,
+        observe_pose=observe_pose,
+        lookahead=lookahead,
+        clock=clock,
+        render_mode="rgb_array",
+        render_size=PEOPLE,
+    )
+
+
+def load(learned: Learned, env: TCNImitateEnv, path: Path) -> PPO:
+    """The policy in a file, for one environment."""
+    alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
+    envs = DummyVecEnv([partial(_same, env)])
+    model = build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim, lookahead=learned.lookahead)
+    return load_policy(model, path)
+
+
+def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path, Stage | None]:
+    """With what any demonstration is followed.
+
+    Args:
+        run: The run directory; it need not exist.
+        policy: The name of a stage in it, or direct. If empty, imitate-any, or what comes with the package where the
+            run has no encoder; and direct where that is not.
+        encoder: The folder of one, with which poses are taken directly; None: the run's own, or if it has none, the one
+            that comes with the package.
+        arm: Of the robot that follows.
+
+    Returns:
+        The folder of the encoder, and the policy; None: take the poses as they were read.
+
+    Raises:
+        UserError: The policy is not there, or was learned with something else.
+    """
+    trained = Stage(run / "embed")
+    if policy not in ("", DIRECT):
+        named = Stage.named(run, policy)
+        learned = learned_with(named)
+        if encoder is not None or learned.arm != arm:
+            raise UserError(
+                f"policy {policy!r} was learned with its own encoder and the arm {learned.arm}: expected no --encoder, "
+                f"and that arm, not {arm}"
+            )
+        return learned.encoder or trained.path("encoder"), named
+    if encoder is not None:
+        return encoder, None
+    if trained.finished:
+        folder, general = trained.path("encoder"), Stage(run / ANY)
+    else:
+        folder, general = ASSETS / "encoder", Stage(ASSETS / "policy")
+    if policy == DIRECT or not general.finished:
+        return folder, None
+    learned = learned_with(general)
+    return folder, general if learned.encoder is None and learned.arm == arm else None
+
+
+def following(
+    policy: Stage | None,
+    encoder: TrainedEncoder,
+    demonstration: Demonstration,
+    arm: str = "iiwa",
+    start_noise: float = 0.0,
+    clock: bool = True,
+) -> tuple[TCNImitateEnv, Policy]:
+    """An environment, and what follows the demonstration in it.
+
+    Args:
+        policy: One for any demonstration, with the settings that it was learned with; None: take the poses that were
+            read, with velocities.
+        encoder: Of the policy.
+        demonstration: With the poses that were read off it.
+        arm: Without a policy.
+        start_noise: Start away from the demonstration's first pose by up to this in each joint, rad.
+        clock: The demonstration advances by a frame a step.
+    """
+    if policy is None:
+        env = single_env(encoder, demonstration, HuberReward(), arm, "velocity", start_noise, clock=clock)
+        assert demonstration.believed is not None
+        return env, follower(env.kuka_env, demonstration.believed)
+    how = learned_with(policy)
+    env = single_env(
+        encoder, demonstration, how.reward, how.arm, how.control, start_noise, how.observe_pose, how.lookahead, clock
+    )
+    return env, acting(load(how, env, policy.path("policy.zip")))
+
+
+def _same(env: gym.Env) -> gym.Env:
+    return env
+
+
+def acting(model: PPO, explore: bool = False) -> Policy:
+    """The policy, without exploration unless asked for."""
+
+    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        return model.predict(observation, deterministic=not explore)[0]
+
+    return act
+
+
+def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
+    """Say so if the robot hardly looks like the demonstration at the poses that it read off it."""
+    if distance > LOST:
+        found = demonstration.source.found if demonstration.source else ()
+        print(
+            f"the robot does not recognise itself in {demonstration.name}: at the poses that it read, its embeddings "
+            f"are {distance:.1f} from the video's, where 0.5 is usual. Expected a video of this arm, filmed by the "
+            f"encoder's camera{'. In the file: ' + ', '.join(found) if found else ''}",
+            file=sys.stderr,
+        )
+
+
+def report(metrics: dict[str, Any], look_at: Path) -> None:
+    """Print the policy beside taking the poses that were read, holding still and acting at random.
+
+    What is unknown is left out: a bare video has no poses to measure against. It is NaN, or null where it comes back
+    from a file.
+    """
+    shown = {"robot": "", "direct": "direct_", "holding still": "hold_still_", "random": "random_"}
+    shown = {who: prefix for who, prefix in shown.items() if f"{prefix}reward" in metrics}
+    print(f"{'':24}" + "".join(f"{who:>15}" for who in shown))
+    for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):
+        values = [metrics[prefix + name] for prefix in shown.values()]
+        if all(value is not None and np.isfinite(value) for value in values):
+            print(f"{name:24}" + "".join(f"{value:15.3f}" for value in values))
+    print(f"look at {look_at}")

@@ -1,0 +1,188 @@
+"""Let a policy act once, measure it against the truth, and film it beside the demonstration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from envs.control import VELOCITY_SCALE
+from envs.kuka import CONTROL_HZ, Kuka
+from envs.kuka_env import KukaEnv
+from envs.tcn_imitate import TCNImitateEnv
+from imitate.data.demonstration import Demonstration
+from imitate.data.video import FOR_PEOPLE, write_video
+from imitate.keeping.runs import Stage, write_json, written_aside
+
+Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions
+PEOPLE = 256  # pixels a side of what people look at
+BAND = 20  # pixels above, for the captions
+REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One episode.
+
+    Attributes:
+        rewards: (steps,) learned rewards.
+        distances: (steps,) L2 distances of the embeddings.
+        ee_errors: (steps,) distance of the flanges, m; NaN where the demonstration's poses are unknown.
+        joint_errors: (steps,) mean absolute joint differences, rad; NaN likewise.
+        joints: (steps, joints) poses of the robot, rad.
+        shown: (steps,) the demonstration's frame that each step was compared with.
+        frames: (steps + 1, PEOPLE, PEOPLE, 3) uint8 of the robot, if it was filmed.
+    """
+
+    rewards: NDArray[np.float64]
+    distances: NDArray[np.float64]
+    ee_errors: NDArray[np.float64]
+    joint_errors: NDArray[np.float64]
+    joints: NDArray[np.float32]
+    shown: NDArray[np.int64]
+    frames: NDArray[np.uint8] | None = None
+
+    def metrics(self, prefix: str = "") -> dict[str, float]:
+        """Means over the episode, and the error at its end, under the names of metrics.json."""
+        return {
+            f"{prefix}ee_error_m": float(self.ee_errors.mean()),
+            f"{prefix}joint_error_rad": float(self.joint_errors.mean()),
+            f"{prefix}final_ee_error_m": float(self.ee_errors[-1]),
+            f"{prefix}embedding_distance": float(self.distances.mean()),
+            f"{prefix}reward": float(self.rewards.sum()),
+        }
+
+    def series(self) -> dict[str, list[float]]:
+        """The figures of each step, from the first to the last, rounded to what can be seen."""
+        named = {
+            "embedding_distance": self.distances,
+            "ee_error_m": self.ee_errors,
+            "joint_error_rad": self.joint_errors,
+            "reward": self.rewards,
+        }
+        return {name: np.round(values, 5).tolist() for name, values in named.items()}
+
+
+def roll_out(
+    env: TCNImitateEnv,
+    policy: Policy,
+    seed: int,
+    film: bool = False,
+    start: NDArray[np.floating] | None = None,
+) -> Rollout:
+    """Let ``policy`` act for one episode, from the demonstration's first pose or from ``start`` (joints,), rad."""
+    observation, _ = env.reset(seed=seed, options={} if start is None else {"start": start})
+    frames = [env.render()] if film else []
+    rows, poses, shown = [], [], []
+    done = False
+    while not done:
+        observation, reward, terminated, truncated, info = env.step(policy(observation))
+        done = terminated or truncated
+        errors = (info.get("ee_error_m", np.nan), info.get("joint_error_rad", np.nan))
+        rows.append((reward, info["embedding_distance"], *errors))
+        poses.append(observation[: env.action_space.shape[0]])  # type: ignore[index]
+        shown.append(info["step"])
+        if film:
+            frames.append(env.render())
+    rewards, distances, ee_errors, joint_errors = np.array(rows, np.float64).T
+    filmed = np.stack(frames) if film else None  # type: ignore[arg-type]  # it has a render mode
+    return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(poses), np.array(shown), filmed)
+
+
+def follower(env: KukaEnv, poses: NDArray[np.floating]) -> Policy:
+    """Turn each joint to where it is to be at the next frame.
+
+    Args:
+        env: Tells which that is.
+        poses: (length, joints) of the demonstration, rad.
+    """
+
+    def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
+        ahead = poses[min(env.aim, len(poses) - 1)]
+        return np.clip((ahead - observation[: len(ahead)]) / REACH, -1, 1).astype(np.float32)
+
+    return act
+
+
+def baselines(env: TCNImitateEnv, seed: int, start: NDArray[np.floating] | None = None) -> dict[str, float]:
+    """The metrics of holding still, of random actions, and of taking the poses read off the demonstration, if any."""
+    joints = env.action_space.shape[0]  # type: ignore[index]
+    rng = np.random.default_rng(seed)
+    still = roll_out(env, lambda _: np.zeros(joints, np.float32), seed, start=start)
+    random = roll_out(env, lambda _: rng.uniform(-1, 1, joints).astype(np.float32), seed, start=start)
+    figures = still.metrics("hold_still_") | random.metrics("random_")
+    believed = env.kuka_env.references[0].believed
+    return (
+        figures
+        if believed is None
+        else figures | roll_out(env, follower(env.kuka_env, believed), seed, start=start).metrics("direct_")
+    )
+
+
+def write_poses(stage: Stage, demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:
+    """Keep the poses that were read off a demonstration, as ``poses.json``. Moves the arm.
+
+    Returns:
+        How well they were read, where that is known, as means over the frames.
+    """
+    assert demonstration.believed is not None
+    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "joints": np.round(demonstration.believed, 5).tolist()})
+    return misread(demonstration, kuka)
+
+
+def misread(demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:
+    """How far the poses that were read off a demonstration are from its true ones. Moves the arm."""
+    if demonstration.joints is None or demonstration.believed is None:
+        return {}
+    apart = kuka.flange_positions(demonstration.believed) - kuka.flange_positions(demonstration.joints)
+    return {
+        "believed_ee_error_m": float(np.linalg.norm(apart, axis=1).mean()),
+        "believed_joint_error_rad": float(np.abs(demonstration.believed - demonstration.joints).mean()),
+    }
+
+
+def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np.uint8]:
+    """(length, PEOPLE, PEOPLE, 3) uint8: drawn anew where the poses are known, else enlarged."""
+    if demonstration.joints is None:
+        pictures = [Image.fromarray(frame).resize((PEOPLE, PEOPLE)) for frame in demonstration.frames]
+        return np.stack([np.asarray(picture) for picture in pictures])
+    frames = []
+    for pose in demonstration.joints:
+        env.kuka.reset(pose)
+        frames.append(env.kuka.film(env.camera, PEOPLE))
+    return np.stack(frames)
+
+
+def side_by_side(left: NDArray[np.uint8], rollout: Rollout) -> NDArray[np.uint8]:
+    """Demonstration (length, ...) beside robot, captioned: (steps + 1, BAND + PEOPLE, 2 * PEOPLE, 3) uint8."""
+    assert rollout.frames is not None
+    canvas = []
+    for t, robot in enumerate(rollout.frames):
+        shown = left[rollout.shown[t - 1] if t else 0]
+        error = rollout.ee_errors[t - 1] if t else np.nan
+        distance = rollout.distances[t - 1] if t else np.nan
+        text = "robot" + (f"   {100 * error:.1f} cm off" if np.isfinite(error) else "")
+        text += f"   embedding distance {distance:.1f}" if np.isfinite(distance) else ""
+        band = Image.new("RGB", (2 * PEOPLE, BAND), "white")
+        draw = ImageDraw.Draw(band)
+        draw.text((6, 4), "demonstration", fill="black")
+        draw.text((PEOPLE + 6, 4), text, fill="black")
+        canvas.append(np.vstack([np.asarray(band), np.hstack([shown, robot])]))
+    return np.stack(canvas)
+
+
+def write_videos(folder: Path, name: str, frames: NDArray[np.uint8], fps: int) -> None:
+    """Write ``name.mp4``, ``name.gif`` (small, every other frame) and ``name.png`` (a contact sheet)."""
+    write_video(folder / f"{name}.mp4", frames, fps, FOR_PEOPLE)
+    height, width = frames.shape[1:3]
+    half = [np.asarray(Image.fromarray(f).resize((width * 3 // 4, height * 3 // 4))) for f in frames[::2]]
+    with written_aside(folder / f"{name}.gif") as aside:
+        iio.imwrite(aside, np.stack(half), duration=2000 / fps, loop=0)
+    shown = frames[np.linspace(0, len(frames) - 1, 6).astype(int)]
+    with written_aside(folder / f"{name}.png") as aside:
+        iio.imwrite(aside, np.vstack([np.hstack(list(shown[:3])), np.hstack(list(shown[3:]))]))
