@@ -113,8 +113,8 @@ def _targets(folder: Path) -> dict[str, Reader]:
         "encoder/encoder.json": lambda: load_encoder(folder / "encoder"),
         "encoder/encoder.safetensors": lambda: load_encoder(folder / "encoder"),
         "policy.zip": lambda: load_policy(model, folder / "policy.zip"),
-        "demonstration.mp4": lambda: read_video(folder / "demonstration.mp4"),
     }
+    readers |= {path.name: partial(read_video, path) for path in sorted(folder.glob("demonstration.*"))}
     for path in below(dataset):
         name = path.relative_to(folder).as_posix()
         if path.suffix == ".mp4":

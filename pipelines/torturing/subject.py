@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+from PIL import Image
 
 from imitate.data.lerobot import LeRobotDataset
 from imitate.data.video import Compression, write_video
@@ -78,6 +79,8 @@ class Subject:
         dataset = LeRobotDataset(folder / "dataset")
         frames = dataset.demonstration(dataset.split("test")[0]).frames
         write_video(folder / "demonstration.mp4", frames, round(dataset.fps), Compression(0, "yuv444p"))
+        first, *others = map(Image.fromarray, frames)
+        first.save(folder / "demonstration.webp", save_all=True, append_images=others, duration=50)  # read by Pillow
         return folder
 
     def random(self, part: str) -> np.random.Generator:
