@@ -94,9 +94,38 @@ def test_what_ships_is_small():
     assert sum(p.stat().st_size for p in (ROOT / "assets").rglob("*") if p.is_file()) < 3_000_000
 
 
-def test_the_readme_is_filled_in_and_its_pictures_are_there():
-    text = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def anchors(page):
+    """What the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_lead_somewhere(page):
+    text = page.read_text()
     assert "{{" not in text
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)
-    assert pictures
-    assert all((ROOT / picture).is_file() for picture in pictures)
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith("http"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_is_listed_in_a_readme_that_can_be_read_at_once():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 150
+    listed = set(re.findall(r"\]\(docs/([^)#]+)\)", "\n".join(lines)))
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+def test_python_in_the_docs_can_be_read():
+    for page in PAGES:
+        for snippet in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+            for node in ast.walk(ast.parse(snippet)):
+                if isinstance(node, ast.ImportFrom) and node.module == "imitate":
+                    assert {alias.name for alias in node.names} <= set(imitate.__all__)

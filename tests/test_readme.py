@@ -1,4 +1,4 @@
-"""The tables of the README are those of the files that commands wrote."""
+"""The tables of the README and of the docs are those of the files that commands wrote."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,9 @@ from statistics import mean, median
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TEXT = " ".join((ROOT / "README.md").read_text().split())
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINES = [line for page in PAGES for line in page.read_text().splitlines()]
+TEXT = " ".join(" ".join(LINES).split())
 RESULTS = json.loads((ROOT / "results" / "imitation.json").read_text())
 BENCH = json.loads((ROOT / "results" / "bench.json").read_text())
 ANY = json.loads((ROOT / "results" / "any-video.json").read_text())
@@ -166,19 +168,24 @@ def rows() -> list[str]:
 
 
 @pytest.mark.parametrize("row", rows())
-def test_a_row_of_the_readme_is_that_of_the_results(row):
-    assert row in (ROOT / "README.md").read_text().splitlines()
+def test_a_row_of_the_docs_is_that_of_the_results(row):
+    assert row in LINES
 
 
-def test_the_readme_has_no_other_rows_of_the_benchmark():
+def test_the_readme_repeats_rows_of_the_docs():
+    told = [line for line in PAGES[0].read_text().splitlines() if "| `policy` |" in line]
+    assert told
+    assert set(told) <= set(rows())
+
+
+def test_the_docs_have_no_other_rows_of_the_benchmark():
     names = {row["name"] for row in BENCH}
     assert names >= {*LEAST, *MOST}
-    lines = (ROOT / "README.md").read_text().splitlines()
-    told = {line for line in lines if line.count(" | ") == 4 and line.split("`")[1:2] and line.split("`")[1] in names}
+    told = {line for line in LINES if line.count(" | ") == 4 and line.split("`")[1:2] and line.split("`")[1] in names}
     assert told == set(map(fast, BENCH))
 
 
-def test_what_is_wanted_of_any_video_is_missed_only_where_the_readme_says():
+def test_what_is_wanted_of_any_video_is_missed_only_where_the_docs_say():
     assert ANY["direct"]["demos"] == ANY["policy"]["demos"] == 100
     assert ANY["direct"]["median_ee_error_m"] <= 0.06
     assert ANY["policy"]["median_ee_error_m"] <= 0.04
@@ -193,7 +200,7 @@ def test_what_is_wanted_of_any_video_is_missed_only_where_the_readme_says():
     assert f"directly from 0.3 rad away it is {times[missed[0]]:.3f} times" in TEXT
 
 
-def test_how_the_policy_compares_is_what_the_readme_says():
+def test_how_the_policy_compares_is_what_the_docs_say():
     rows = ANY["runs"]["plain"]
     larger = sum(row["policy_ee_error_m"] > row["direct_ee_error_m"] for row in rows)
     lower = sum(row["policy_reward"] < row["direct_reward"] for row in rows)
@@ -237,8 +244,8 @@ def test_the_long_run_is_that_of_the_results():
     assert said in TEXT
 
 
-def test_what_is_missed_is_what_the_readme_says():
+def test_what_is_missed_is_what_the_docs_say():
     missed = [row["name"] for row in BENCH if row["ratio"] < LEAST.get(row["name"], 0)]
     missed += [row["name"] for row in BENCH if row["ours"] > MOST.get(row["name"], row["ours"])]
     assert sorted(missed) == sorted(MISSED)
-    assert "Two rows miss what is wanted." in (ROOT / "README.md").read_text()
+    assert "Two rows miss what is wanted." in TEXT
