@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError, choose
 from imitate.reward.asked import NEVER

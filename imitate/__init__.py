@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imitate.data.demonstration import Demonstration, demonstration_from_video
-    from imitate.data.lerobot import LeRobotDataset
-    from imitate.data.video import Compression, read_video, write_video
+    from imitate.data.lerobot.dataset import LeRobotDataset
+    from imitate.data.video.video import Compression, read_video, write_video
     from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
     from imitate.errors import UserError
     from imitate.policy.ppo import Learner, build_ppo, load_policy
@@ -45,8 +45,8 @@ __all__ = [
 
 _ROOMS = {
     "data.demonstration": ("Demonstration", "demonstration_from_video"),
-    "data.lerobot": ("LeRobotDataset",),
-    "data.video": ("Compression", "read_video", "write_video"),
+    "data.lerobot.dataset": ("LeRobotDataset",),
+    "data.video.video": ("Compression", "read_video", "write_video"),
     "embedding.trained_encoder": ("TrainedEncoder", "load_encoder"),
     "errors": ("UserError",),
     "policy.ppo": ("Learner", "build_ppo", "load_policy"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from imitate.data.lerobot import SPLITS, LeRobotDataset
+from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError, choose

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.kuka import ARMS, CONTROL_HZ, Kuka
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.video import Compression, read_video, write_video
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.video.video import Compression, read_video, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import MANY, UserError, check_bounds
 from imitate.keeping.lock import held

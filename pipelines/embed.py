@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from envs.kuka import ARMS
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import STATE, LeRobotDataset
-from imitate.data.units import Choice, UnitsError
+from imitate.data.lerobot.dataset import STATE, LeRobotDataset
+from imitate.data.lerobot.units import Choice, UnitsError
 from imitate.embedding.device import pick_device
 from imitate.embedding.encoders import ENCODERS, build_encoder
 from imitate.embedding.encoders.inception import InceptionEncoder

@@ -22,9 +22,9 @@ from envs.cameras import CAMERAS
 from envs.control import VELOCITY_SCALE
 from envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
 from envs.trajectories import Babbling, random_trajectory
-from imitate.data.lerobot import SPLITS, LeRobotDataset
-from imitate.data.video import Compression
-from imitate.data.writer import Episode, Layout, write_file, write_meta
+from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
+from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
+from imitate.data.video.video import Compression
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.runs import Stage, kept_settings
 from imitate.keeping.workers import worked_off

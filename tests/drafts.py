@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from imitate.data.frames import decoded_frames
-from imitate.data.video import Compression, write_video
+from imitate.data.video.video import Compression, write_video
 
 UP = "observation.images.up"
 SIDE = 16

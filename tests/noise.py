@@ -3,8 +3,8 @@
 import numpy as np
 
 from envs.cameras import CAMERAS
-from imitate.data.video import Compression
-from imitate.data.writer import Episode, Layout, write_file, write_meta
+from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
+from imitate.data.video.video import Compression
 
 FRAMES, JOINTS = 12, 7
 LAYOUT = Layout(

@@ -11,8 +11,8 @@ import pytest
 
 from envs.kuka import ASSETS
 from imitate.data.demonstration import Demonstration
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.video import read_video
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.video.video import read_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json

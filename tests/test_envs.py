@@ -20,7 +20,7 @@ from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from envs.vector import KukaVectorEnv
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot

@@ -11,8 +11,8 @@ import torch
 from envs.kuka_env import KukaEnv
 from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.data.demonstration import Demonstration
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.writer import Episode, write_file
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.lerobot.writer import Episode, write_file
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.finite import check_finite, check_weights
@@ -209,7 +209,7 @@ def test_what_is_recorded(tmp_path, name):
 
 def test_what_is_read_of_a_dataset(recording, tmp_path, monkeypatch):
     folder = shutil.copytree(recording, tmp_path / "given")
-    monkeypatch.setattr("imitate.data.writer.check_finite", lambda *args: None)
+    monkeypatch.setattr("imitate.data.lerobot.writer.check_finite", lambda *args: None)
     layout = record.layout_of(RECORD)
     dataset = LeRobotDataset(folder)
     episodes = []

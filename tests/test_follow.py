@@ -10,8 +10,8 @@ from clips import encode
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.kuka import ASSETS
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.video import Compression, read_video, write_video
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.video.video import Compression, read_video, write_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json

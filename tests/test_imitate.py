@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.video import Compression, read_video, write_video
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.video.video import Compression, read_video, write_video
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from pipelines import compression, evaluate, imitate, report

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 from noise import noise
 
-import imitate.data.pictures
-import imitate.data.writer
+import imitate.data.lerobot.pictures
+import imitate.data.lerobot.writer
 from imitate.data.camera import Camera
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.video import Compression, read_video, write_video
-from imitate.data.writer import Layout, write_file, write_meta
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.lerobot.writer import Layout, write_file, write_meta
+from imitate.data.video.video import Compression, read_video, write_video
 from imitate.errors import UserError
 from imitate.keeping.manifest import facts_of
 from imitate.keeping.runs import Stage, read_json, write_json
@@ -101,7 +101,7 @@ def test_several_demonstrations_are_those_one_by_one_and_a_video_is_decoded_once
         read.append(path)
         return read_video(path, *args)
 
-    monkeypatch.setattr(imitate.data.pictures, "read_video", counted)
+    monkeypatch.setattr(imitate.data.lerobot.pictures, "read_video", counted)
     for number, together in zip(alone, dataset.demonstrations([3, 0, 1]), strict=True):
         assert together.name == alone[number].name
         np.testing.assert_array_equal(together.frames, alone[number].frames)
@@ -121,7 +121,7 @@ def test_decoded_frames_are_those_of_the_demonstrations_and_decoded_once(folder,
     def refuse(*args):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(imitate.data.pictures, "read_video", refuse)
+    monkeypatch.setattr(imitate.data.lerobot.pictures, "read_video", refuse)
     np.testing.assert_array_equal(decoded_frames(LeRobotDataset(folder), "side"), frames)
     write_video(folder / SIDE, np.zeros((9, 32, 32, 3), np.uint8), 20, LAYOUT.compression)
     with pytest.raises(AssertionError, match="decoded again"):  # another video is no longer what is kept
@@ -190,7 +190,7 @@ def test_statistics_are_those_of_the_rows(original):
 
 @pytest.mark.parametrize("most", [100, 4])
 def test_statistics_of_the_colours_are_those_of_the_first_file(folder, monkeypatch, most):
-    monkeypatch.setattr(imitate.data.writer, "STATS_FRAMES", most)
+    monkeypatch.setattr(imitate.data.lerobot.writer, "STATS_FRAMES", most)
     write_meta(folder, LAYOUT)
     stats = read_json(folder / "meta/stats.json")["observation.images.side"]
     frames = np.concatenate([TRUTH[e].frames["side"] for e in LAYOUT.episodes_of(0)])

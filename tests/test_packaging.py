@@ -69,7 +69,7 @@ def test_the_wheel_holds_one_package_and_what_it_needs(wheel):
     assert {
         "imitate/py.typed",
         "imitate/envs/bullet.py",
-        "imitate/data/lerobot.py",
+        "imitate/data/lerobot/dataset.py",
         "imitate/assets/kuka/iiwa.urdf",
         "imitate/assets/kuka/iiwa_gripper.sdf",
         "imitate/assets/encoder/encoder.json",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.video import read_video
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.video.video import read_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.keeping.runs import Stage, read_json
 

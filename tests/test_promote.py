@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pipelines.promote
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.manifest import manifest_of, verified

@@ -11,7 +11,7 @@ from dying import Harm, command, left_of
 from noise import LAYOUT, write_noise
 from safetensors import safe_open
 
-from imitate.data.video import Compression, read_video, write_video
+from imitate.data.video.video import Compression, read_video, write_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.keeping.lock import hold
 from imitate.keeping.manifest import SNAPSHOT

@@ -6,8 +6,8 @@ import pytest
 from drafts import draft
 
 from envs.kuka import ARMS
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.units import Choice, State, UnitsError, entry_names
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.lerobot.units import Choice, State, UnitsError, entry_names
 from imitate.errors import UserError
 
 STATE = "observation.state"

@@ -1,1 +1,1 @@
-"""Recorded videos: the dataset on disk, its decoded frames, and how batches are sampled from them."""
+"""What is seen: videos, datasets of them, demonstrations, and the cameras that filmed them."""

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from envs.kuka import CONTROL_HZ
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot.dataset import LeRobotDataset
 
 from ..follow import SHIPPED_DEMO
 from ..follow import Settings as Follow

@@ -14,7 +14,7 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-import imitate.data.writer
+import imitate.data.lerobot.writer
 import imitate.embedding.training
 from envs import kuka, vector
 from envs.bullet import Bullet
@@ -62,7 +62,7 @@ def profile_record(subject: Subject) -> list[Part]:
     settings, watch = subject.sizes.record, Stopwatch()
     calls = [
         *SIMULATION,
-        Call(imitate.data.writer, "write_video", "encode video"),
+        Call(imitate.data.lerobot.writer, "write_video", "encode video"),
         Call(record, "write_file", "write tables"),
     ]
     with watch.watching(calls), watch.part(REST):

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import pairwise
 from time import perf_counter
 
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot.dataset import LeRobotDataset
 
 from .. import record
 from .bare import Bare, Played

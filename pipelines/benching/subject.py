@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
 from imitate.policy.ppo import Learner

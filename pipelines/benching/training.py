@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.device import mixed_precision
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.preprocess import preprocess

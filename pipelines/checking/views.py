@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from envs.kuka import ARMS, Kuka
 from imitate.data.camera import Camera
-from imitate.data.lerobot import LeRobotDataset
+from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
 

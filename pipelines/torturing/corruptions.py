@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.writer import VIDEO_PATH
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.lerobot.writer import VIDEO_PATH
 from imitate.errors import UserError
 from imitate.keeping.manifest import MANIFEST
 from imitate.keeping.runs import read_json, write_json

@@ -21,8 +21,8 @@ import torch
 
 from imitate.data.camera import Camera
 from imitate.data.frames import decoded_frames
-from imitate.data.lerobot import LeRobotDataset
-from imitate.data.writer import EPISODES_PATH
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.lerobot.writer import EPISODES_PATH
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.encoders.inception import InceptionEncoder
 from imitate.errors import UserError

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
-from imitate.data.features import called, meant, pictures_of, size_of
-from imitate.data.limits import Limits
-from imitate.data.pictures import Part, Shot, parts_of_table, parts_of_video
-from imitate.data.places import DATA, NEAR, Places
-from imitate.data.tables import Tables
-from imitate.data.units import Choice, State
-from imitate.data.version import read_info
+from imitate.data.lerobot.features import called, meant, pictures_of, size_of
+from imitate.data.lerobot.pictures import Part, Shot, parts_of_table, parts_of_video
+from imitate.data.lerobot.places import DATA, NEAR, Places
+from imitate.data.lerobot.tables import Tables
+from imitate.data.lerobot.units import Choice, State
+from imitate.data.lerobot.version import read_info
+from imitate.data.video.limits import Limits
 from imitate.errors import UserError
 from imitate.keeping.manifest import verified
 

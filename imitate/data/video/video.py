@@ -19,10 +19,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.footage import Footage, Span, opened
-from imitate.data.limits import Limits
-from imitate.data.picture import middle
-from imitate.data.timeline import Stamp, Timeline, evenly, timeline_of
+from imitate.data.video.footage import Footage, Span, opened
+from imitate.data.video.limits import Limits
+from imitate.data.video.picture import middle
+from imitate.data.video.timeline import Stamp, Timeline, evenly, timeline_of
 from imitate.errors import UserError, first_line
 from imitate.keeping.manifest import MANIFEST, listed_frames, verified
 from imitate.keeping.runs import written_aside

@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from imitate.data.limits import Limits
-from imitate.data.picture import Pixels, middle
-from imitate.data.places import NEAR, inside
-from imitate.data.video import read_video
+from imitate.data.lerobot.places import NEAR, inside
+from imitate.data.video.limits import Limits
+from imitate.data.video.picture import Pixels, middle
+from imitate.data.video.video import read_video
 from imitate.errors import UserError, first_line
 from imitate.keeping.manifest import verified
 

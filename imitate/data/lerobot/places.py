@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from imitate.data.column import integers, matrix
-from imitate.data.limits import Limits
+from imitate.data.lerobot.column import integers, matrix
+from imitate.data.video.limits import Limits
 from imitate.errors import UserError, first_line
 from imitate.keeping.manifest import MANIFEST, listed_frames
 

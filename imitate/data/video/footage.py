@@ -17,9 +17,9 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import Image, ImageSequence
 
-from imitate.data.limits import Limits
-from imitate.data.picture import Pixels, Projector, Showing
-from imitate.data.timeline import EXACT, Stamp
+from imitate.data.video.limits import Limits
+from imitate.data.video.picture import Pixels, Projector, Showing
+from imitate.data.video.timeline import EXACT, Stamp
 from imitate.errors import UserError, first_line
 
 JOINED = 0x200  # FFmpeg's flag of a format whose times may be those of several recordings

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from imitate.data.column import Number, integers, matrix
-from imitate.data.places import DATA, Places
+from imitate.data.lerobot.column import Number, integers, matrix
+from imitate.data.lerobot.places import DATA, Places
 from imitate.errors import UserError, first_line
 from imitate.keeping.finite import check_finite
 from imitate.keeping.manifest import verified

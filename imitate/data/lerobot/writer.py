@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
-from imitate.data.column import matrix, vectors
-from imitate.data.places import PLACE
-from imitate.data.version import VERSION
-from imitate.data.video import Compression, read_video, write_video
+from imitate.data.lerobot.column import matrix, vectors
+from imitate.data.lerobot.places import PLACE
+from imitate.data.lerobot.version import VERSION
+from imitate.data.video.video import Compression, read_video, write_video
 from imitate.keeping.finite import check_finite
 from imitate.keeping.runs import write_json, written_aside
 

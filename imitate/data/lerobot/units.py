@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.features import words
+from imitate.data.lerobot.features import words
 from imitate.errors import UserError
 
 MOST = 4 * np.pi  # rad: further than that no joint of a robot turns
