@@ -11,29 +11,48 @@ from importlib import import_module
 
 from .shared.signals import Interrupted, raised
 
-COMMANDS = (
-    "record",
-    "embed",
-    "imitate",
-    "evaluate",
-    "follow",
-    "check_reward",
-    "bench",
-    "benchmark_imitation",
-    "benchmark_follow",
-    "report",
-    "compression",
-    "promote",
-    "torture",
-)
+GROUPS = {  # what people do daily comes first
+    "Show the robot a video": {
+        "follow": "follow a video at once, without learning",
+        "imitate": "learn to follow a demonstration, or any",
+        "evaluate": "run a policy again, on other demonstrations and seeds",
+        "report": "a run on one page that opens offline",
+    },
+    "What it learns from": {
+        "record": "film the robot's random movements",
+        "embed": "train the encoder on them, or on a dataset of others",
+        "check_reward": "does the learned reward rank poses as the truth does?",
+    },
+    "How well, and how fast": {
+        "benchmark_imitation": "several methods and seeds on demonstrations held out",
+        "benchmark_follow": "a hundred demonstrations that nothing has seen",
+        "bench": "each stage beside what bounds it",
+        "compression": "what H.264 does to the embedding",
+    },
+    "For those who work on it": {
+        "promote": "ship a run's encoder, policy, demonstration and film",
+        "torture": "killed, damaged, lied to, worn out: what must be 0",
+    },
+}
+COMMANDS = tuple(name for group in GROUPS.values() for name in group)
+USAGE = "python -m pipelines COMMAND [PRESET] [--SETTING VALUE ...]; COMMAND --help lists its presets and settings"
+
+
+def overview() -> str:
+    """All commands, in groups, on one screen."""
+    width = max(map(len, COMMANDS))
+    groups = [
+        "\n".join([title, *(f"  {name:{width}}  {what}" for name, what in group.items())])
+        for title, group in GROUPS.items()
+    ]
+    return "\n\n".join([USAGE, *groups])
 
 
 def main() -> None:
     """Run the command that the first argument names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name in ("-h", "--help"):
-        print("python -m pipelines COMMAND [PRESET] [--SETTING VALUE ...]; COMMAND --help says more\n")
-        print("\n".join(COMMANDS))
+        print(overview())
         return
     if name not in COMMANDS:
         print(f"imitate: unknown command {name!r}: choose one of {', '.join(COMMANDS)}", file=sys.stderr)

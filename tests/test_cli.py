@@ -92,7 +92,7 @@ def test_too_little_memory_is_said(monkeypatch, capsys):
 def test_an_unknown_command_lists_the_choices(args, monkeypatch, capsys):
     line = refused(args, monkeypatch, capsys)
     assert "unknown command" in line
-    assert "record, embed, imitate, evaluate" in line
+    assert "follow, imitate, evaluate, report, record, embed" in line
 
 
 @pytest.mark.parametrize(
@@ -285,10 +285,15 @@ def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, messag
     assert not (tmp_path / "run").exists()
 
 
-def test_help_lists_the_commands(monkeypatch, capsys):
+def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["pipelines", "--help"])
     pipelines.__main__.main()
-    assert set(pipelines.__main__.COMMANDS) < set(capsys.readouterr().out.splitlines())
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 110
+    listed = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert listed == list(pipelines.__main__.COMMANDS)
+    assert {*listed} == {path.stem for path in (ROOT / "pipelines").glob("[a-z]*.py")} - {"lowpoly"}
 
 
 @pytest.mark.parametrize(
