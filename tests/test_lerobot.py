@@ -232,7 +232,7 @@ def test_frames_that_a_manifest_makes_up_show_when_the_dataset_is_opened(origina
     ("damage", "message"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:1000]), "not a readable video"),
-        (lambda path: path.write_bytes(b""), "not a readable video"),
+        (lambda path: path.write_bytes(b""), "an empty file, expected a video"),
         (lambda path: write_video(path, TRUTH[0].frames["side"], 20, LAYOUT.compression), "no frame at 0.250 s"),
     ],
     ids=["truncated", "empty", "too short"],
