@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.errors import UserError, choose
-from imitate.keeping.calls import check_order, checked_actions, checked_seed
+from imitate.keeping.call_checks import check_order, checked_actions, checked_seed
 from imitate.keeping.finite import check_finite
 
 from .cameras import CAMERAS

@@ -16,11 +16,11 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError, choose
-from imitate.reward.asked import NEVER
-from imitate.reward.embedding_reward import EmbeddingReward
-from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
+from imitate.reward.contract import NEVER
 from imitate.reward.rewards import Floats, Reward
 from imitate.reward.targets import Targets
+from imitate.reward.vector_wrapper import EmbeddingRewardVector
+from imitate.reward.wrapper import EmbeddingReward
 
 from .cameras import CAMERAS
 from .imagination import believing, watch

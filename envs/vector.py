@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from imitate.errors import UserError
-from imitate.keeping.calls import ALTOGETHER, called, check_order, checked_actions, checked_seeds
+from imitate.keeping.call_checks import ALTOGETHER, called, check_order, checked_actions, checked_seeds
 from imitate.keeping.workers import Alone, Crew
 
 from .kuka import developed

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from imitate.data.demonstration import Demonstration, demonstration_from_video
     from imitate.data.lerobot.dataset import LeRobotDataset
-    from imitate.data.video.video import Compression, read_video, write_video
+    from imitate.data.video.reader import read_video
+    from imitate.data.video.writer import Compression, write_video
     from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
     from imitate.errors import UserError
     from imitate.policy.ppo import Learner, build_ppo, load_policy
     from imitate.policy.vec_env import SB3VecEnv
-    from imitate.reward.embedding_reward import EmbeddingReward
-    from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
     from imitate.reward.rewards import DifferenceReward, HuberReward, Moment, ProgressReward
+    from imitate.reward.vector_wrapper import EmbeddingRewardVector
+    from imitate.reward.wrapper import EmbeddingReward
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,13 +47,14 @@ __all__ = [
 _ROOMS = {
     "data.demonstration": ("Demonstration", "demonstration_from_video"),
     "data.lerobot.dataset": ("LeRobotDataset",),
-    "data.video.video": ("Compression", "read_video", "write_video"),
+    "data.video.reader": ("read_video",),
+    "data.video.writer": ("Compression", "write_video"),
     "embedding.trained_encoder": ("TrainedEncoder", "load_encoder"),
     "errors": ("UserError",),
     "policy.ppo": ("Learner", "build_ppo", "load_policy"),
     "policy.vec_env": ("SB3VecEnv",),
-    "reward.embedding_reward": ("EmbeddingReward",),
-    "reward.embedding_reward_vector": ("EmbeddingRewardVector",),
+    "reward.wrapper": ("EmbeddingReward",),
+    "reward.vector_wrapper": ("EmbeddingRewardVector",),
     "reward.rewards": ("DifferenceReward", "HuberReward", "Moment", "ProgressReward"),
 }
 

@@ -25,7 +25,7 @@ from envs.cameras import CAMERAS
 from envs.imagination import watch
 from envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.data.demonstration import Demonstration
-from imitate.data.video.video import FOR_PEOPLE, write_video
+from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256

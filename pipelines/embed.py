@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from envs.kuka import ARMS
-from imitate.data.frames import decoded_frames
+from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import STATE, LeRobotDataset
 from imitate.data.lerobot.units import Choice, UnitsError
 from imitate.embedding.device import pick_device

@@ -31,7 +31,7 @@ from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore
 from imitate.measuring.figures import learning_curve_figure, save_figure
 from imitate.policy.ppo import Curve, Learner, build_ppo, learner_state, restore_learner, save_policy
 from imitate.policy.vec_env import SB3VecEnv
-from imitate.reward.asked import NEVER
+from imitate.reward.contract import NEVER
 from imitate.reward.observation import check_lookahead
 from imitate.reward.rewards import FORMS, HuberReward, reward_of
 from imitate.reward.true_reward import TrueReward

@@ -11,7 +11,7 @@ from envs.kuka import ASSETS
 from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
-from imitate.data.video.video import Compression
+from imitate.data.video.writer import Compression
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.lock import held

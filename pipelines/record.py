@@ -24,7 +24,7 @@ from envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
 from envs.trajectories import Babbling, random_trajectory
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
-from imitate.data.video.video import Compression
+from imitate.data.video.writer import Compression
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.runs import Stage, kept_settings
 from imitate.keeping.workers import worked_off

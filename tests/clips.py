@@ -12,7 +12,7 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
 from PIL import Image
 
-from imitate.data.video.video import read_video
+from imitate.data.video.reader import read_video
 
 ROOT = Path(__file__).resolve().parents[1]
 MS = Fraction(1, 1000)

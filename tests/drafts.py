@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from imitate.data.frames import decoded_frames
-from imitate.data.video.video import Compression, write_video
+from imitate.data.frame_cache import decoded_frames
+from imitate.data.video.writer import Compression, write_video
 
 UP = "observation.images.up"
 SIDE = 16

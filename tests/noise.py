@@ -4,7 +4,7 @@ import numpy as np
 
 from envs.cameras import CAMERAS
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
-from imitate.data.video.video import Compression
+from imitate.data.video.writer import Compression
 
 FRAMES, JOINTS = 12, 7
 LAYOUT = Layout(

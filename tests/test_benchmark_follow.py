@@ -12,7 +12,7 @@ import pytest
 from envs.kuka import ASSETS
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.video.video import read_video
+from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import imitate.data.video.footage
+import imitate.data.video.decoder
 from imitate.data.demonstration import demonstration_from_video
-from imitate.data.video.picture import TURNS, Showing
+from imitate.data.video.display import TURNS, Showing
+from imitate.data.video.reader import read_video, shown_size
 from imitate.data.video.timeline import Stamp, timeline_of
-from imitate.data.video.video import Compression, read_video, shown_size, write_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 
 FEW = 12
@@ -432,7 +433,7 @@ def test_dolby_vision_of_its_own_colours_is_refused_by_name():
 def test_a_size_that_is_wrong_is_told_before_anything_is_decoded(tmp_path, monkeypatch):
     path = encode(tmp_path / "a.mp4", np.zeros((3, 1080, 1920, 3), np.uint8))
     with monkeypatch.context() as patched:
-        patched.setattr(imitate.data.video.footage, "Projector", None)  # no frame comes so far
+        patched.setattr(imitate.data.video.decoder, "Projector", None)  # no frame comes so far
         assert shown_size(path) == (1920, 1080)
     read = demonstration_from_video(path, 20, 64)
     assert read.frames.shape == (3, 64, 64, 3)
@@ -444,7 +445,7 @@ def test_a_webp_that_claims_to_be_large_is_refused_before_it_is_opened(tmp_path,
     content = bytearray(path.read_bytes())
     content[24:30] = b"\xff\x3f\x00" * 2
     path.write_bytes(content)
-    monkeypatch.setattr(imitate.data.video.footage.Image, "open", None)
+    monkeypatch.setattr(imitate.data.video.decoder.Image, "open", None)
     with pytest.raises(UserError, match=r"a\.webp: too large a video: side 16384"):
         read_video(path)
 

@@ -14,7 +14,7 @@ from envs.cameras import CAMERAS
 from envs.kuka import ASSETS, Kuka
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
-from imitate.data.video.video import Compression
+from imitate.data.video.writer import Compression
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json

@@ -16,7 +16,7 @@ import pipelines.__main__
 import pipelines.embed
 import pipelines.record
 from envs.cameras import CAMERAS
-from imitate.data.video.video import Compression, write_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from imitate.keeping.workers import WorkerDied
 from imitate.policy.ppo import Learner

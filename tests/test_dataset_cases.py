@@ -11,10 +11,11 @@ import pytest
 from drafts import LENGTHS, SIDE, UP, draft, feature, numbers_in, picture, png, shown
 from PIL import Image
 
-import imitate.data.lerobot.pictures
-from imitate.data.frames import decoded_frames
+import imitate.data.lerobot.images
+from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.video.video import Compression, read_video, write_video
+from imitate.data.video.reader import read_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 
 COUNT = sum(LENGTHS)
@@ -186,7 +187,7 @@ def test_version_one_is_known_by_its_folders(tmp_path):
 
 @pytest.mark.parametrize("most", [1, 3, 4])
 def test_a_long_video_is_read_a_stretch_at_a_time(tmp_path, monkeypatch, most):
-    monkeypatch.setattr(imitate.data.lerobot.pictures, "STRETCH", most * SIDE * SIDE * 3)
+    monkeypatch.setattr(imitate.data.lerobot.images, "STRETCH", most * SIDE * SIDE * 3)
     spans, lengths = [], []
 
     def noted(path, size, span):
@@ -195,7 +196,7 @@ def test_a_long_video_is_read_a_stretch_at_a_time(tmp_path, monkeypatch, most):
         lengths.append(len(video.frames))
         return video
 
-    monkeypatch.setattr(imitate.data.lerobot.pictures, "read_video", noted)
+    monkeypatch.setattr(imitate.data.lerobot.images, "read_video", noted)
     dataset = opened(draft(), tmp_path)
     assert numbers_in(decoded_frames(dataset, "up")) == list(range(COUNT))
     assert max(lengths) <= most
@@ -214,7 +215,7 @@ def test_what_nobody_asks_for_is_not_decoded(tmp_path, monkeypatch):
         lengths.append(len(video.frames))
         return video
 
-    monkeypatch.setattr(imitate.data.lerobot.pictures, "read_video", noted)
+    monkeypatch.setattr(imitate.data.lerobot.images, "read_video", noted)
     assert numbers_in(decoded_frames(opened(made, tmp_path), "up")) == list(range(COUNT))
     assert sorted(lengths) == [6, 9]
 
@@ -258,7 +259,7 @@ STRUCT = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 @pytest.mark.parametrize("how", [{"format": "PNG"}, {"format": "TIFF"}, {"format": "WEBP", "lossless": True}])
 def test_images_in_the_table_are_read(tmp_path, monkeypatch, how):
-    monkeypatch.setattr(imitate.data.lerobot.pictures, "BATCH", 4)
+    monkeypatch.setattr(imitate.data.lerobot.images, "BATCH", 4)
     cells = [{"bytes": png(picture(k), **how), "path": f"frame-{k:06d}.png"} for k in range(COUNT)]
     dataset = opened(with_images(cells, STRUCT), tmp_path)
     assert (dataset.camera().name, dataset.image_size("image")) == ("image", SIDE)

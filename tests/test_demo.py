@@ -7,7 +7,7 @@ from drafts import SIDE, draft, numbers_in
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.video.video import Compression, write_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.reading.pose_tracking import Tracked
 from pipelines import demo, imitate

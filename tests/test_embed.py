@@ -11,10 +11,11 @@ from noise import FRAMES, JOINTS, LAYOUT, write_noise
 from torch.optim.lr_scheduler import OneCycleLR
 
 from envs.tcn_imitate import TCNImitateEnv
-from imitate.data.frames import decoded_frames
+from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.units import Choice
-from imitate.data.video.video import Compression, read_video, write_video
+from imitate.data.video.reader import read_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.manifest import SNAPSHOT

@@ -26,9 +26,9 @@ from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot
 from imitate.keeping.workers import WorkerDied
 from imitate.policy.vec_env import SB3VecEnv
-from imitate.reward.embedding_reward import EmbeddingReward
 from imitate.reward.rewards import FORMS, HuberReward, reward_of
 from imitate.reward.true_reward import TrueReward
+from imitate.reward.wrapper import EmbeddingReward
 
 
 @pytest.mark.parametrize("env_id", envs.ENV_IDS)

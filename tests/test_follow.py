@@ -11,7 +11,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.kuka import ASSETS
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.video.video import Compression, read_video, write_video
+from imitate.data.video.reader import read_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.video.video import Compression, read_video, write_video
+from imitate.data.video.reader import read_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from pipelines import compression, evaluate, imitate, report

@@ -22,9 +22,9 @@ from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.demonstration import Demonstration
 from imitate.errors import UserError
 from imitate.policy.vec_env import SB3VecEnv
-from imitate.reward.embedding_reward import EmbeddingReward
-from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
 from imitate.reward.true_reward import TrueReward
+from imitate.reward.vector_wrapper import EmbeddingRewardVector
+from imitate.reward.wrapper import EmbeddingReward
 
 MANY, JOINTS, STEPS = 3, 7, 20  # longer than both demonstrations: episodes end
 START = np.full(JOINTS, 0.1)

@@ -7,13 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 from noise import noise
 
-import imitate.data.lerobot.pictures
+import imitate.data.lerobot.images
 import imitate.data.lerobot.writer
 from imitate.data.camera import Camera
-from imitate.data.frames import decoded_frames
+from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Layout, write_file, write_meta
-from imitate.data.video.video import Compression, read_video, write_video
+from imitate.data.video.reader import read_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.keeping.manifest import facts_of
 from imitate.keeping.runs import Stage, read_json, write_json
@@ -101,7 +102,7 @@ def test_several_demonstrations_are_those_one_by_one_and_a_video_is_decoded_once
         read.append(path)
         return read_video(path, *args)
 
-    monkeypatch.setattr(imitate.data.lerobot.pictures, "read_video", counted)
+    monkeypatch.setattr(imitate.data.lerobot.images, "read_video", counted)
     for number, together in zip(alone, dataset.demonstrations([3, 0, 1]), strict=True):
         assert together.name == alone[number].name
         np.testing.assert_array_equal(together.frames, alone[number].frames)
@@ -121,7 +122,7 @@ def test_decoded_frames_are_those_of_the_demonstrations_and_decoded_once(folder,
     def refuse(*args):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(imitate.data.lerobot.pictures, "read_video", refuse)
+    monkeypatch.setattr(imitate.data.lerobot.images, "read_video", refuse)
     np.testing.assert_array_equal(decoded_frames(LeRobotDataset(folder), "side"), frames)
     write_video(folder / SIDE, np.zeros((9, 32, 32, 3), np.uint8), 20, LAYOUT.compression)
     with pytest.raises(AssertionError, match="decoded again"):  # another video is no longer what is kept

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import imitate.keeping.manifest
-from imitate.data.video.video import Compression, read_video, write_video
+from imitate.data.video.reader import read_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.keeping.manifest import listed_frames, manifest_of, verified
 from imitate.keeping.runs import Stage, read_json, write_json

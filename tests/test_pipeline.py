@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.video.video import read_video
+from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.keeping.runs import Stage, read_json
 

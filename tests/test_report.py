@@ -10,7 +10,7 @@ import pytest
 from browser import CHROMIUM, Browser
 from PIL import Image
 
-from imitate.data.video.video import FOR_PEOPLE, write_video
+from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.errors import UserError
 from imitate.keeping.manifest import manifest_of
 from imitate.keeping.runs import Stage, read_json, write_json

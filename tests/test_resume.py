@@ -11,7 +11,8 @@ from dying import Harm, command, left_of
 from noise import LAYOUT, write_noise
 from safetensors import safe_open
 
-from imitate.data.video.video import Compression, read_video, write_video
+from imitate.data.video.reader import read_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.keeping.lock import hold
 from imitate.keeping.manifest import SNAPSHOT
@@ -130,7 +131,7 @@ def test_a_training_goes_on_whatever_happens_to_it(recorded, embedded, tmp_path)
 def test_a_learner_goes_on_whatever_happens_to_it(unlearned, imitated, tmp_path):
     run = shutil.copytree(unlearned, tmp_path / "run")
     words = ["imitate", "--run", run, *said(changed(replace(LEARNED, workers=2)))]
-    folder, step = run / "imitate", "imitate.reward.embedding_reward_vector:EmbeddingRewardVector.step"
+    folder, step = run / "imitate", "imitate.reward.vector_wrapper:EmbeddingRewardVector.step"
     killed("stable_baselines3.common.on_policy_algorithm:OnPolicyAlgorithm.dump_logs", 2, *words)  # before the update
     killed(step, 21, *words)  # within the second rollout of 16 steps in two environments
     killed("os:fsync", 2, *words)
@@ -151,7 +152,7 @@ def test_half_a_training_does_not_go_on_with_something_else(recorded, unlearned,
     embedding = ["embed", "--run", tmp_path, "--dataset", dataset, *said(changed(TRAINED))]
     imitating = ["imitate", "--run", run, *said(changed(replace(LEARNED, workers=2)))]
     killed("torch.optim:AdamW.step", 4, *embedding)
-    killed("imitate.reward.embedding_reward_vector:EmbeddingRewardVector.step", 21, *imitating)
+    killed("imitate.reward.vector_wrapper:EmbeddingRewardVector.step", 21, *imitating)
     video = next(dataset.rglob("*.mp4"))
     read = read_video(video)
     frames, fps = read.frames, read.timeline.rate

@@ -10,9 +10,10 @@ import av
 import numpy as np
 import pytest
 
-import imitate.data.video.footage
+import imitate.data.video.decoder
 from imitate.data.demonstration import demonstration_from_video
-from imitate.data.video.video import FOR_PEOPLE, Compression, check_name, read_video, write_video
+from imitate.data.video.reader import check_name, read_video
+from imitate.data.video.writer import FOR_PEOPLE, Compression, write_video
 from imitate.errors import UserError
 from pipelines.shared.demo import parse_demo
 
@@ -208,7 +209,7 @@ def test_too_large_a_video_is_refused_before_it_is_decoded(tmp_path, monkeypatch
     write_video(tmp_path / "a.mp4", noise(10, 32, 32), 20, LOSSLESS)
     monkeypatch.setenv(f"IMITATE_VIDEO_MAX_{limit}", str(value))
     with monkeypatch.context() as patched:
-        patched.setattr(imitate.data.video.footage, "Projector", None)  # no frame comes so far
+        patched.setattr(imitate.data.video.decoder, "Projector", None)  # no frame comes so far
         with pytest.raises(UserError, match=rf"a\.mp4: too large a video: .* or set IMITATE_VIDEO_MAX_{limit}$"):
             read_video(tmp_path / "a.mp4", size)
     monkeypatch.setenv(f"IMITATE_VIDEO_MAX_{limit}", str(10**6))
@@ -254,7 +255,7 @@ def test_pictures_that_grow_on_the_way_are_refused(tmp_path, monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
 def test_a_picture_beyond_the_limit_takes_no_memory(tmp_path):
     script = (
-        "import resource, sys; from pathlib import Path; from imitate.data.video.video import read_video\n"
+        "import resource, sys; from pathlib import Path; from imitate.data.video.reader import read_video\n"
         "from imitate.errors import UserError\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n    read_video(Path(sys.argv[1]))\nexcept UserError as error:\n    print(error)\n"

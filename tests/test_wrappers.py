@@ -10,11 +10,11 @@ from imitate.data.demonstration import Demonstration
 from imitate.errors import UserError
 from imitate.measuring.alignment import nearest_frames
 from imitate.policy.vec_env import SB3VecEnv
-from imitate.reward.asked import NEVER
-from imitate.reward.embedding_reward import EmbeddingReward
-from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
+from imitate.reward.contract import NEVER
 from imitate.reward.rewards import FORMS, HuberReward, ProgressReward, reward_of
 from imitate.reward.targets import Targets
+from imitate.reward.vector_wrapper import EmbeddingRewardVector
+from imitate.reward.wrapper import EmbeddingReward
 
 SIZE, LENGTHS = 32, (4, 6)
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.video.limits import Limits
+from imitate.data.video.reader import Source, check_name, read_video
 from imitate.data.video.timeline import Timeline, evenly
-from imitate.data.video.video import Source, check_name, read_video
 from imitate.errors import UserError
 from imitate.keeping.finite import check_finite
 

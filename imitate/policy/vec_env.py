@@ -14,7 +14,7 @@ from stable_baselines3.common.env_util import is_wrapped
 from stable_baselines3.common.vec_env import VecEnv
 
 from imitate.errors import UserError
-from imitate.keeping.calls import ALTOGETHER, called, check_same_step, checked_actions, checked_seed
+from imitate.keeping.call_checks import ALTOGETHER, called, check_same_step, checked_actions, checked_seed
 from imitate.keeping.finite import check_finite
 
 READING = ("get_wrapper_attr", "has_wrapper_attr")  # these change nothing

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from imitate.errors import UserError
 from imitate.keeping.finite import check_finite
-from imitate.reward.embedding_reward_vector import EmbeddingRewardVector
 from imitate.reward.rewards import Floats
+from imitate.reward.vector_wrapper import EmbeddingRewardVector
 
 
 class TrueReward(VectorWrapper):

@@ -25,7 +25,7 @@ from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.keeping.snapshot import Snapshots
 from imitate.policy.ppo import Curve, build_ppo
-from imitate.reward.embedding_reward import EmbeddingReward
+from imitate.reward.wrapper import EmbeddingReward
 
 from .. import imitate
 from .bare import Bare, Played

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from imitate.data.video.video import read_video
+from imitate.data.video.reader import read_video
 from imitate.keeping.runs import written_aside
 from imitate.measuring.metrics import SUCCESS_M, success
 

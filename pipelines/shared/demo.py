@@ -18,7 +18,7 @@ from envs.kuka import ARMS, CONTROL_HZ
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration, check_size, demonstration_from_video
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
-from imitate.data.video.video import Source, check_name, shown_size
+from imitate.data.video.reader import Source, check_name, shown_size
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError, choose
 from imitate.keeping.runs import Stage

@@ -16,7 +16,7 @@ from envs.kuka import CONTROL_HZ, Kuka
 from envs.kuka_env import KukaEnv
 from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.demonstration import Demonstration
-from imitate.data.video.video import FOR_PEOPLE, write_video
+from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.keeping.runs import Stage, write_json, written_aside
 
 Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from imitate.data.frames import decoded_frames
+from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import VIDEO_PATH
 from imitate.errors import UserError

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import torch
 
 from imitate.data.camera import Camera
-from imitate.data.frames import decoded_frames
+from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import EPISODES_PATH
 from imitate.embedding.encoders import build_encoder

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.video.video import Compression, write_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.policy.ppo import Learner
 
 from .. import benchmark_follow, embed, evaluate, follow, imitate, record

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.features import called, meant, pictures_of, size_of
-from imitate.data.lerobot.pictures import Part, Shot, parts_of_table, parts_of_video
+from imitate.data.lerobot.images import Part, Shot, parts_of_table, parts_of_video
 from imitate.data.lerobot.places import DATA, NEAR, Places
 from imitate.data.lerobot.tables import Tables
 from imitate.data.lerobot.units import Choice, State

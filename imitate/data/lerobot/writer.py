@@ -17,7 +17,8 @@ from imitate.data.camera import Camera
 from imitate.data.lerobot.column import matrix, vectors
 from imitate.data.lerobot.places import PLACE
 from imitate.data.lerobot.version import VERSION
-from imitate.data.video.video import Compression, read_video, write_video
+from imitate.data.video.reader import read_video
+from imitate.data.video.writer import Compression, write_video
 from imitate.keeping.finite import check_finite
 from imitate.keeping.runs import write_json, written_aside
 

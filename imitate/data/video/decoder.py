@@ -17,8 +17,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 from PIL import Image, ImageSequence
 
+from imitate.data.video.display import Pixels, Projector, Showing
 from imitate.data.video.limits import Limits
-from imitate.data.video.picture import Pixels, Projector, Showing
 from imitate.data.video.timeline import EXACT, Stamp
 from imitate.errors import UserError, first_line
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from imitate.data.lerobot.places import NEAR, inside
+from imitate.data.video.display import Pixels, middle
 from imitate.data.video.limits import Limits
-from imitate.data.video.picture import Pixels, middle
-from imitate.data.video.video import read_video
+from imitate.data.video.reader import read_video
 from imitate.errors import UserError, first_line
 from imitate.keeping.manifest import verified
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.keeping.calls import check_order, checked_seed
-from imitate.reward.asked import (
+from imitate.keeping.call_checks import check_order, checked_seed
+from imitate.reward.contract import (
     FOLLOWED,
     NEVER,
     checked_clock,

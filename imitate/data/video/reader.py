@@ -1,4 +1,4 @@
-"""Reading and writing videos.
+"""Reading videos.
 
 What is read may be a stranger's: a local file, opened as such, decoded within ``Limits``.
 """
@@ -6,11 +6,9 @@ What is read may be a stranger's: a local file, opened as such, decoded within `
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import BinaryIO
@@ -19,74 +17,17 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.video.footage import Footage, Span, opened
+from imitate.data.video.decoder import Footage, Span, opened
+from imitate.data.video.display import middle
 from imitate.data.video.limits import Limits
-from imitate.data.video.picture import middle
 from imitate.data.video.timeline import Stamp, Timeline, evenly, timeline_of
 from imitate.errors import UserError, first_line
 from imitate.keeping.manifest import MANIFEST, listed_frames, verified
-from imitate.keeping.runs import written_aside
 
 PROTOCOL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|subfile,")  # two letters at least: one is a drive
 JUMP = 10.0  # s, forward: FFmpeg takes that for another recording that was joined
 CUT = 1.0  # s that a file may lack of what it says: the last frames of sound and picture differ
 USUAL = 25.0  # frames a second of a file that says nothing of it: how long its only frame lasts
-
-
-@dataclass(frozen=True)
-class Compression:
-    """How frames are compressed with H.264.
-
-    Attributes:
-        crf: Constant rate factor: 0 is lossless, 51 the worst.
-        pixels: Pixel format. yuv444p keeps colour at full resolution and allows odd sizes; yuv420p is
-            what every browser plays.
-        keyframes: Frames from one key frame to the next.
-        faststart: Put the index first, so that a browser plays before it has the whole file. A file that lost its
-            end then reads as a shorter video, which is nothing for data.
-    """
-
-    crf: int
-    pixels: str
-    keyframes: int = 10
-    faststart: bool = False
-
-
-FOR_PEOPLE = Compression(crf=20, pixels="yuv420p", faststart=True)
-
-
-def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compression: Compression) -> None:
-    """Write ``frames``, each (height, width, 3) uint8, as MP4, whole or not at all.
-
-    One thread, so that equal frames give equal bytes.
-
-    Raises:
-        UserError: There are no frames.
-    """
-    frames = iter(frames)
-    first = next(frames, None)
-    if first is None:
-        raise UserError(f"{path}: no frames to write, expected at least one")
-    flags = {"movflags": "+faststart"} if compression.faststart else {}
-    with written_aside(path) as aside, av.open(str(aside), "w", format="mp4", options=flags) as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.pix_fmt = compression.pixels
-        stream.thread_count = 1
-        stream.options = {
-            "crf": str(compression.crf),
-            "preset": "superfast",
-            "g": str(compression.keyframes),
-            "bf": "0",  # no frame depends on a later one
-            "x264-params": "subme=0",  # motion by whole pixels: faster, and smaller when lossless
-        }
-        for k, array in enumerate(chain([first], frames)):
-            if k == 0:
-                stream.height, stream.width = array.shape[:2]
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
-            frame.pts = k
-            frame.time_base = Fraction(1, fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
 
 
 def check_name(name: str) -> None:

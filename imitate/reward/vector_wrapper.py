@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.keeping.calls import check_order, check_same_step, checked_seeds
-from imitate.reward.asked import (
+from imitate.keeping.call_checks import check_order, check_same_step, checked_seeds
+from imitate.reward.contract import (
     FOLLOWED,
     NEVER,
     SEEN,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.lerobot.pictures import Part
+from imitate.data.lerobot.images import Part
 from imitate.errors import UserError, first_line
 from imitate.keeping.lock import waited_for
 from imitate.keeping.manifest import damage, facts_of, verified
