@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from imitate import augmentation
+from imitate.embedding import augmentation
 from imitate.embedding.augmentation import BOX, BRIGHTNESS, SHIFT, TINT, augment
 
 SIZE, COUNT = 32, 400

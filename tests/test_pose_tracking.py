@@ -4,8 +4,8 @@ import pytest
 from envs.cameras import CAMERAS
 from envs.imagination import Imagination
 from envs.kuka import Kuka
-from imitate import pose_tracking
 from imitate.errors import UserError
+from imitate.reading import pose_tracking
 from imitate.reading.pose_tracking import Tracking, first_pose, read_poses, refine, track
 
 SECONDS = 0.05

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from imitate import snapshot
 from imitate.errors import UserError
+from imitate.keeping import snapshot
 from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
 
 
