@@ -1,6 +1,9 @@
+import os
+
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.encoders import build_encoder
@@ -12,6 +15,12 @@ from imitate.keeping.runs import Stage
 from imitate.pipelines import record
 
 SIZE = 32
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
+
+if BESIDE_OTHERS:  # a core each, for what they start too: threads that wait for one another on a busy core spin
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 @pytest.fixture(autouse=True)
