@@ -26,6 +26,17 @@ if BESIDE_OTHERS:  # a core each, for what they start too: threads that wait for
     threadpool_limits(1)
 
 
+LONGEST = (  # files, which processes take one after the other: begun last, one would go on alone
+    "test_pipeline", "test_torture", "test_packaging", "test_benchmark", "test_mistakes", "test_resume", "test_follow",
+    "test_bench", "test_benchmark_follow", "test_cases",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(autouse=True)
 def threads():
     """What a test sets is not left to others: results are the same to the bit for one number of threads only."""
