@@ -13,6 +13,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +21,14 @@ import pyarrow.parquet as pq
 import torch
 
 from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import EPISODES_PATH
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.encoders.inception import InceptionEncoder
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.envs.imagination import believing
 from imitate.errors import UserError
 from imitate.keeping.manifest import MANIFEST, facts_of, manifest_of
 from imitate.keeping.runs import read_json, write_json
@@ -57,21 +61,36 @@ def strangers(subject: Subject) -> dict[str, Any]:
     _check(code, mark)
     kinds: dict[str, int] = {}
     executed = []
-    for kind, name, plant, use in _files(subject, Planted(mark)):
-        file = subject.given / name
-        # Refused is as good as read without running anything: the mark decides.
-        with written(file, plant(file, code)), quiet(), suppress(UserError):
-            use()
-        kinds[kind] = kinds.get(kind, 0) + 1
-        if mark.exists():
-            executed.append(f"{kind}: {name}, {plant.__name__}")
-            mark.unlink()
+    once = _ReadOnce()
+    with patch.object(evaluate, "believing", once), patch.object(imitate, "believing", once):
+        for kind, name, plant, use in _files(subject, Planted(mark)):
+            file = subject.given / name
+            # Refused is as good as read without running anything: the mark decides.
+            with written(file, plant(file, code)), quiet(), suppress(UserError):
+                use()
+            kinds[kind] = kinds.get(kind, 0) + 1
+            if mark.exists():
+                executed.append(f"{kind}: {name}, {plant.__name__}")
+                mark.unlink()
     return {
         "codes_planted": sum(kinds.values()),
         "codes_executed": len(executed),
         "planted_kinds": kinds,
         "executed": executed,
     }
+
+
+class _ReadOnce:
+    """``believing``, which takes most of the time, once for what looks the same: by then all files have been read."""
+
+    def __init__(self) -> None:
+        self._read: dict[bytes, Demonstration] = {}
+
+    def __call__(self, demonstration: Demonstration, encoder: TrainedEncoder, *how: Any) -> Demonstration:
+        shown = encoder.embed(demonstration.frames).tobytes()
+        if shown not in self._read:
+            self._read[shown] = believing(demonstration, encoder, *how)
+        return replace(demonstration, believed=self._read[shown].believed)
 
 
 def _check(code: bytes, mark: Path) -> None:
