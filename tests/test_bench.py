@@ -221,6 +221,7 @@ def test_with_a_gpu_its_rows_stand_beside_the_others(monkeypatch, tmp_path):
     assert profile["machine"]["gpu"] == "a GPU"
 
 
+@pytest.mark.slow
 def test_some_rows_end_to_end(tmp_path, capsys):
     only = ("embed_vs_limit", "profile_embed", "profile_record")
     rows = bench.run(replace(QUICK, run=tmp_path, only=only, device="cpu"))

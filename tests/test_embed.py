@@ -24,6 +24,9 @@ from imitate.keeping.snapshot import Snapshots
 from imitate.pipelines import embed, imitate
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recorded") / "dataset"

@@ -84,6 +84,7 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     assert "look at" in again
 
 
+@pytest.mark.slow
 def test_a_robot_need_not_wait_while_a_video_pauses(few, tmp_path):
     frames = read_video(few).frames
     write_video(tmp_path / "paused.mp4", np.insert(frames, [6] * 15, frames[6], axis=0), 20, Compression(0, "yuv444p"))
@@ -122,6 +123,7 @@ def learned_nothing(folder, eyes, **changed):
     env.close()
 
 
+@pytest.mark.slow
 def test_a_policy_for_any_demonstration_follows_where_there_is_one(few, tmp_path, monkeypatch):
     eyes = load_encoder(ASSETS / "encoder")
     shipped = tmp_path / "assets"

@@ -14,6 +14,8 @@ from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import compression, evaluate, imitate, report
 from imitate.pipelines.torturing.subject import IMITATE
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 6
 TRUE = ("ee_error_m", "joint_error_rad", "final_ee_error_m")
 

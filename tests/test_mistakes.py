@@ -11,6 +11,8 @@ from imitate.pipelines import record
 from imitate.pipelines.torturing import mistakes
 from imitate.pipelines.torturing.said import said, untouched
 
+pytestmark = pytest.mark.slow  # its subject is trained
+
 LINES, FILES = 450, 250
 GENERATED = settings(
     derandomize=True,
