@@ -36,7 +36,7 @@ ANY = $(if $(call same,$(DEMOS),all),$(if $(call same,$(PRESET),default)$(call s
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check build clean help
+.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check docs build clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -64,7 +64,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 	  rm -rf .venv; \
 	  fail "$$python can't make .venv ($$(why)): on Debian and Ubuntu install python3.11-venv, or say make PYTHON=/path/to/python3.11"; }; \
 	echo "installing what constraints.txt pins, which takes minutes"; \
-	run $(PIP) torch && run $(PIP) -e '.[pipelines,dev]' || { \
+	run $(PIP) torch && run $(PIP) -e '.[pipelines,dev,docs]' || { \
 	  printf '%s\n' "$$answer" >.venv/pip.log; answer=$$(grep -i '^ *error' .venv/pip.log || tail .venv/pip.log); \
 	  fail "pip can't install ($$(why)): .venv/pip.log has the rest; mend that, or the network, and make starts over"; }
 	@touch $@
@@ -125,6 +125,9 @@ type: install ## types
 	$(BIN)/mypy
 
 check: lint type test ## everything that must be green
+
+docs: install ## these pages as a site, in build/docs
+	$(BIN)/python -m sphinx -W --keep-going --quiet docs build/docs
 
 build: install ## wheel and source distribution, in dist/
 	$(BIN)/python -m build --quiet
