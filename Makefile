@@ -127,7 +127,7 @@ type: install ## types
 check: lint type test ## everything that must be green
 
 docs: install ## these pages as a site, in build/docs
-	$(BIN)/python -m sphinx -W --keep-going --quiet docs build/docs
+	$(BIN)/python -m sphinx -W --keep-going --quiet --fresh-env --write-all docs build/docs
 
 build: install ## wheel and source distribution, in dist/
 	$(BIN)/python -m build --quiet

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math.latex2mathml import tex2mathml
+from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 import imitate
@@ -57,7 +57,7 @@ def as_written(app: Sphinx, what: str, name: str, obj: Any, options: Any, *signa
 def as_mathml(translator: Any, node: nodes.math | nodes.math_block) -> None:
     """Write an equation as MathML, which browsers draw by themselves: no script, no font, no network."""
     block = isinstance(node, nodes.math_block)
-    mathml = tex2mathml(node.astext(), as_block=block)
+    mathml = convert(node.astext(), display="block" if block else "inline")
     translator.body.append(f'<div class="math">{mathml}</div>' if block else mathml)
     raise nodes.SkipNode
 
