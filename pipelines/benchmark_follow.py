@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from tqdm import tqdm
 
-from envs.cameras import CAMERAS
-from envs.imagination import watch
-from envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.imagination import watch
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
@@ -210,7 +210,7 @@ def run(settings: Settings) -> dict[str, Any]:
     ways = ("direct", "policy") if policy else ("direct",)
     summaries = {way: {name: _summary(part, way) for name, part in rows.items()} for way in ways}
     results = {
-        "command": command_line("benchmark_follow", settings),
+        "command": command_line("benchmark-follow", settings),
         "settings": kept_settings(kept),
         "encoder": weights,
         "conditions": {name: condition.says for name, condition in conditions.items()},
@@ -364,7 +364,7 @@ def _report(way: str, found: dict[str, dict[str, Any]]) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    command("benchmark_follow", PRESETS, run)
+    command("benchmark-follow", PRESETS, run)
 
 
 if __name__ == "__main__":

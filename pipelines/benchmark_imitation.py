@@ -171,7 +171,7 @@ def _benchmarked(settings: Settings, methods: dict[str, Method], out: Path) -> d
     }
     _learn(list(asked.values()), settings.jobs or os.cpu_count() or 1)
     results: dict[str, Any] = {
-        "command": command_line("benchmark_imitation", settings),
+        "command": command_line("benchmark-imitation", settings),
         "methods": {name: method.says for name, method in methods.items()},
         "settings": recipes,
         "encoders": {
@@ -400,7 +400,7 @@ def _report(summary: dict[str, dict[str, Any]]) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    command("benchmark_imitation", PRESETS, run)
+    command("benchmark-imitation", PRESETS, run)
 
 
 if __name__ == "__main__":

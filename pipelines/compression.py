@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.errors import MANY, UserError, check_bounds
 from imitate.keeping.lock import held
 from imitate.keeping.runs import Stage, write_json
 
-from .shared.cli import STARTS_OVER, command
+from .shared.cli import STARTS_OVER, command, command_line
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def run(settings: Settings) -> None:
     kuka.close()
     with held(settings.out.parent):
         rows = _measured(raw, encoder, settings.crfs)
-        write_json(settings.out, {"command": "python -m pipelines compression", "frames": len(raw), "rows": rows})
+        write_json(settings.out, {"command": command_line("compression", settings), "frames": len(raw), "rows": rows})
 
 
 def _measured(raw: NDArray[np.uint8], encoder: TrainedEncoder, crfs: Sequence[int]) -> list[dict[str, Any]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from imitate.keeping.runs import Stage, read_json, written_aside
 from imitate.measuring.metrics import SUCCESS_M
 
 from .checking.verdict import weakness
-from .reporting.pages import fill_in
+from .reporting.pages import fill_in, typed
 from .reporting.plot import Line, Plot, plot
 from .reporting.policies import Learned, natural, numbers, read_policies
 from .shared.cli import STARTS_OVER, command
@@ -72,7 +72,7 @@ def run(settings: Settings) -> Path:
     html = fill_in(
         "report.html",
         run=settings.run,
-        make=f"RUN={shlex.quote(str(settings.run))}",
+        typed=partial(typed, settings.run),
         stages=stages,
         unfinished=unfinished,
         policies=policies,
@@ -158,7 +158,7 @@ def _benchmark(path: Path) -> dict[str, Any]:
     results = read_json(path)
     summary = results.get("summary") if isinstance(results, dict) else None
     if not isinstance(summary, dict) or not all(map(_is_row, summary.values())):
-        raise UserError(f"{path}: not the results of 'benchmark_imitation', which have a 'summary' of each method")
+        raise UserError(f"{path}: not the results of 'benchmark-imitation', which have a 'summary' of each method")
     methods = results.get("methods")
     return {
         "path": path,
