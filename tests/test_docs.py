@@ -8,6 +8,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+import torch
 from sphinx.util.inventory import InventoryFile
 
 import imitate
@@ -43,6 +44,7 @@ def run_directory(tmp_path, monkeypatch):
     video = ROOT / "assets/demonstration/videos/observation.images.front/chunk-000/file-000.mp4"
     (tmp_path / "my.mp4").symlink_to(video)
     monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)  # tests run side by side
 
 
 @pytest.mark.parametrize("page", WITH_SNIPPETS)
