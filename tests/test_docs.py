@@ -1,9 +1,11 @@
 """The pages: their snippets run, and the site is built of all of them."""
 
 import re
+import shlex
 import subprocess
 import sys
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,6 +16,10 @@ from sphinx.util.inventory import InventoryFile
 import imitate
 from imitate.embedding.encoders import ENCODERS
 from imitate.embedding.objectives import OBJECTIVES
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.kuka import ARMS
+from imitate.pipelines.__main__ import module_of
+from imitate.pipelines.shared.cli import _settings
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -49,14 +55,24 @@ def run_directory(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", WITH_SNIPPETS)
 def test_snippets_of_a_page_run_one_after_the_other(page, run_directory):
-    from imitate.envs.cameras import CAMERAS
-    from imitate.envs.kuka import ARMS
-
     names = {"__name__": "__main__"}
     with patch.dict(OBJECTIVES), patch.dict(ENCODERS), patch.dict(CAMERAS), patch.dict(ARMS):
         for snippet in SNIPPET.finditer(page.read_text()):
             line = page.read_text()[: snippet.start(1)].count("\n")
             exec(compile("\n" * line + snippet[1], told(page), "exec"), names)
+
+
+COMMANDS = [
+    pytest.param(line[1], id=f"{told(page)}: {line[1]}")
+    for page in PAGES
+    for line in re.finditer(r"^ +(imitate [a-z].*)$", page.read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_commands_of_the_pages_are_understood(line):
+    _, name, *said = shlex.split(line)
+    _settings(name, import_module(module_of(name)).PRESETS, said)
 
 
 class Links(HTMLParser):
