@@ -125,17 +125,33 @@ def reward_figure(
     figure, panels = plt.subplot_mosaic(
         [["scatter", "0", "1"], ["scatter", "joints", "joints"]], figsize=(13, 6.5), width_ratios=[1.5, 1, 1]
     )
-    _draw_rewards(panels["scatter"], scatter, most)
+    _draw_scatter(panels["scatter"], scatter, most)
     for k, (name, sizes, distances) in enumerate(rises):
-        _draw_rise(panels[str(k)], name, sizes, distances)
-    _draw_visibility(panels["joints"], visibility)
+        axes = panels[str(k)]
+        low, median, high = np.quantile(distances, [0.25, 0.5, 0.75], axis=1)
+        axes.fill_between(sizes, low, high, alpha=0.25, label="quartiles")
+        axes.plot(sizes, median, marker="o", label="median")
+        axes.set_xlabel(name)
+        axes.set_ylim(0, None)
+        axes.set_title("embedding distance (1: random poses)", fontsize=10)
+        axes.legend(loc="lower right")
+    axes = panels["joints"]
+    width = 0.8 / len(visibility)
+    for k, (size, row) in enumerate(visibility.items()):
+        places = 1 + np.arange(len(row)) + (k - (len(visibility) - 1) / 2) * width
+        axes.bar(places, row, width, color=plt.get_cmap("viridis")(k / len(visibility)), label=f"{size} degrees")
+    axes.set_xticks(1 + np.arange(len(row)))
+    axes.set_xlabel("joint that moves alone")
+    axes.set_title("visibility: how far the embedding moves (1: random poses)", fontsize=10)
+    axes.legend(ncols=len(visibility), fontsize=8)
     figure.tight_layout()
     return figure
 
 
-def _draw_rewards(
+def _draw_scatter(
     axes: Axes, scatter: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]], most: int
 ) -> None:
+    """Learned reward against true reward, both logarithmic."""
     for name, (distance, reward) in scatter.items():
         kept = np.linspace(0, len(distance) - 1, min(most, len(distance))).astype(int)
         near = np.maximum(distance[kept], LEAST_DRAWN)
@@ -149,24 +165,3 @@ def _draw_rewards(
     axes.set_title("learned against true reward")
     for handle in filter(None, axes.legend(loc="upper left").legend_handles):
         handle.set(alpha=1, sizes=[30])
-
-
-def _draw_rise(axes: Axes, name: str, sizes: Sequence[float], distances: NDArray[np.floating]) -> None:
-    low, median, high = np.quantile(distances, [0.25, 0.5, 0.75], axis=1)
-    axes.fill_between(sizes, low, high, alpha=0.25, label="quartiles")
-    axes.plot(sizes, median, marker="o", label="median")
-    axes.set_xlabel(name)
-    axes.set_ylim(0, None)
-    axes.set_title("embedding distance (1: random poses)", fontsize=10)
-    axes.legend(loc="lower right")
-
-
-def _draw_visibility(axes: Axes, visibility: Mapping[str, Sequence[float]]) -> None:
-    width = 0.8 / len(visibility)
-    for k, (size, row) in enumerate(visibility.items()):
-        places = 1 + np.arange(len(row)) + (k - (len(visibility) - 1) / 2) * width
-        axes.bar(places, row, width, color=plt.get_cmap("viridis")(k / len(visibility)), label=f"{size} degrees")
-    axes.set_xticks(1 + np.arange(len(row)))
-    axes.set_xlabel("joint that moves alone")
-    axes.set_title("visibility: how far the embedding moves (1: random poses)", fontsize=10)
-    axes.legend(ncols=len(visibility), fontsize=8)
