@@ -8,6 +8,7 @@ import imitate
 from imitate.pipelines.__main__ import COMMANDS, module_of
 
 ROOT = Path(__file__).resolve().parents[1]
+LONGEST_MODULE, LONGEST_FUNCTION = 350, 50  # lines
 FLOORS = {"imitate": set(), "envs": {"imitate"}, "pipelines": {"imitate", "envs"}}
 
 
@@ -46,6 +47,19 @@ def test_imports_run_downwards_only(floor):
             other = floor_of(name)
             assert name.split(".")[0] not in ("envs", "pipelines", "tests"), f"{path} imports {name}"
             assert other not in FLOORS or other == floor or other in FLOORS[floor], f"{path} imports {name}"
+
+
+MODULES = [path for floor in FLOORS for path in sorted((ROOT / floor).rglob("*.py"))]  # which follows no links
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_and_functions_are_short(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min(part.lineno for part in (node, *node.decorator_list))
+            assert node.end_lineno - first + 1 <= LONGEST_FUNCTION, node.name
 
 
 def test_links_lead_from_the_library_to_the_other_floors():
