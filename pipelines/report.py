@@ -170,7 +170,7 @@ def _benchmark(path: Path) -> dict[str, Any]:
     }
 
 
-def _median(item: tuple[str, dict[str, Any]]) -> float:
+def _median(item: tuple[Any, dict[str, Any]]) -> float:
     error = item[1].get("ee_error_m")
     return error if isinstance(error, int | float) else np.inf
 
