@@ -64,7 +64,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 	  rm -rf .venv; \
 	  fail "$$python can't make .venv ($$(why)): on Debian and Ubuntu install python3.11-venv, or say make PYTHON=/path/to/python3.11"; }; \
 	echo "installing what constraints.txt pins, which takes minutes"; \
-	run $(PIP) torch && run $(PIP) -e '.[pipelines,dev]' || { \
+	run $(PIP) torch && run $(PIP) -e '.[dev]' || { \
 	  printf '%s\n' "$$answer" >.venv/pip.log; answer=$$(grep -i '^ *error' .venv/pip.log || tail .venv/pip.log); \
 	  fail "pip can't install ($$(why)): .venv/pip.log has the rest; mend that, or the network, and make starts over"; }
 	@touch $@
@@ -87,16 +87,16 @@ follow: install ## show a video, and the robot follows at once: no learning [DEM
 	$(GO) follow --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
 
 check-reward: install ## does the learned reward rank poses as the truth does? [RUN= DEVICE= ARGS=]
-	$(GO) check_reward --run $(call said,RUN) --device $(call said,DEVICE) $(ARGS)
+	$(GO) check-reward --run $(call said,RUN) --device $(call said,DEVICE) $(ARGS)
 
 benchmark-imitation: install ## five held-out demonstrations, several methods and seeds [RUN= PRESET= ARGS=]
-	$(GO) benchmark_imitation $(call said,PRESET) --run $(call said,RUN) $(ARGS)
+	$(GO) benchmark-imitation $(call said,PRESET) --run $(call said,RUN) $(ARGS)
 
 benchmark-follow: install ## a hundred demonstrations that nothing has seen, followed at once [RUN= PRESET= ARGS=]
-	$(GO) benchmark_follow $(call said,PRESET) --run $(call said,RUN) $(ARGS)
+	$(GO) benchmark-follow $(call said,PRESET) --run $(call said,RUN) $(ARGS)
 
 gallery: install ## twenty demonstrations that nothing has seen, on one page beside the robot [RUN= ARGS=]
-	$(GO) benchmark_follow gallery --run $(call said,RUN) $(ARGS)
+	$(GO) benchmark-follow gallery --run $(call said,RUN) $(ARGS)
 
 bench: install ## how fast: each stage beside its limit, into results/bench.csv [RUN= PRESET= DEVICE= ARGS=]
 	$(GO) bench $(call said,PRESET) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(call same,$(PRESET),default),--out results/bench.csv) $(ARGS)

@@ -4,7 +4,7 @@ from gymnasium import register, registry
 
 ENV_IDS = ("KukaTrack-v0", "TCNImitate-v0")
 
-if "TCNImitate-v0" not in registry:  # `envs` and, once installed, `imitate.envs` are the same folder
+if "TCNImitate-v0" not in registry:  # in a checkout, `envs` is the same folder as `imitate.envs`
     register(
         id="KukaTrack-v0",
         entry_point=f"{__name__}.kuka_env:KukaEnv",

@@ -35,7 +35,7 @@ class TCNImitateEnv(gym.Env):
     Observation: (n + n + dim + dim,) float32: joint positions, rad; joint velocities, rad/s; the embedding of
     the robot's own image; the embedding of the demonstration's next frame, which is the one that the coming
     action will be scored against. With ``observe_pose`` (3 * n + 2 * dim,): before the embeddings stands the pose that
-    the robot reads off that frame, rad, by imagining itself (``envs.imagination``). With a ``lookahead``,
+    the robot reads off that frame, rad, by imagining itself (``imitate.envs.imagination``). With a ``lookahead``,
     embeddings and poses of so many next frames.
     Action: (n,) in [-1, 1]; what it means is the control mode's.
     Reward: the paper's, ``-scale * (alpha d^2 + beta sqrt(gamma + d^2))``, d the L2 distance between the

@@ -5,7 +5,6 @@ users import; each is loaded when it is first asked for, so that this import is 
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,7 +69,6 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# The simulated robots stand above this library and import it, never the other way round. Only their ids
-# are announced here, so that `import imitate` is enough for `gym.make`. Installed, they are
-# `imitate.envs`; in a checkout, the folder `envs` beside this one.
-import_module("imitate.envs" if find_spec("imitate.envs") else "envs")
+# The simulated robots stand above this library and import it, never the other way round. Only their ids are announced
+# here, so that `import imitate` is enough for `gym.make`.
+import_module("imitate.envs")

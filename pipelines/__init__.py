@@ -1,7 +1,7 @@
 """The commands. Each is a frozen dataclass of settings, ``run(settings)`` and ``main()``.
 
-They talk to each other only through run directories, and are run from a checkout:
-``python -m pipelines record``.
+They talk to each other only through run directories. ``imitate record`` runs one; in a checkout, where this folder
+stands on the top floor, so does ``python -m pipelines record``.
 """
 
 import os

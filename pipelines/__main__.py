@@ -1,4 +1,4 @@
-"""``python -m pipelines record ...``: run one command.
+"""``imitate record ...``, in a checkout ``python -m pipelines record ...`` too: run one command.
 
 The command's module is imported only here below, so that worker processes, which start by importing the
 main module again, start without PyTorch.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from .shared.signals import Interrupted, raised
+from imitate.pipelines.shared.signals import Interrupted, raised
 
 GROUPS = {  # what people do daily comes first
     "Show the robot a video": {
@@ -21,11 +21,11 @@ GROUPS = {  # what people do daily comes first
     "What it learns from": {
         "record": "film the robot's random movements",
         "embed": "train the encoder on them, or on a dataset of others",
-        "check_reward": "does the learned reward rank poses as the truth does?",
+        "check-reward": "does the learned reward rank poses as the truth does?",
     },
     "How well, and how fast": {
-        "benchmark_imitation": "several methods and seeds on demonstrations held out",
-        "benchmark_follow": "a hundred demonstrations that nothing has seen",
+        "benchmark-imitation": "several methods and seeds on demonstrations held out",
+        "benchmark-follow": "a hundred demonstrations that nothing has seen",
         "bench": "each stage beside what bounds it",
         "compression": "what H.264 does to the embedding",
     },
@@ -35,7 +35,15 @@ GROUPS = {  # what people do daily comes first
     },
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)
-USAGE = "python -m pipelines COMMAND [PRESET] [--SETTING VALUE ...]; COMMAND --help lists its presets and settings"
+USAGE = """imitate COMMAND [PRESET] [--SETTING VALUE ...]
+imitate COMMAND --help      lists its presets and settings
+imitate --completion SHELL  prints what bash, zsh or tcsh need to complete all that"""
+COMPLETION = "--completion"
+
+
+def module_of(name: str) -> str:
+    """What the module of a command is called."""
+    return f"imitate.pipelines.{name.replace('-', '_')}"
 
 
 def overview() -> str:
@@ -51,8 +59,12 @@ def overview() -> str:
 def main() -> None:
     """Run the command that the first argument names."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
+    name = name.replace("_", "-")  # as the module is called
     if name in ("-h", "--help"):
         print(overview())
+        return
+    if name == COMPLETION:
+        _complete(*sys.argv[2:3])
         return
     if name not in COMMANDS:
         print(f"imitate: unknown command {name!r}: choose one of {', '.join(COMMANDS)}", file=sys.stderr)
@@ -60,11 +72,22 @@ def main() -> None:
     del sys.argv[1]
     try:
         with raised():  # importing takes seconds
-            module = import_module(f"pipelines.{name}")
+            module = import_module(module_of(name))
     except Interrupted as stop:
         print(f"imitate {name}: stopped by {stop.name} before it began", file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
     module.main()
+
+
+def _complete(shell: str = "") -> None:
+    from imitate.errors import UserError
+    from imitate.pipelines.shared.completion import completion
+
+    try:
+        print(completion(shell, {name: module_of(name) for name in COMMANDS}))
+    except UserError as error:
+        print(f"imitate {COMPLETION}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

@@ -20,12 +20,12 @@ import torch
 from scipy.interpolate import make_interp_spline
 from tqdm import tqdm
 
-from envs.cameras import CAMERAS
-from envs.imagination import watch
-from envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.imagination import watch
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
@@ -149,7 +149,7 @@ def _follow(stage: Stage, settings: Settings, encoder: Path, policy: Stage | Non
 
 def _made(settings: Settings, stage: Stage, own: Path) -> dict[str, Any]:
     """The command, and what the demonstrations were followed with; of a finished stage, on the machine of then."""
-    said = about(command_line("benchmark_follow", settings))
+    said = about(command_line("benchmark-follow", settings))
     if stage.finished:
         said["machine"] = read_json(own.with_suffix(".json")).get("machine")
     return said | {key: stage.config.get(key) for key in ("git_commit", "versions")}
@@ -273,7 +273,7 @@ def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedE
 
 def main() -> None:
     """Run from the command line."""
-    command("benchmark_follow", PRESETS, run)
+    command("benchmark-follow", PRESETS, run)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _benchmarked(settings: Settings, methods: dict[str, Method], out: Path) -> R
     said = {"methods": {name: method.says for name, method in methods.items()}} | told(recipes)
     results = Results(
         rounded([run_row(of, stage, weights[of[0]]) for of, stage in learned.items()]),
-        about(command_line("benchmark_imitation", settings)) | said,
+        about(command_line("benchmark-imitation", settings)) | said,
         {
             "curves": [curve_row(of, stage) for of, stage in learned.items()],
             "encoders": rounded([row for rows in checked.values() for row in rows]),
@@ -211,7 +211,7 @@ def _on_one_core() -> None:
 
 def main() -> None:
     """Run from the command line."""
-    command("benchmark_imitation", PRESETS, run)
+    command("benchmark-imitation", PRESETS, run)
 
 
 if __name__ == "__main__":

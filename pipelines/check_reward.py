@@ -117,7 +117,7 @@ def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visi
 
 def main() -> None:
     """Run from the command line."""
-    command("check_reward", PRESETS, run, "the same command goes on to the check, which starts over")
+    command("check-reward", PRESETS, run, "the same command goes on to the check, which starts over")
 
 
 if __name__ == "__main__":

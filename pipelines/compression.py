@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.errors import MANY, UserError, check_bounds
 from imitate.keeping.lock import held
 from imitate.keeping.runs import Stage, git_commit

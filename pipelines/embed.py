@@ -17,7 +17,6 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from envs.kuka import ARMS
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import STATE, LeRobotDataset
 from imitate.data.lerobot.units import Choice, UnitsError
@@ -28,6 +27,7 @@ from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.sampling import Epoch, Margins, Videos, triplets
 from imitate.embedding.trained_encoder import BOUNDS, PoseHead, TrainedEncoder
 from imitate.embedding.training import Course, fit
+from imitate.envs.kuka import ARMS
 from imitate.errors import MANY, SEED, UserError, check_bounds, choose
 from imitate.keeping.finite import check_weights
 from imitate.keeping.manifest import SNAPSHOT

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from envs.imagination import believing
-from envs.kuka import CONTROL_HZ
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.imagination import believing
+from imitate.envs.kuka import CONTROL_HZ
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.imagination import watch
-from envs.kuka import ARMS, ASSETS, CONTROL_HZ
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.imagination import watch
+from imitate.envs.kuka import ARMS, ASSETS, CONTROL_HZ
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json

@@ -17,13 +17,13 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
-from envs.control import CONTROLS
-from envs.imagination import believing
-from envs.kuka import ARMS, CONTROL_HZ
-from envs.tcn_imitate import tcn_imitate_vector
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs.control import CONTROLS
+from imitate.envs.imagination import believing
+from imitate.envs.kuka import ARMS, CONTROL_HZ
+from imitate.envs.tcn_imitate import tcn_imitate_vector
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT, sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
@@ -234,7 +234,7 @@ def _warn(folder: Path) -> None:
     trained = Stage(folder.parent)
     poor = weakness(trained.metrics) if trained.finished else None
     if poor:
-        print(f"imitate: the reward of {folder} may mislead: {poor} (see 'make check-reward')", file=sys.stderr)
+        print(f"imitate: the reward of {folder} may mislead: {poor} (see 'imitate check-reward')", file=sys.stderr)
 
 
 def _begun(stage: Stage, settings: Settings) -> bool:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from envs.kuka import ASSETS
 from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.kuka import ASSETS
 from imitate.errors import UserError
 from imitate.keeping.lock import held
 from imitate.keeping.manifest import verified
@@ -41,6 +41,8 @@ PRESETS = {"default": ("The encoder, the policy and the first test episode.", Se
 
 def run(settings: Settings) -> None:
     """Rewrite ``assets/encoder``, ``assets/policy``, ``assets/demonstration`` and the picture of the README."""
+    if not (ASSETS.parent / "setup.cfg").is_file():
+        raise UserError(f"{ASSETS}: what is installed stays as it is: promote is for a checkout, with `make install`")
     encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
     film = _film(settings)
     learned = _learned(settings.run)
@@ -85,7 +87,7 @@ def _film(settings: Settings) -> Path:
     if made.get("demo") != demo or made.get("encoder") is not None:  # with another encoder than the promoted one
         raise UserError(
             f"{learned.folder}: {demo} has not been imitated there with the run's own encoder: do so first, with "
-            f"DEMO={demo}"
+            f"--demo {demo}"
         )
     return verified(learned.path("side_by_side.gif"))
 

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from envs.cameras import CAMERAS
-from envs.control import VELOCITY_SCALE
-from envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
-from envs.trajectories import Babbling, random_trajectory
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.control import VELOCITY_SCALE
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
+from imitate.envs.trajectories import Babbling, random_trajectory
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.runs import Stage, kept_settings
 from imitate.keeping.workers import worked_off

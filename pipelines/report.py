@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from imitate.keeping.runs import Stage, written_aside
 from imitate.measuring.metrics import SUCCESS_M
 
 from .checking.verdict import weakness
-from .reporting.pages import fill_in
+from .reporting.pages import fill_in, typed
 from .reporting.plot import Line, Plot, plot
 from .reporting.policies import Learned, natural, numbers, read_policies
 from .shared.cli import STARTS_OVER, command
@@ -73,7 +73,7 @@ def run(settings: Settings) -> Path:
     html = fill_in(
         "report.html",
         run=settings.run,
-        make=f"RUN={shlex.quote(str(settings.run))}",
+        typed=partial(typed, settings.run),
         stages=stages,
         unfinished=unfinished,
         policies=policies,
@@ -159,7 +159,7 @@ def _benchmark(path: Path) -> dict[str, Any]:
     results = read_results(path, ("summary",))
     summary = {row.get("method"): row for row in results.more["summary"]}
     if not summary or not all(isinstance(name, str) for name in summary):
-        raise UserError(f"{path}: not the results of 'benchmark_imitation', which have a summary of each method")
+        raise UserError(f"{path}: not the results of 'benchmark-imitation', which have a summary of each method")
     methods = results.about.get("methods")
     return {
         "path": path,

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from envs.cameras import CAMERAS
-from envs.kuka import Kuka
-from envs.trajectories import Babbling, random_trajectory
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.kuka import Kuka
+from imitate.envs.trajectories import Babbling, random_trajectory
 from imitate.keeping.runs import Stage
-from pipelines import record
+from imitate.pipelines import record
 
 SIZE = 32
 
@@ -50,7 +50,7 @@ def unlearned(encoder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def subject(tmp_path_factory):
     """What is tortured, as little as shows something. Whoever changes its files puts them back."""
-    from pipelines.torturing.subject import Subject  # most tests do without, and it imports every command
+    from imitate.pipelines.torturing.subject import Subject  # most tests do without, and it imports every command
 
     made = Subject(
         tmp_path_factory.mktemp("subject").resolve(),

@@ -11,10 +11,10 @@ from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipelines.benching.peak import processes
+from imitate.pipelines.benching.peak import processes
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["pipelines.embed", "pipelines.imitate", "pipelines.record"])
+FORKED.set_forkserver_preload(["imitate.pipelines.embed", "imitate.pipelines.imitate", "imitate.pipelines.record"])
 
 
 @dataclass(frozen=True)
@@ -105,4 +105,4 @@ def _command(words, harm, file_bytes, prepare, folder):
     if harm:
         harm.befalls()
     sys.argv = ["imitate", *words]
-    importlib.import_module("pipelines.__main__").main()
+    importlib.import_module("imitate.pipelines.__main__").main()

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from envs.cameras import CAMERAS
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
+from imitate.envs.cameras import CAMERAS
 
 FRAMES, JOINTS = 12, 7
 LAYOUT = Layout(

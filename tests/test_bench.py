@@ -10,19 +10,19 @@ import pytest
 import torch
 from holding import MB, fail, hold, map_file
 
-from envs.cameras import CAMERAS
-from envs.kuka import Kuka
-from envs.original import ORIGINAL
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.kuka import Kuka
+from imitate.envs.original import ORIGINAL
 from imitate.errors import UserError
-from pipelines import bench, imitate
-from pipelines.bench import PRESETS, ROWS, Settings
-from pipelines.benching.bare import Bare, Played
-from pipelines.benching.imitating import FullPrecision, OneByOne, paper_env
-from pipelines.benching.peak import peak
-from pipelines.benching.profile import Part
-from pipelines.benching.rows import Row, compare
-from pipelines.benching.stopwatch import REST, Call, Stopwatch
-from pipelines.benching.subject import FULL
+from imitate.pipelines import bench, imitate
+from imitate.pipelines.bench import PRESETS, ROWS, Settings
+from imitate.pipelines.benching.bare import Bare, Played
+from imitate.pipelines.benching.imitating import FullPrecision, OneByOne, paper_env
+from imitate.pipelines.benching.peak import peak
+from imitate.pipelines.benching.profile import Part
+from imitate.pipelines.benching.rows import Row, compare
+from imitate.pipelines.benching.stopwatch import REST, Call, Stopwatch
+from imitate.pipelines.benching.subject import FULL
 
 QUICK = PRESETS["quick"][1]
 
@@ -76,7 +76,7 @@ def test_the_bare_simulation_moves_and_draws_as_the_arm_does(monkeypatch):
     drawn = []
     real = kuka._bullet._client.getCameraImage
     monkeypatch.setattr(
-        "envs.bullet.pybullet.getCameraImage", lambda *args, **kwargs: drawn.append(real(*args, **kwargs)[2])
+        "imitate.envs.bullet.pybullet.getCameraImage", lambda *args, **kwargs: drawn.append(real(*args, **kwargs)[2])
     )
     start, actions = np.full(7, 0.3), np.random.default_rng(0).uniform(-1.2, 1.2, (5, 7))
     kuka.reset(start)

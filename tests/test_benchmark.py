@@ -13,11 +13,11 @@ from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 from imitate.measuring.figures import benchmark_figure
 from imitate.measuring.metrics import spread
+from imitate.pipelines import benchmark_imitation
+from imitate.pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
+from imitate.pipelines.shared.cli import command_line
+from imitate.pipelines.torturing.outcome import differences
 from imitate.policy.ppo import Learner
-from pipelines import benchmark_imitation
-from pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
-from pipelines.shared.cli import command_line
-from pipelines.torturing.outcome import differences
 
 FIGURES = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
 
@@ -132,7 +132,7 @@ def test_what_one_setting_changes_stands_beside_the_defaults():
 def test_the_command_in_the_results_makes_them_again(settings, monkeypatch):
     again = []
     monkeypatch.setattr(benchmark_imitation, "run", again.append)
-    monkeypatch.setattr(sys, "argv", shlex.split(command_line("benchmark_imitation", settings))[3:])
+    monkeypatch.setattr(sys, "argv", shlex.split(command_line("benchmark_imitation", settings))[1:])
     benchmark_imitation.main()
     assert again == [settings]
 

@@ -9,18 +9,18 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from envs.kuka import ASSETS
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.kuka import ASSETS
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
+from imitate.pipelines import benchmark_follow, imitate, record
+from imitate.pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
+from imitate.pipelines.shared.cli import command_line
 from imitate.policy.ppo import Learner
 from imitate.reading.pose_tracking import Tracked
-from pipelines import benchmark_follow, imitate, record
-from pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
-from pipelines.shared.cli import command_line
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_the_command_in_the_results_makes_them_again(monkeypatch):
     settings = Settings(clock=False, films=3, conditions=("plain", "paused"))
     again = []
     monkeypatch.setattr(benchmark_follow, "run", again.append)
-    monkeypatch.setattr(sys, "argv", shlex.split(command_line("benchmark_follow", settings))[3:])
+    monkeypatch.setattr(sys, "argv", shlex.split(command_line("benchmark_follow", settings))[1:])
     benchmark_follow.main()
     assert again == [settings]
 

@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 from PIL import Image
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from envs.cameras import CAMERAS
-from envs.kuka import ASSETS, Kuka
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.kuka import ASSETS, Kuka
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json
+from imitate.pipelines import check_reward, imitate
+from imitate.pipelines.check_reward import Settings
+from imitate.pipelines.checking.faithfulness import measure
+from imitate.pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
+from imitate.pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, SPOILT, weakness
+from imitate.pipelines.checking.views import arm_of, held_out, recorded
+from imitate.pipelines.shared.policy import single_env
 from imitate.policy.ppo import Learner, build_ppo, save_policy
-from pipelines import check_reward, imitate
-from pipelines.check_reward import Settings
-from pipelines.checking.faithfulness import measure
-from pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
-from pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, SPOILT, weakness
-from pipelines.checking.views import arm_of, held_out, recorded
-from pipelines.shared.policy import single_env
 
 ROOT = Path(__file__).resolve().parents[1]
 PROBE = Probe(demos=2, anchors=2, directions=2, random_poses=12)

@@ -12,18 +12,16 @@ import numpy as np
 import pytest
 from noise import LAYOUT, write_noise
 
-import pipelines.__main__
-import pipelines.embed
-import pipelines.record
-from envs.cameras import CAMERAS
 from imitate.data.video.writer import Compression, write_video
+from imitate.envs.cameras import CAMERAS
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from imitate.keeping.workers import WorkerDied
+from imitate.pipelines import __main__ as front
+from imitate.pipelines import embed, imitate, record
+from imitate.pipelines.__main__ import main
+from imitate.pipelines.shared.signals import Interrupted, held_back
 from imitate.policy.ppo import Learner
 from imitate.reward.rewards import HuberReward
-from pipelines import embed, imitate, record
-from pipelines.__main__ import main
-from pipelines.shared.signals import Interrupted, held_back
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -83,7 +81,7 @@ def test_too_little_memory_is_said(monkeypatch, capsys):
     def greedy(settings):
         raise MemoryError("Unable to allocate 1. TiB")
 
-    monkeypatch.setattr("pipelines.record.run", greedy)
+    monkeypatch.setattr("imitate.pipelines.record.run", greedy)
     line = refused(["record"], monkeypatch, capsys)
     assert line.startswith("imitate record: not enough memory (Unable to allocate 1. TiB): with more of it, the same")
 
@@ -96,7 +94,7 @@ def test_an_unknown_command_lists_the_choices(args, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["record", "embed", "imitate", "evaluate", "follow", "check_reward", "report", "bench"]
+    "name", ["record", "embed", "imitate", "evaluate", "follow", "check-reward", "report", "bench"]
 )
 @pytest.mark.parametrize(
     ("args", "word"),
@@ -247,7 +245,7 @@ def test_evaluate_refuses(here, monkeypatch, capsys, args, message):
     ],
 )
 def test_check_reward_refuses(here, monkeypatch, capsys, args, message):
-    assert message in refused(["check_reward", "--run", "run", "--encoder", "enc", *args], monkeypatch, capsys)
+    assert message in refused(["check-reward", "--run", "run", "--encoder", "enc", *args], monkeypatch, capsys)
     assert [path.name for path in (here / "run").iterdir()] == ["record"]
 
 
@@ -262,7 +260,7 @@ def test_check_reward_refuses(here, monkeypatch, capsys, args, message):
 def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypatch, capsys, facts, message):
     path = here / "run/record/dataset/meta/info.json"
     write_json(path, read_json(path) | facts)
-    assert message in refused(["check_reward", "--run", "run", "--encoder", "enc"], monkeypatch, capsys)
+    assert message in refused(["check-reward", "--run", "run", "--encoder", "enc"], monkeypatch, capsys)
     assert [path.name for path in (here / "run").iterdir()] == ["record"]
 
 
@@ -270,8 +268,14 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
     ("command", "message"),
     [
         ([], "unknown command ''"),
-        (["record", "--trian", "5"], "imitate record: Unrecognized options: --trian, 5, did you mean --train? (python"),
-        (["imitate", "--learner.gamma", "2"], "imitate imitate: learner.gamma is 2.0, expected 0 to 1 (python -m"),
+        (
+            ["record", "--trian", "5"],
+            "imitate record: Unrecognized options: --trian, 5, did you mean --train? (imitate",
+        ),
+        (
+            ["imitate", "--learner.gamma", "2"],
+            "imitate imitate: learner.gamma is 2.0, expected 0 to 1 (imitate",
+        ),
         (["record", "--arm", "panda"], "imitate record: unknown arm 'panda'"),
     ],
 )
@@ -285,15 +289,45 @@ def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, messag
     assert not (tmp_path / "run").exists()
 
 
+def test_a_shell_completes_commands_presets_and_settings(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["imitate", "--completion", "bash"])
+    front.main()
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+
+    def completed(*words):
+        typed = " ".join(f"'{word}'" for word in ("imitate", *words))
+        asked = f". ./script; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _tyro_imitate; echo ${{COMPREPLY[@]}}"
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-c", asked], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PATH": path}
+        )
+        return done.stdout.split()
+
+    assert completed("benchmark-f") == ["benchmark-follow"]
+    assert completed("imitate", "pa") == ["paper"]
+    assert "--demo" in completed("imitate", "default", "--de")
+
+
+@pytest.mark.parametrize("args", [[], ["fish"]])
+def test_completion_of_no_such_shell_is_one_line(monkeypatch, capsys, args):
+    monkeypatch.setattr(sys, "argv", ["imitate", "--completion", *args])
+    with pytest.raises(SystemExit) as stop:
+        front.main()
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "choose one of bash, tcsh, zsh" in line
+
+
 def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["pipelines", "--help"])
-    pipelines.__main__.main()
+    front.main()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 110
     listed = [line.split()[0] for line in lines if line.startswith("  ")]
-    assert listed == list(pipelines.__main__.COMMANDS)
-    assert {*listed} == {path.stem for path in (ROOT / "pipelines").glob("[a-z]*.py")} - {"lowpoly"}
+    assert listed == list(front.COMMANDS)
+    modules = {f"imitate.pipelines.{path.stem}" for path in (ROOT / "pipelines").glob("[a-z]*.py")}
+    assert {*map(front.module_of, listed)} == modules - {"imitate.pipelines.lowpoly"}
 
 
 @pytest.mark.parametrize(
@@ -327,19 +361,19 @@ def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys):
         ["imitate", "--demo", "nowhere:0"],
         ["imitate", "--demo", "test"],
         ["imitate", "--preset", "large"],
-        ["check_reward", "--split", "validate"],
-        ["check_reward", "--device", "tpu"],
-        ["check_reward", "--policy", "imitate"],
-        ["check_reward", "--preset", "large"],
+        ["check-reward", "--split", "validate"],
+        ["check-reward", "--device", "tpu"],
+        ["check-reward", "--policy", "imitate"],
+        ["check-reward", "--preset", "large"],
     ],
 )
 def test_a_mistake_shows_before_hours_of_recording_and_training(here, seen, monkeypatch, capsys, args):
     def started(settings):
         raise AssertionError("started to record or train")
 
-    monkeypatch.setattr(pipelines.record, "run", started)
-    if args[0] in ("imitate", "check_reward"):
-        monkeypatch.setattr(pipelines.embed, "run", started)
+    monkeypatch.setattr(record, "run", started)
+    if args[0] in ("imitate", "check-reward"):
+        monkeypatch.setattr(embed, "run", started)
     refused([*args, "--run", "new"], monkeypatch, capsys)
     assert not (here / "new").exists()
 
@@ -362,10 +396,10 @@ def test_a_demonstration_that_will_do_starts_the_work(here, seen, monkeypatch, a
         pass
 
     def started(settings):
-        assert pipelines.record.PRESETS[settings.preset][1].image_size == size
+        assert record.PRESETS[settings.preset][1].image_size == size
         raise Started
 
-    monkeypatch.setattr(pipelines.embed, "run", started)
+    monkeypatch.setattr(embed, "run", started)
     monkeypatch.setattr(sys, "argv", ["imitate", "imitate", *args, "--run", "new"])
     with pytest.raises(Started):
         main()
@@ -386,7 +420,7 @@ def test_what_is_recorded_says_what_a_demonstration_must_be(here, monkeypatch, c
     stage = Stage(here / "run" / "record")
     stage.begin({})
     stage.finish({})
-    monkeypatch.setattr(pipelines.embed, "run", started)
+    monkeypatch.setattr(embed, "run", started)
     assert message in refused(["imitate", "--run", "run", *args], monkeypatch, capsys)
 
 
@@ -485,9 +519,9 @@ def test_a_command_that_is_told_to_stop_says_how_to_go_on(here, monkeypatch, cap
 
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     if when == "importing":
-        monkeypatch.setattr(pipelines.__main__, "import_module", stopped)
+        monkeypatch.setattr(front, "import_module", stopped)
     else:
-        monkeypatch.setattr(pipelines.record, "run", stopped)
+        monkeypatch.setattr(record, "run", stopped)
     monkeypatch.setattr(sys, "argv", ["imitate", "record"])
     with pytest.raises(SystemExit) as stop:
         main()
@@ -498,16 +532,16 @@ def test_a_command_that_is_told_to_stop_says_how_to_go_on(here, monkeypatch, cap
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-GOING_ON = ("record", "embed", "imitate", "benchmark_imitation", "benchmark_follow")
+GOING_ON = ("record", "embed", "imitate", "benchmark-imitation", "benchmark-follow")
 
 
-@pytest.mark.parametrize("name", pipelines.__main__.COMMANDS)
+@pytest.mark.parametrize("name", front.COMMANDS)
 def test_a_command_says_whether_it_goes_on(here, monkeypatch, capsys, name):
     def harmed(error):
         def run(settings):
             raise error
 
-        monkeypatch.setattr(importlib.import_module(f"pipelines.{name}"), "run", run)
+        monkeypatch.setattr(importlib.import_module(front.module_of(name)), "run", run)
         monkeypatch.setattr(sys, "argv", ["imitate", name])
         with pytest.raises(SystemExit):
             main()
@@ -515,7 +549,7 @@ def test_a_command_says_whether_it_goes_on(here, monkeypatch, capsys, name):
         return line
 
     ends = {name: "the same command goes on" for name in GOING_ON}
-    ends["check_reward"] = "the same command goes on to the check, which starts over"
+    ends["check-reward"] = "the same command goes on to the check, which starts over"
     again = ends.get(name, "the same command starts over")
     full = OSError(errno.ENOSPC, "No space left on device", "runs/a")
     assert harmed(Interrupted(signal.SIGTERM)) == f"imitate {name}: stopped by SIGTERM: {again}"
@@ -547,7 +581,7 @@ def test_what_no_user_can_mend_is_a_traceback(here, monkeypatch, error):
     def broken(settings):
         raise error
 
-    monkeypatch.setattr(pipelines.record, "run", broken)
+    monkeypatch.setattr(record, "run", broken)
     monkeypatch.setattr(sys, "argv", ["imitate", "record"])
     with pytest.raises(OSError) as raised:  # noqa: PT011
         main()

@@ -9,10 +9,18 @@ from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
+from imitate.pipelines import imitate
+from imitate.pipelines.shared import demo
+from imitate.pipelines.shared.demo import (
+    READ,
+    as_if_read,
+    kept_demo,
+    load_demo,
+    parse_demo,
+    say_what_was_read,
+    stage_name,
+)
 from imitate.reading.pose_tracking import Tracked
-from pipelines import imitate
-from pipelines.shared import demo
-from pipelines.shared.demo import READ, as_if_read, kept_demo, load_demo, parse_demo, say_what_was_read, stage_name
 
 
 @pytest.mark.parametrize(

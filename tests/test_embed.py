@@ -10,18 +10,18 @@ from drafts import draft, feature, png
 from noise import FRAMES, JOINTS, LAYOUT, write_noise
 from torch.optim.lr_scheduler import OneCycleLR
 
-from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.units import Choice
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.keeping.manifest import SNAPSHOT
 from imitate.keeping.runs import Stage, read_json, write_json
 from imitate.keeping.snapshot import Snapshots
-from pipelines import embed, imitate
+from imitate.pipelines import embed, imitate
 
 
 @pytest.fixture(scope="module")

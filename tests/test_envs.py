@@ -9,19 +9,19 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-import envs
-from envs.bullet import block_means
-from envs.cameras import CAMERAS
-from envs.control import CONTROLS
-from envs.imagination import Imagination, believing, watch
-from envs.kuka import ARMS, ASSETS, Kuka
-from envs.kuka_env import KukaEnv, Reference
-from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
-from envs.vector import KukaVectorEnv
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs import ENV_IDS
+from imitate.envs.bullet import block_means
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.control import CONTROLS
+from imitate.envs.imagination import Imagination, believing, watch
+from imitate.envs.kuka import ARMS, ASSETS, Kuka
+from imitate.envs.kuka_env import KukaEnv, Reference
+from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
+from imitate.envs.vector import KukaVectorEnv
 from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot
 from imitate.keeping.workers import WorkerDied
@@ -31,7 +31,7 @@ from imitate.reward.true_reward import TrueReward
 from imitate.reward.wrapper import EmbeddingReward
 
 
-@pytest.mark.parametrize("env_id", envs.ENV_IDS)
+@pytest.mark.parametrize("env_id", ENV_IDS)
 def test_both_checkers_pass_without_a_warning(env_id):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -42,7 +42,7 @@ def test_both_checkers_pass_without_a_warning(env_id):
         env.close()
 
 
-@pytest.mark.parametrize("env_id", envs.ENV_IDS)
+@pytest.mark.parametrize("env_id", ENV_IDS)
 def test_equal_seeds_give_equal_episodes(env_id):
     runs = []
     for _ in range(2):
@@ -62,7 +62,7 @@ def test_equal_seeds_give_equal_episodes(env_id):
             np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("env_id", envs.ENV_IDS)
+@pytest.mark.parametrize("env_id", ENV_IDS)
 def test_make_vec_is_batched(env_id):
     env = gym.make_vec(env_id, num_envs=3)
     observation, infos = env.reset(seed=0)
@@ -608,7 +608,7 @@ def test_a_film_holds_what_was_exposed_however_little_memory_there_is(monkeypatc
     kuka, camera, poses = Kuka(), CAMERAS["front"], np.linspace(-1, 1, 35).reshape(5, 7)
     expected = kuka.film_at(poses, camera, 16)
     np.testing.assert_array_equal(expected[-1], kuka.film(camera, 16))
-    monkeypatch.setattr("envs.kuka.EXPOSED_BYTES", 2 * (16 * camera.samples) ** 2 * 4)
+    monkeypatch.setattr("imitate.envs.kuka.EXPOSED_BYTES", 2 * (16 * camera.samples) ** 2 * 4)
     np.testing.assert_array_equal(kuka.film_at(poses, camera, 16), expected)
     assert kuka.film_at(poses[:0], camera, 16).shape == (0, 16, 16, 3)
     kuka.close()

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from envs.kuka_env import KukaEnv
-from envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, write_file
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.kuka_env import KukaEnv
+from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.errors import UserError
 from imitate.keeping.finite import check_finite, check_weights
+from imitate.pipelines import record
+from imitate.pipelines.torturing.subject import LEARNER, RECORD
 from imitate.policy.ppo import Curve, build_ppo, load_policy, save_policy
 from imitate.policy.vec_env import SB3VecEnv
 from imitate.reward.true_reward import TrueReward
-from pipelines import record
-from pipelines.torturing.subject import LEARNER, RECORD
 
 BAD = (float("nan"), float("inf"), float("-inf"))
 CPU = torch.device("cpu")

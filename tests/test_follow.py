@@ -9,19 +9,19 @@ import torch
 from clips import encode
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from envs.kuka import ASSETS
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.kuka import ASSETS
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json
+from imitate.pipelines import follow, imitate
+from imitate.pipelines.follow import Settings
+from imitate.pipelines.shared.policy import LOST, single_env
+from imitate.pipelines.shared.rollout import REACH, follower
 from imitate.policy.ppo import Learner, build_ppo, save_policy
 from imitate.reward.rewards import HuberReward
-from pipelines import follow, imitate
-from pipelines.follow import Settings
-from pipelines.shared.policy import LOST, single_env
-from pipelines.shared.rollout import REACH, follower
 
 
 def test_each_joint_turns_to_where_it_is_to_be_next():
@@ -105,7 +105,7 @@ def test_a_policy_for_any_demonstration_follows_where_there_is_one(few, tmp_path
     eyes = load_encoder(ASSETS / "encoder")
     shipped = tmp_path / "assets"
     shutil.copytree(ASSETS / "encoder", shipped / "encoder")
-    monkeypatch.setattr("pipelines.shared.policy.ASSETS", shipped)
+    monkeypatch.setattr("imitate.pipelines.shared.policy.ASSETS", shipped)
     settings = Settings(run=tmp_path / "run", demo=str(few))
 
     def followed(name, **changed):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import imitate
-from pipelines.__main__ import COMMANDS
+from imitate.pipelines.__main__ import COMMANDS, module_of
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {"imitate": set(), "envs": {"imitate"}, "pipelines": {"imitate", "envs"}}
@@ -23,6 +23,12 @@ WINGS = {  # of the library, and what each may stand on
 }
 
 
+def floor_of(module):
+    """A module's floor: `imitate.envs` is the folder `envs`."""
+    top, *below = module.split(".")
+    return below[0] if top == "imitate" and below and below[0] in FLOORS else top
+
+
 def imported(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -37,9 +43,14 @@ def test_imports_run_downwards_only(floor):
     assert files
     for path in files:
         for name in imported(path):
-            top = name.split(".")[0]
-            if top in FLOORS or top == "tests":
-                assert top == floor or top in FLOORS[floor], f"{path} imports {name}"
+            other = floor_of(name)
+            assert name.split(".")[0] not in ("envs", "pipelines", "tests"), f"{path} imports {name}"
+            assert other not in FLOORS or other == floor or other in FLOORS[floor], f"{path} imports {name}"
+
+
+def test_links_lead_from_the_library_to_the_other_floors():
+    links = {path.name: path.readlink() for path in (ROOT / "imitate").iterdir() if path.is_symlink()}
+    assert links == {name: Path("..") / name for name in ("assets", "envs", "pipelines")}
 
 
 def test_no_import_within_the_library_runs_back_up():
@@ -52,7 +63,8 @@ def test_no_import_within_the_library_runs_back_up():
             if name.startswith("imitate."):
                 other = name.split(".")[1]
                 assert other == wing or other in WINGS[wing], f"{path} imports {name}"
-    assert {path.stem for path in (ROOT / "imitate").glob("[a-z]*")} == WINGS.keys() | {"py"}
+    rooms = {path.stem for path in (ROOT / "imitate").glob("[a-z]*") if not path.is_symlink()}
+    assert rooms == WINGS.keys() | {"py"}
 
 
 def test_what_users_import_is_there():
@@ -71,10 +83,11 @@ def test_a_command_calls_only_those_that_make_what_it_works_on():
         "check_reward": {"embed"},
     }
     calling = {**protocols, "check_reward": {"embed"}, "promote": {"imitate"}}
-    for name in COMMANDS:
+    names = [module_of(command).split(".")[-1] for command in COMMANDS]
+    for name in names:
         tree = ast.walk(ast.parse((ROOT / "pipelines" / f"{name}.py").read_text()))
         local = [node for node in tree if isinstance(node, ast.ImportFrom) and node.level == 1]
-        called = {node.module or alias.name for node in local for alias in node.names} & set(COMMANDS)
+        called = {node.module or alias.name for node in local for alias in node.names} & set(names)
         assert called <= (makers | calling).get(name, set()), f"{name} imports {called}"
 
 

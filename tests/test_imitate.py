@@ -11,8 +11,8 @@ from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
-from pipelines import compression, evaluate, imitate, report
-from pipelines.torturing.subject import IMITATE
+from imitate.pipelines import compression, evaluate, imitate, report
+from imitate.pipelines.torturing.subject import IMITATE
 
 FRAMES = 6
 TRUE = ("ee_error_m", "joint_error_rad", "final_ee_error_m")

@@ -16,10 +16,10 @@ from stable_baselines3.common.env_checker import check_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize, VecTransposeImage, VecVideoRecorder
 
-import envs
-from envs.kuka_env import KukaEnv, Reference
-from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.demonstration import Demonstration
+from imitate.envs import ENV_IDS
+from imitate.envs.kuka_env import KukaEnv, Reference
+from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.policy.vec_env import SB3VecEnv
 from imitate.reward.true_reward import TrueReward
@@ -30,7 +30,7 @@ MANY, JOINTS, STEPS = 3, 7, 20  # longer than both demonstrations: episodes end
 START = np.full(JOINTS, 0.1)
 
 
-@pytest.fixture(params=envs.ENV_IDS)
+@pytest.fixture(params=ENV_IDS)
 def env_id(request):
     return request.param
 

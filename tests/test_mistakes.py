@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from imitate.errors import UserError
-from pipelines import record
-from pipelines.torturing import mistakes
-from pipelines.torturing.said import said, untouched
+from imitate.pipelines import record
+from imitate.pipelines.torturing import mistakes
+from imitate.pipelines.torturing.said import said, untouched
 
 LINES, FILES = 450, 250
 GENERATED = settings(

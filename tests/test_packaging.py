@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from imitate.keeping.runs import read_json
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[1]
+FLOORS = ("imitate", "envs", "pipelines")
 FROM_IMITATE = """
 import gymnasium
 import imitate
@@ -56,7 +59,7 @@ def setuptools_is_here():
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dist")
     options = ["--no-isolation"] if setuptools_is_here() else []
-    run(sys.executable, "-m", "build", "--wheel", *options, "--outdir", folder, ROOT, cwd=folder)
+    run(sys.executable, "-m", "build", *options, "--outdir", folder, ROOT, cwd=folder)  # of the source distribution
     (path,) = folder.glob("*.whl")
     return path
 
@@ -70,6 +73,10 @@ def test_the_wheel_holds_one_package_and_what_it_needs(wheel):
         "imitate/py.typed",
         "imitate/envs/bullet.py",
         "imitate/data/lerobot/dataset.py",
+        "imitate/pipelines/__main__.py",
+        "imitate/pipelines/reporting/report.html",
+        "imitate/pipelines/reporting/page.css",
+        "imitate/pipelines/reporting/page.js",
         "imitate/assets/kuka/iiwa.urdf",
         "imitate/assets/kuka/iiwa_gripper.sdf",
         "imitate/assets/encoder/encoder.json",
@@ -85,7 +92,9 @@ def test_the_wheel_holds_one_package_and_what_it_needs(wheel):
     }
     assert shipped
     assert shipped <= names
-    assert not any("cache" in name.split("/") or name.startswith("imitate/pipelines") for name in names)
+    modules = {path.relative_to(ROOT).as_posix() for floor in FLOORS for path in (ROOT / floor).rglob("*.py")}
+    assert {name if name.startswith("imitate/") else f"imitate/{name}" for name in modules} <= names
+    assert not any("cache" in name.split("/") for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +126,13 @@ def test_installed_alone_it_makes_the_environment(python, tmp_path, script):
 
 def test_installed_it_keeps_to_its_own_name(python, wheel, tmp_path):
     run(python, "-c", NOT_IN_THE_WAY.format(version=wheel.name.split("-")[1]), cwd=tmp_path)
+
+
+def test_installed_it_follows_a_video_from_any_folder(python, tmp_path):
+    said = run(python.parent / "imitate", "follow", cwd=tmp_path)
+    made = tmp_path / "runs" / "default" / "follow"
+    assert (made / "side_by_side.gif").stat().st_size > 100_000
+    assert str(made.relative_to(tmp_path)) in said
+    assert read_json(made / "metrics.json")["ee_error_m"] < 0.05
+    assert read_json(made / "config.json")["git_commit"] is None
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]

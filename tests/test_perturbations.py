@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.kuka import ARMS, Kuka
-from envs.perturbations import flange_graded, joint_graded, one_joint_moved, random_poses
+from imitate.envs.kuka import ARMS, Kuka
+from imitate.envs.perturbations import flange_graded, joint_graded, one_joint_moved, random_poses
 
 DEGREES = np.array([2.0, 5.0, 10.0, 20.0, 40.0])
 METRES = np.array([0.01, 0.02, 0.05, 0.10, 0.20])

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.cameras import CAMERAS
-from envs.kuka import ARMS, Kuka
-from envs.kuka_env import KukaEnv
-from envs.vector import KukaVectorEnv
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.kuka import ARMS, Kuka
+from imitate.envs.kuka_env import KukaEnv
+from imitate.envs.vector import KukaVectorEnv
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
-from pipelines import record
-from pipelines.torturing.subject import RECORD
+from imitate.pipelines import record
+from imitate.pipelines.torturing.subject import RECORD
 
 
 def blank(picture):

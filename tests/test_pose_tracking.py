@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from envs.cameras import CAMERAS
-from envs.imagination import Imagination
-from envs.kuka import Kuka
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.imagination import Imagination
+from imitate.envs.kuka import Kuka
 from imitate.errors import UserError
 from imitate.reading import pose_tracking
 from imitate.reading.pose_tracking import Tracking, first_pose, read_poses, refine, track

@@ -9,10 +9,11 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 
-from envs.control import CONTROLS
-from envs.tcn_imitate import tcn_imitate_vector
+from imitate.envs.control import CONTROLS
+from imitate.envs.tcn_imitate import tcn_imitate_vector
 from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot, random_states, restore_random_states
+from imitate.pipelines.shared.rollout import REACH
 from imitate.policy.ppo import (
     Curve,
     ImitationFeatures,
@@ -24,7 +25,6 @@ from imitate.policy.ppo import (
     save_policy,
 )
 from imitate.policy.vec_env import SB3VecEnv
-from pipelines.shared.rollout import REACH
 
 CPU = torch.device("cpu")
 SMALL = Learner(n_envs=2, n_steps=8, batch_size=8, n_epochs=1, width=16)

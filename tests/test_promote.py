@@ -6,14 +6,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-import pipelines.promote
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.manifest import manifest_of, verified
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
-from pipelines import imitate, promote
-from pipelines.shared.policy import learned_with
+from imitate.pipelines import imitate, promote
+from imitate.pipelines.shared.policy import learned_with
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +41,11 @@ def run(original, tmp_path):
 def assets(tmp_path, monkeypatch):
     """What was promoted before."""
     folder = tmp_path / "assets"
+    (tmp_path / "setup.cfg").touch()
     for name in ("encoder/encoder.json", "demonstration/meta/old.json", "imitation.gif", "kuka/arm.urdf"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("old")
-    monkeypatch.setattr(pipelines.promote, "ASSETS", folder)
+    monkeypatch.setattr(promote, "ASSETS", folder)
     return folder
 
 
@@ -55,6 +55,14 @@ def interrupted(*args):
 
 def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_what_is_installed_stays_as_it_is(run, assets, tmp_path):
+    (tmp_path / "setup.cfg").unlink()
+    before = contents(assets)
+    with pytest.raises(UserError, match="promote is for a checkout"):
+        promote.run(promote.Settings(run=run))
+    assert contents(assets) == before
 
 
 @pytest.mark.parametrize(("episode", "film"), [(0, "imitate"), (1, "imitate-test-1")])
@@ -147,11 +155,11 @@ def test_what_a_killed_process_left_is_mended(run, assets, moment, monkeypatch):
     before = contents(assets)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", rename)
-        patched.setattr(pipelines.promote, "TemporaryDirectory", Left)
+        patched.setattr(promote, "TemporaryDirectory", Left)
         with pytest.raises(Killed):
             promote.run(promote.Settings(run=run))
     with monkeypatch.context() as patched:
-        patched.setattr(pipelines.promote, "write_meta", interrupted)  # the next one does not get far
+        patched.setattr(promote, "write_meta", interrupted)  # the next one does not get far
         with pytest.raises(KeyboardInterrupt):
             promote.run(promote.Settings(run=run))
     assert {path.partition("/")[0] for path in contents(assets)} >= {path.partition("/")[0] for path in before}
@@ -162,7 +170,7 @@ def test_what_a_killed_process_left_is_mended(run, assets, moment, monkeypatch):
 
 def test_an_interruption_replaces_nothing(run, assets, monkeypatch):
     before = contents(assets)
-    monkeypatch.setattr(pipelines.promote, "write_meta", interrupted)
+    monkeypatch.setattr(promote, "write_meta", interrupted)
     with pytest.raises(KeyboardInterrupt):
         promote.run(promote.Settings(run=run))
     assert contents(assets) == before

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.kuka import Kuka
+from imitate.envs.kuka import Kuka
 from imitate.errors import UserError
-from pipelines.record import PRESETS, Settings, layout_of, record_episode
+from imitate.pipelines.record import PRESETS, Settings, layout_of, record_episode
 
 PAPER = PRESETS["paper"][1]
 SMALL = Settings(train=3, validation=2, test=2, frames=6, held_out_frames=40, image_size=16)

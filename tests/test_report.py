@@ -14,11 +14,11 @@ from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.errors import UserError
 from imitate.keeping.manifest import manifest_of
 from imitate.keeping.runs import Stage, read_json, write_json
-from pipelines.__main__ import main
-from pipelines.report import Settings, run
-from pipelines.reporting.plot import SIDE, Line, plot
-from pipelines.reporting.policies import natural, read_policies
-from pipelines.shared.rollout import Rollout
+from imitate.pipelines.__main__ import main
+from imitate.pipelines.report import Settings, run
+from imitate.pipelines.reporting.plot import SIDE, Line, plot
+from imitate.pipelines.reporting.policies import natural, read_policies
+from imitate.pipelines.shared.rollout import Rollout
 
 SECTIONS = ["demonstrations", "policies", "learning", "benchmark", "encoder", "reward", "recording", "settings"]
 HOSTILE = "</script><script>alert(1)</script>\"'&{{ 7 * 7 }}.mp4"
@@ -230,16 +230,16 @@ def test_what_is_missing_is_said_with_its_command(whole, tmp_path, stages, missi
     assert [attrs["id"] for attrs in reader.all("section")] == SECTIONS
     text = "".join(reader.text.values())
     for name in ("record", "embed", "imitate", "check-reward", "benchmark-imitation"):
-        assert (f"make {name} RUN='{part}'" in text) == (name in [*missing, "benchmark-imitation"])
+        assert (f"imitate {name} --run '{part}'" in text) == (name in [*missing, "benchmark-imitation"])
 
 
 def test_its_commands_can_be_typed_whatever_the_run_is_called(tmp_path):
     part = tmp_path / 'it\'s a "$5" run'
     imitate(part / "imitate-a b", steps=False)
     written = run(Settings(part)).read_text(encoding="utf-8")
-    commands = [shlex.split(unescape(command)) for command in re.findall(r"<code>(make .*?)</code>", written)]
-    assert {words[2] for words in commands} == {f"RUN={part}"}
-    said = {words[1]: shlex.split(words[3].removeprefix("ARGS=")) for words in commands if len(words) > 3}
+    commands = [shlex.split(unescape(command)) for command in re.findall(r"<code>(imitate .*?)</code>", written)]
+    assert {tuple(words[2:4]) for words in commands} == {("--run", str(part))}
+    said = {words[1]: words[4:] for words in commands if len(words) > 4}
     assert said == {
         "evaluate": ["--policy", "imitate-a b", "--name", "evaluate-imitate-a b"],
         "report": ["--benchmark", f"{part}/benchmark/imitation.json"],
@@ -277,9 +277,9 @@ def test_equal_runs_give_equal_pages_whole_or_not_at_all(whole, tmp_path):
         ("imitate/curve.json", '[{"steps": null, "reward": 1}]', "not what 'imitate' writes"),
         ("imitate/rollout.json", '{"fps": 0}', "not what 'imitate' writes"),
         ("imitate/rollout.json", '{"ee_error_m": "far"}', "not what 'imitate' writes"),
-        ("results.json", "[]", "not the results of 'benchmark_imitation'"),
-        ("results.json", '{"summary": [1]}', "not the results of 'benchmark_imitation'"),
-        ("results.json", '{"summary": {"tcn": 1}}', "not the results of 'benchmark_imitation'"),
+        ("results.json", "[]", "not the results of 'benchmark-imitation'"),
+        ("results.json", '{"summary": [1]}', "not the results of 'benchmark-imitation'"),
+        ("results.json", '{"summary": {"tcn": 1}}', "not the results of 'benchmark-imitation'"),
         ("results.json", '{"summary": {"tcn": {"ee_error_m_interval": 1}}}', "not the results of"),
     ],
 )

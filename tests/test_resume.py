@@ -18,11 +18,11 @@ from imitate.keeping.lock import hold
 from imitate.keeping.manifest import SNAPSHOT
 from imitate.keeping.runs import Stage
 from imitate.keeping.snapshot import Snapshot
-from pipelines import embed, imitate
-from pipelines.shared.cli import changed
-from pipelines.shared.cli import words as said
-from pipelines.torturing.outcome import differences
-from pipelines.torturing.subject import IMITATE
+from imitate.pipelines import embed, imitate
+from imitate.pipelines.shared.cli import changed
+from imitate.pipelines.shared.cli import words as said
+from imitate.pipelines.torturing.outcome import differences
+from imitate.pipelines.torturing.subject import IMITATE
 
 pytestmark = pytest.mark.slow
 
@@ -121,7 +121,7 @@ def test_a_training_goes_on_whatever_happens_to_it(recorded, embedded, tmp_path)
     before = (folder / SNAPSHOT).read_bytes()
     one_line(command(words, file_bytes=len(before) // 2), 2, f"{folder / SNAPSHOT}: File too large")
     assert (folder / SNAPSHOT).read_bytes() == before
-    killed("pipelines.embed:tsne_figure", 1, *words)  # all is learned
+    killed("imitate.pipelines.embed:tsne_figure", 1, *words)  # all is learned
     killed("imitate.keeping.manifest:sha256", 3, *words)
     assert not command(words, Harm("SIGKILL", step, 1)).code  # nothing is learned again
     assert not differences(folder, embedded)
@@ -141,7 +141,7 @@ def test_a_learner_goes_on_whatever_happens_to_it(unlearned, imitated, tmp_path)
     died = "of 2 of the environments was killed by SIGKILL"
     one_line(harmed("worker", step, 20, *words), 2, "worker process", died, "the same command goes on")
     assert snapshot_of(folder)["learner"]["num_timesteps"] == 5 * 32
-    killed("pipelines.imitate:roll_out", 1, *words)  # all is learned
+    killed("imitate.pipelines.imitate:roll_out", 1, *words)  # all is learned
     assert not command(words, Harm("SIGKILL", step, 1)).code  # nothing is learned again
     assert not differences(folder, imitated)
     assert not (folder / SNAPSHOT).exists()

@@ -15,11 +15,11 @@ import torch
 
 from imitate.errors import UserError
 from imitate.keeping.runs import read_json, write_json
-from pipelines import torture
-from pipelines.torture import NONE, PARTS, PRESETS, Settings
-from pipelines.torturing import damage, fuzz, kills, strangers
-from pipelines.torturing.corruptions import KINDS, corruptions
-from pipelines.torturing.outcome import differences, outcome
+from imitate.pipelines import torture
+from imitate.pipelines.torture import NONE, PARTS, PRESETS, Settings
+from imitate.pipelines.torturing import damage, fuzz, kills, strangers
+from imitate.pipelines.torturing.corruptions import KINDS, corruptions
+from imitate.pipelines.torturing.outcome import differences, outcome
 
 QUICK = PRESETS["quick"][1]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -152,7 +152,7 @@ def test_times_and_places_are_no_difference(tmp_path):
 def test_accepted_corruption_would_be_seen(subject, monkeypatch):
     monkeypatch.setattr("imitate.keeping.manifest._stage_of", lambda path: None)  # nothing is checked
     shown = {name: kind for name, kind in KINDS.items() if name in ("figures", "pictures", "film", "policy")}
-    monkeypatch.setattr("pipelines.torturing.corruptions.KINDS", shown)
+    monkeypatch.setattr("imitate.pipelines.torturing.corruptions.KINDS", shown)
     found = corruptions(subject)
     assert found["corruptions_tried"] == subject.corruptions
     assert found["corruptions_accepted"] >= 5
@@ -249,7 +249,9 @@ def test_what_can_not_be_is_refused(tmp_path, changes, message):
 
 
 def test_a_figure_that_should_be_0_is_a_failure(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("pipelines.torturing.corruptions.corruptions", lambda subject: {"corruptions_accepted": 2})
+    monkeypatch.setattr(
+        "imitate.pipelines.torturing.corruptions.corruptions", lambda subject: {"corruptions_accepted": 2}
+    )
     with pytest.raises(SystemExit) as stop:
         torture.run(Settings(run=tmp_path, only=("corruptions",)))
     assert stop.value.code == 1
@@ -258,8 +260,10 @@ def test_a_figure_that_should_be_0_is_a_failure(tmp_path, monkeypatch, capsys):
 
 
 def test_parts_that_are_not_asked_for_keep_their_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.torturing.fuzz.fuzz", lambda subject: {"fuzz_executions": subject.executions})
-    monkeypatch.setattr("pipelines.torturing.strangers.strangers", lambda subject: {"codes_executed": 0})
+    monkeypatch.setattr(
+        "imitate.pipelines.torturing.fuzz.fuzz", lambda subject: {"fuzz_executions": subject.executions}
+    )
+    monkeypatch.setattr("imitate.pipelines.torturing.strangers.strangers", lambda subject: {"codes_executed": 0})
     only = Settings(run=tmp_path, only=("fuzz",))
     torture.run(only)
     torture.run(replace(only, only=("strangers",)))

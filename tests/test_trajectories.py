@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from envs.kuka import ARMS, CONTROL_HZ
-from envs.trajectories import Babbling, random_trajectory
+from imitate.envs.kuka import ARMS, CONTROL_HZ
+from imitate.envs.trajectories import Babbling, random_trajectory
 
 
 @pytest.mark.parametrize("arm", ARMS)

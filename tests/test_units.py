@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 from drafts import draft
 
-from envs.kuka import ARMS
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.units import Choice, State, UnitsError, entry_names
+from imitate.envs.kuka import ARMS
 from imitate.errors import UserError
 
 STATE = "observation.state"

@@ -15,7 +15,7 @@ from imitate.data.demonstration import demonstration_from_video
 from imitate.data.video.reader import check_name, read_video
 from imitate.data.video.writer import FOR_PEOPLE, Compression, write_video
 from imitate.errors import UserError
-from pipelines.shared.demo import parse_demo
+from imitate.pipelines.shared.demo import parse_demo
 
 LOSSLESS = Compression(0, "yuv444p")
 

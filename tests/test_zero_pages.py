@@ -3,10 +3,10 @@ import sys
 import numpy as np
 import pytest
 
-from envs.vector import KukaVectorEnv
-from envs.zero_pages import beyond, zero_pages_returned
+from imitate.envs.vector import KukaVectorEnv
+from imitate.envs.zero_pages import beyond, zero_pages_returned
 from imitate.keeping.workers import Crew
-from pipelines.benching.peak import held
+from imitate.pipelines.benching.peak import held
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 MIB = 2**20

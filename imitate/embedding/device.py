@@ -20,7 +20,7 @@ def pick_device(name: str = "auto") -> torch.device:
     if name not in DEVICES:
         raise UserError(f"unknown device {name!r}: choose one of {', '.join(DEVICES)}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda': PyTorch finds no GPU here: use DEVICE=auto or DEVICE=cpu")
+        raise UserError("device 'cuda': PyTorch finds no GPU here: use --device auto or --device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

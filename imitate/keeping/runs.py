@@ -128,11 +128,11 @@ def workshop(folder: Path) -> Iterator[Path]:
 
 def git_commit() -> str | None:
     """Of the checkout that this is; None where there is none."""
-    here = Path(__file__).resolve().parent
-    try:
-        commit = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        )
+    here = Path(__file__).resolve()
+    git = ["git", "-C", str(here.parent)]
+    try:  # a file of this package that git knows: an installed one may lie within a checkout of something else
+        subprocess.run([*git, "ls-files", "--error-unmatch", here.name], capture_output=True, check=True)
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None  # installed from a wheel, or a machine without git
     return commit.stdout.strip()

@@ -9,8 +9,8 @@ from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
 
-from envs.kuka import CONTROL_HZ
 from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.envs.kuka import CONTROL_HZ
 
 from ..follow import SHIPPED_DEMO
 from ..follow import Settings as Follow

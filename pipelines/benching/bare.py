@@ -9,8 +9,8 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kuka import Kuka
 from imitate.data.camera import Camera
+from imitate.envs.kuka import Kuka
 from imitate.keeping.workers import Crew
 
 

@@ -17,12 +17,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv
 from torch import nn
 
-from envs.cameras import CAMERAS
-from envs.kuka_env import KukaEnv, Reference
-from envs.original import ORIGINAL
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.kuka_env import KukaEnv, Reference
+from imitate.envs.original import ORIGINAL
 from imitate.keeping.snapshot import Snapshots
 from imitate.policy.ppo import Curve, build_ppo
 from imitate.reward.wrapper import EmbeddingReward

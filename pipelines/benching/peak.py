@@ -54,12 +54,12 @@ def peak(work: Callable[..., object], *args: object) -> float:
 def run_command(name: str, settings: Any) -> None:
     """Run a command without what it prints."""
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        import_module(f"pipelines.{name}").run(settings)
+        import_module(f"imitate.pipelines.{name}").run(settings)
 
 
 def import_command(name: str) -> None:
     """Only import a command."""
-    import_module(f"pipelines.{name}")
+    import_module(f"imitate.pipelines.{name}")
     sleep(2 * INTERVAL)  # to be seen
 
 

@@ -16,12 +16,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 import imitate.data.lerobot.writer
 import imitate.embedding.training
-from envs import kuka, vector
-from envs.bullet import Bullet
 from imitate.embedding.encoders import ENCODERS
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.sampling import Epoch
 from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.envs import kuka, vector
+from imitate.envs.bullet import Bullet
 from imitate.keeping.runs import Stage, read_json, write_json
 
 from .. import embed, record

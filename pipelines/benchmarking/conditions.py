@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kuka import CONTROL_HZ
+from imitate.envs.kuka import CONTROL_HZ
 
 Frames = NDArray[np.uint8]
 Floats = NDArray[np.float64]

@@ -77,7 +77,7 @@ def earlier(out: Path) -> Results | None:
     except (KeyError, TypeError, ValueError, AttributeError):
         good = False
     if not good:
-        raise UserError(f"{out}: not the results of this version's 'benchmark_imitation': name another --out")
+        raise UserError(f"{out}: not the results of this version's 'benchmark-imitation': name another --out")
     return found
 
 

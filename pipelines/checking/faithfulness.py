@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from envs.kuka import Kuka
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.envs.kuka import Kuka
 from imitate.measuring.alignment import alignment_error, at_times, nearest_frames, replays
 from imitate.measuring.figures import reward_figure, save_figure
 from imitate.measuring.ranking import (

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kuka import Kuka
-from envs.perturbations import flange_graded, joint_graded, one_joint_moved, random_poses
 from imitate.data.camera import Camera
+from imitate.envs.kuka import Kuka
+from imitate.envs.perturbations import flange_graded, joint_graded, one_joint_moved, random_poses
 from imitate.errors import MANY, SEED, check_bounds
 from imitate.measuring.ranking import Indices
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kuka import ARMS, Kuka
 from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.envs.kuka import ARMS, Kuka
 from imitate.errors import UserError
 
 

@@ -30,7 +30,6 @@ def fill_in(name: str, **values: Any) -> str:
     )
     environment.filters |= {"number": number, "plain": plain, "flat": flat, "uri": data_uri, "weakness": weakness}
     environment.filters["cm"] = lambda metres: number(metres, 100, 1)
-    environment.globals["args"] = args
     return environment.get_template(name).render(values)
 
 
@@ -49,9 +48,9 @@ def plain(value: Any) -> str:
     return "–" if value is None or value == "" else str(value)
 
 
-def args(*words: str) -> str:
-    """What ``make`` passes on to a command, to be typed: a word stays one, whatever it holds."""
-    return f"ARGS={shlex.quote(shlex.join(words))}"
+def typed(run: Path, command: str, *words: str) -> str:
+    """A command on a run, to be typed: a word stays one, whatever it holds."""
+    return shlex.join(["imitate", command, "--run", str(run), *words])
 
 
 def data_uri(path: Path) -> str:

@@ -41,7 +41,7 @@ NOISE = "|".join(  # of the parser's messages: their titles, its own names, and 
         r"^(?:Value error|Unrecognized options|Missing argument|Missing required \w+|Parsing error) (?!:)",
         r"Error parsing \S*__tyro-dummy-inner__\S*: ",
         r" Argument helptext: .*",
-        r" in python \S+ --help",
+        r" in imitate \S+ --help",
         r" ?For full helptext, .*",
     )
 )
@@ -143,7 +143,7 @@ def words(settings: Mapping[str, Any], prefix: str = "--") -> list[str]:
 
 def command_line(name: str, settings: Any) -> str:
     """The command that these settings are of: it makes the same again."""
-    return shlex.join(["python", "-m", "pipelines", name, *words(changed(settings))])
+    return shlex.join(["imitate", name, *words(changed(settings))])
 
 
 def changed(settings: Any) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _parse(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[st
     printed = io.StringIO()
     try:
         with redirect_stderr(printed), redirect_stdout(printed):
-            return tyro.extras.overridable_config_cli(dict(presets), prog=f"python -m pipelines {name}", args=args)
+            return tyro.extras.overridable_config_cli(dict(presets), prog=f"imitate {name}", args=args)
     except SystemExit as stop:
         if not stop.code:
             print(printed.getvalue())
@@ -175,4 +175,4 @@ def _parse(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[st
         said = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]|-{4,}", " ", printed.getvalue())
         said = re.sub(r" Perhaps you meant: (--\S+).*", r", did you mean \1?", " ".join(said.split()))
         said = re.sub(NOISE, "", said).strip()
-        raise UserError(f"{said} (python -m pipelines {name} default --help lists all settings)") from None
+        raise UserError(f"{said} (imitate {name} default --help lists all settings)") from None

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from envs.cameras import CAMERAS
-from envs.imagination import watch
-from envs.kuka import ARMS, CONTROL_HZ
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration, check_size, demonstration_from_video
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
 from imitate.data.video.reader import Source, check_name, shown_size
 from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.imagination import watch
+from imitate.envs.kuka import ARMS, CONTROL_HZ
 from imitate.errors import UserError, choose
 from imitate.keeping.runs import Stage
 

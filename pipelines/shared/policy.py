@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from envs.kuka import ASSETS
-from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.envs.kuka import ASSETS
+from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 from imitate.policy.ppo import Learner, build_ppo, load_policy

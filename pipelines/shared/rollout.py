@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from envs.control import VELOCITY_SCALE
-from envs.kuka import CONTROL_HZ, Kuka
-from envs.kuka_env import KukaEnv
-from envs.tcn_imitate import TCNImitateEnv
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
+from imitate.envs.control import VELOCITY_SCALE
+from imitate.envs.kuka import CONTROL_HZ, Kuka
+from imitate.envs.kuka_env import KukaEnv
+from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.keeping.runs import Stage, write_json, written_aside
 
 Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions

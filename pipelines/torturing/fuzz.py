@@ -17,10 +17,10 @@ import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from envs.kuka_env import observation_space
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.kuka_env import observation_space
 from imitate.errors import UserError
 from imitate.keeping.workers import end_with_parent, starting
 from imitate.policy.ppo import build_ppo, load_policy

@@ -23,7 +23,6 @@ from .subject import EMBED, IMITATE, RECORD, Subject
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-ROOT = Path(__file__).resolve().parents[2]
 POLL = 0.02  # s
 IN_A_ROW = 4  # kills, at most, before the stage may end
 EARLIER = 0.8  # of the time after which the stage had ended before it was killed
@@ -43,11 +42,13 @@ class Victim:
 
 
 VICTIMS = {  # in the order in which they need each other
-    "record": Victim(("pipelines", "record"), replace(RECORD, train=120, frames=8, workers=2)),
-    "embed": Victim(("pipelines", "embed"), replace(EMBED, epochs=300, videos=4)),
-    "imitate": Victim(("pipelines", "imitate"), replace(IMITATE, steps=1024)),
-    "benchmark_follow": Victim(("pipelines.torturing.small_follow",), benchmark_follow.Settings(jobs=2)),
-    "benchmark_imitation": Victim(("pipelines.torturing.small_benchmark",), benchmark_imitation.Settings(jobs=2)),
+    "record": Victim(("imitate.pipelines", "record"), replace(RECORD, train=120, frames=8, workers=2)),
+    "embed": Victim(("imitate.pipelines", "embed"), replace(EMBED, epochs=300, videos=4)),
+    "imitate": Victim(("imitate.pipelines", "imitate"), replace(IMITATE, steps=1024)),
+    "benchmark_follow": Victim(("imitate.pipelines.torturing.small_follow",), benchmark_follow.Settings(jobs=2)),
+    "benchmark_imitation": Victim(
+        ("imitate.pipelines.torturing.small_benchmark",), benchmark_imitation.Settings(jobs=2)
+    ),
 }
 
 
@@ -139,7 +140,7 @@ def _started(victim: Victim, run: Path) -> subprocess.Popen:
     """A stage, in a group of processes of its own. To be swept."""
     command = [sys.executable, "-m", *victim.module, "--run", str(run), *words(changed(victim.settings))]
     with (run.parent / "said").open("wb") as said:
-        return subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
+        return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
 
 def _sweep(process: subprocess.Popen) -> None:

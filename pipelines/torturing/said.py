@@ -14,17 +14,17 @@ from ..__main__ import main
 from .files import below
 
 WORK = (  # where each command's work begins, behind all that it checks
-    "pipelines.record.worked_off",
-    "pipelines.embed._pixels",
-    "pipelines.imitate.learning_env",
-    "pipelines.evaluate.roll_out",
-    "pipelines.follow.watch",
-    "pipelines.check_reward.measure",
-    "pipelines.report.fill_in",
-    "pipelines.promote.TemporaryDirectory",
-    "pipelines.bench._subjects",
-    "pipelines.compression.Kuka",
-    "pipelines.torture._subject",
+    "imitate.pipelines.record.worked_off",
+    "imitate.pipelines.embed._pixels",
+    "imitate.pipelines.imitate.learning_env",
+    "imitate.pipelines.evaluate.roll_out",
+    "imitate.pipelines.follow.watch",
+    "imitate.pipelines.check_reward.measure",
+    "imitate.pipelines.report.fill_in",
+    "imitate.pipelines.promote.TemporaryDirectory",
+    "imitate.pipelines.bench._subjects",
+    "imitate.pipelines.compression.Kuka",
+    "imitate.pipelines.torture._subject",
 )
 
 

@@ -1,4 +1,4 @@
-"""``benchmark_imitation`` with methods that take seconds: ``python -m pipelines.torturing.small_benchmark --run RUN``.
+"""``benchmark-imitation`` that takes seconds: ``python -m imitate.pipelines.torturing.small_benchmark --run RUN``.
 
 The methods are no setting of that command, and it has none that is short enough to be killed twenty times.
 """

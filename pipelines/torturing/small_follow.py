@@ -1,4 +1,4 @@
-"""``benchmark_follow`` that takes seconds: ``python -m pipelines.torturing.small_follow --run RUN``.
+"""``benchmark_follow`` that takes seconds: ``python -m imitate.pipelines.torturing.small_follow --run RUN``.
 
 How its demonstrations are recorded is no setting of that command.
 """

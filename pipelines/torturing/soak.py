@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.tcn_imitate import tcn_imitate_vector
+from imitate.envs.tcn_imitate import tcn_imitate_vector
 
 from ..benching.peak import PROC, family, held
 from .subject import Subject
