@@ -5,6 +5,8 @@ Results may have further tables: the learning curves of imitation.csv are in imi
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -21,7 +23,7 @@ from imitate.keeping.runs import finite, read_json, versions, written_aside
 
 from .machine import machine
 
-DIGITS = 5  # of a figure; those of the runs themselves stay in their directories
+DIGITS = 6  # of a figure; those of the runs themselves stay in their directories
 Rows = list[dict[str, Any]]
 
 
@@ -102,7 +104,7 @@ def write_results(out: Path, results: Results) -> None:
     with ExitStack() as places:
         beside = places.enter_context(written_aside(out.with_suffix(".json")))
         for path, rows in tables.items():
-            places.enter_context(written_aside(path)).write_bytes(_as_csv(rounded(rows)))
+            places.enter_context(written_aside(path)).write_text(_as_csv(rounded(rows)), "utf-8", "backslashreplace", "")
         beside.write_text(as_text(finite(results.about)))
 
 
@@ -124,15 +126,14 @@ def read_results(out: Path, more: Sequence[str] = ()) -> Results:
     return Results(rows, beside, others)
 
 
-def _as_csv(rows: Rows) -> bytes:
+def _as_csv(rows: Rows) -> str:
     """Columns stand in the order in which they first appear. Without rows, there are none."""
-    if not rows:
-        return b""
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
-    sink = pa.BufferOutputStream()
-    pacsv.write_csv(columns, sink, pacsv.WriteOptions(quoting_style="needed"))
-    return sink.getvalue().to_pybytes()
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
 
 
 def read_csv(path: Path) -> Rows:
