@@ -76,9 +76,9 @@ def rounded(value: Any) -> Any:
     return value
 
 
-def as_cell(values: Sequence[float]) -> str:
-    """Several figures in one cell, such as one a joint; ``numbers`` reads them."""
-    return " ".join(f"{value:.{DIGITS}g}" for value in values)
+def as_cell(values: Sequence[float | None]) -> str:
+    """Several figures in one cell, such as one a joint; ``numbers`` reads them, NaN what is not known."""
+    return " ".join(f"{math.nan if value is None else value:.{DIGITS}g}" for value in values)
 
 
 def numbers(cell: Any) -> list[float]:
@@ -104,7 +104,9 @@ def write_results(out: Path, results: Results) -> None:
     with ExitStack() as places:
         beside = places.enter_context(written_aside(out.with_suffix(".json")))
         for path, rows in tables.items():
-            places.enter_context(written_aside(path)).write_text(_as_csv(rounded(rows)), "utf-8", "backslashreplace", "")
+            places.enter_context(written_aside(path)).write_text(
+                _as_csv(rounded(rows)), "utf-8", "backslashreplace", ""
+            )
         beside.write_text(as_text(finite(results.about)))
 
 
@@ -126,14 +128,14 @@ def read_results(out: Path, more: Sequence[str] = ()) -> Results:
     return Results(rows, beside, others)
 
 
-def _as_csv(rows: Rows) -> str:
+def _as_csv(rows: Rows) -> bytes:
     """Columns stand in the order in which they first appear. Without rows, there are none."""
     text = io.StringIO()
     if rows:
         writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    return text.getvalue()
+    return text.getvalue().encode(errors="backslashreplace")  # of a file's name that is no text
 
 
 def read_csv(path: Path) -> Rows:
