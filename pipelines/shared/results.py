@@ -24,6 +24,7 @@ from imitate.keeping.runs import finite, read_json, versions, written_aside
 from .machine import machine
 
 DIGITS = 6  # of a figure; those of the runs themselves stay in their directories
+EXACT = 2**53  # below which a float without a fraction is one integer, and no other
 Rows = list[dict[str, Any]]
 
 
@@ -104,9 +105,7 @@ def write_results(out: Path, results: Results) -> None:
     with ExitStack() as places:
         beside = places.enter_context(written_aside(out.with_suffix(".json")))
         for path, rows in tables.items():
-            places.enter_context(written_aside(path)).write_text(
-                _as_csv(rounded(rows)), "utf-8", "backslashreplace", ""
-            )
+            places.enter_context(written_aside(path)).write_bytes(_as_csv(rounded(rows)))
         beside.write_text(as_text(finite(results.about)))
 
 
@@ -134,7 +133,7 @@ def _as_csv(rows: Rows) -> bytes:
     if rows:
         writer = csv.DictWriter(text, dict.fromkeys(name for row in rows for name in row), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: _whole(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode(errors="backslashreplace")  # of a file's name that is no text
 
 
@@ -170,4 +169,4 @@ def _rows(content: bytes) -> Rows:
 
 def _whole(value: Any) -> Any:
     """Counts are ints, also in a column with fractions."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < EXACT else value
