@@ -208,7 +208,7 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
     (tcn,) = (row for row in written.more["summary"] if row["method"] == "tcn")
     assert tcn["runs"] == 4
     tests = [one for one in written.more["encoders"] if (one["split"], one["embedding"]) == ("test", "trained")]
-    assert len(tests) == 2
+    assert len(tests) == 3
     for row in tests:  # checked on the test episodes, and on what a policy visits
         assert None not in (row["near_spearman_ee"], row["kendall_tau"], row["policy_spearman_ee"])
     assert {row["git_commit"] for row in written.rows} == {Stage(run / "record").config["git_commit"]}

@@ -149,6 +149,8 @@ def test_the_json_takes_its_place_last(tmp_path, monkeypatch):
     [
         ("name.json", "name.json: expected the name of a table, such as name.csv"),
         ("name", "name: expected the name of a table, such as name.csv"),
+        ("", "expected the name of a table, such as"),
+        (".csv", "csv: expected the name of a table, such as"),
         ("taken.csv", "taken.csv is a folder"),
         ("beside.csv", "beside.json is a folder"),
     ],
@@ -161,6 +163,11 @@ def test_a_place_that_cannot_be_written_to_is_refused(tmp_path, name, message):
             refused(tmp_path / name)
     check_out(tmp_path / "good.csv")
     assert table(tmp_path / "good.csv", "curves") == tmp_path / "good-curves.csv"
+
+
+def test_no_name_is_no_place():
+    with pytest.raises(UserError, match=r"^\.: expected the name of a table, such as results\.csv"):
+        check_out(Path(""))
 
 
 def test_what_is_said_of_all_results():

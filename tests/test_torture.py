@@ -149,11 +149,15 @@ def test_times_and_places_are_no_difference(tmp_path):
         figures = {"env_steps_per_second": seconds, "curve": [{"seconds": seconds, "steps": 3}], "command": str(folder)}
         write_json(folder / "stage/metrics.json", figures)
         (folder / "stage/learning.png").write_text(name)
+        row = {"method": "tcn", "ee_error_m": 0.1, "seconds": f"{seconds} 2", "env_steps_per_second": seconds}
+        write_results(folder / "stage/name.csv", Results([row], {"command": f"imitate bench --run {folder}"}))
     assert outcome(tmp_path / "a") == outcome(tmp_path / "b") != {}
     elsewhere = shutil.copytree(tmp_path / "a", tmp_path / "c")  # as what a later stage begins with is
     assert not differences(tmp_path / "a", elsewhere)
     write_json(elsewhere / "stage/metrics.json", {"steps": 4})
     assert differences(tmp_path / "a", elsewhere) == ["stage/metrics.json"]
+    write_results(elsewhere / "stage/name.csv", Results([{"method": "tcn", "ee_error_m": 0.2}], {}))
+    assert differences(tmp_path / "a", elsewhere) == ["stage/metrics.json", "stage/name.csv", "stage/name.json"]
 
 
 def test_accepted_corruption_would_be_seen(subject, monkeypatch):

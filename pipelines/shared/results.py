@@ -55,7 +55,7 @@ def check_out(out: Path) -> None:
         UserError: It is not called like a table, or is a folder.
     """
     if out.suffix != ".csv":
-        raise UserError(f"{out}: expected the name of a table, such as {out.with_suffix('.csv').name}")
+        raise UserError(f"{out}: expected the name of a table, such as {out.stem or 'results'}.csv")
     for path in (out, out.with_suffix(".json")):
         if path.is_dir():
             raise UserError(f"{path} is a folder, expected a file to write the figures to")
