@@ -73,9 +73,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 	  command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
 	    fail "PyBullet has no wheel for this Python $$version and must be compiled, but there is no C++ compiler: on Debian and Ubuntu install g++ and python$$version-dev, on macOS say xcode-select --install, or take Python 3.11"; \
 	  echo "compiling PyBullet, which has no wheel for this Python $$version: some 10 minutes, once; it is kept in $$kept"; \
+	  trap 'rm -rf "$$kept/new-$$$$"' EXIT; \
 	  mkdir -p "$$kept" && run $(PIP) numpy setuptools && run $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
 	    --no-cache-dir --no-deps --no-build-isolation -c constraints.txt -w "$$kept/new-$$$$" pybullet && \
-	    mv "$$kept/new-$$$$"/*.whl "$$kept" && rmdir "$$kept/new-$$$$"; }; \
+	    mv "$$kept/new-$$$$"/*.whl "$$kept"; }; \
 	echo "installing what constraints.txt pins, which takes minutes"; \
 	run $(PIP) torch && { bullet || { compiled && bullet; }; } && run $(PIP) -e '.[dev]' || { \
 	  printf '%s\n' "$$answer" >.venv/pip.log; answer=$$(grep -i '^ *error' .venv/pip.log || tail .venv/pip.log); \
