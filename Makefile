@@ -112,11 +112,11 @@ benchmark-follow: install ## a hundred demonstrations that nothing has seen, fol
 gallery: install ## twenty demonstrations that nothing has seen, on one page beside the robot [RUN= ARGS=]
 	$(GO) benchmark-follow gallery --run $(call said,RUN) $(ARGS)
 
-bench: install ## how fast: each stage beside its limit, into results/bench.json [RUN= PRESET= DEVICE= ARGS=]
-	$(GO) bench $(call said,PRESET) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(call same,$(PRESET),default),--out results/bench.json) $(ARGS)
+bench: install ## how fast: each stage beside its limit, into results/bench.csv [RUN= PRESET= DEVICE= ARGS=]
+	$(GO) bench $(call said,PRESET) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(call same,$(PRESET),default),--out results/bench.csv) $(ARGS)
 
-torture: install ## killed, damaged, lied to, worn out: what must be 0, into results/torture.json [RUN= PRESET= ARGS=]
-	$(GO) torture $(call said,PRESET) --run $(call said,RUN) $(if $(call same,$(PRESET),default),--out results/torture.json) $(ARGS)
+torture: install ## killed, damaged, lied to, worn out: what must be 0, into results/torture.csv [RUN= PRESET= ARGS=]
+	$(GO) torture $(call said,PRESET) --run $(call said,RUN) $(if $(call same,$(PRESET),default),--out results/torture.csv) $(ARGS)
 
 report: install ## the run on one page that opens offline, report.html [RUN= ARGS=]
 	$(GO) report --run $(call said,RUN) $(ARGS)

@@ -150,7 +150,7 @@ def test_all_demonstrations_are_a_preset(installed, words, message):
         assert not (installed / "pwned").exists()
 
 
-@pytest.mark.parametrize(("target", "out"), [("bench", "results/bench.json"), ("torture", "results/torture.json")])
+@pytest.mark.parametrize(("target", "out"), [("bench", "results/bench.csv"), ("torture", "results/torture.csv")])
 def test_only_the_default_preset_writes_into_results(installed, target, out):
     assert called(installed, target)[-2:] == ["--out", out]
     for preset in ("quick", "default x", "x default"):

@@ -70,7 +70,7 @@ def strangers(subject: Subject) -> dict[str, Any]:
     return {
         "codes_planted": sum(kinds.values()),
         "codes_executed": len(executed),
-        "planted_kinds": kinds,
+        "planted_kinds": {kind: {"planted": number} for kind, number in kinds.items()},
         "executed": executed,
     }
 
