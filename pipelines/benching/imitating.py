@@ -22,7 +22,7 @@ from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka_env import KukaEnv, Reference
-from imitate.envs.original import ORIGINAL
+from imitate.envs.paper_arm import PAPER_ARM
 from imitate.keeping.snapshot import Snapshots
 from imitate.policy.ppo import Curve, build_ppo
 from imitate.reward.wrapper import EmbeddingReward
@@ -162,8 +162,8 @@ def paper_env(size: int, device: str, full_precision: bool) -> gym.Env:
     network = build_encoder("inception", size)
     network = FullPrecision(network) if full_precision else network
     encoder = TrainedEncoder("inception", network, size, 32, camera).to(torch.device(device))
-    still = Reference.from_joints(np.zeros((EPISODE, ORIGINAL.joints)))
-    env = KukaEnv([still], ORIGINAL, imitate.PRESETS["paper"][1].control, camera, size)
+    still = Reference.from_joints(np.zeros((EPISODE, PAPER_ARM.joints)))
+    env = KukaEnv([still], PAPER_ARM, imitate.PRESETS["paper"][1].control, camera, size)
     return EmbeddingReward(env, encoder, [Demonstration("black", np.zeros((2, size, size, 3), np.uint8), None)])
 
 
