@@ -4,7 +4,9 @@
 #   make test                   set-up and tests
 #   make record PRESET=paper    presets of each command; `ARGS="--help"` lists all settings
 
-PYTHON ?= python3.11
+ifndef PYTHON # the first of those that will do; PyBullet has wheels for 3.11 alone
+PYTHON := $(firstword $(foreach version,3.11 3.12 3.13,$(if $(shell command -v python$(version)),python$(version))) python3.11)
+endif
 RUN    ?= runs/default
 PRESET ?= default
 DEVICE ?= auto
@@ -42,8 +44,8 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
 
 # Each way in which a Python, or a network, will not do ends in one line. `installed` is written last: what came to no
-# end is begun anew.
-OTHER := install Python 3.11, or say make PYTHON=/path/to/python3.11
+# end is begun anew. Where PyBullet has no wheel, it is compiled with NumPy at hand, without which its pictures are tuples.
+OTHER := install Python 3.11, 3.12 or 3.13, or say make PYTHON=/path/to/python3.11
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .venv/installed: setup.cfg constraints.txt pyproject.toml
 	@python=$(call said,PYTHON); \
@@ -53,18 +55,29 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 	command -v "$$python" >/dev/null 2>&1 || [ -e "$$python" ] || fail "$$python not found: $(OTHER)"; \
 	run "$$python" -V || fail "$$python is there, but does not run ($$(why)): $(OTHER)"; \
 	case $$answer in \
-	  *"Python 3.11."*) ;; \
-	  *"Python "[0-9]*) fail "$$python is $$(why), but the pinned versions are for Python 3.11, and PyBullet has no wheels for 3.12 and later: install Python 3.11 and say make PYTHON=python3.11" ;; \
+	  *"Python 3.11."*) version=3.11 ;; \
+	  *"Python 3.12."*) version=3.12 ;; \
+	  *"Python 3.13."*) version=3.13 ;; \
+	  *"Python "[0-9]*) fail "$$python is $$(why), but the pinned versions are for 3.11 to 3.13: $(OTHER)" ;; \
 	  *) fail "$$python is there, but is no Python ($$(why)): $(OTHER)" ;; \
 	esac; \
-	run "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	run "$$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" || \
 	  fail "$$python is there, but does not run ($$(why)): $(OTHER)"; \
 	echo "making .venv with $$python"; \
 	run "$$python" -m venv --clear .venv && run $(BIN)/python -m pip --version || { \
 	  rm -rf .venv; \
-	  fail "$$python can't make .venv ($$(why)): on Debian and Ubuntu install python3.11-venv, or say make PYTHON=/path/to/python3.11"; }; \
+	  fail "$$python can't make .venv ($$(why)): on Debian and Ubuntu install python$$version-venv, or say make PYTHON=/path/to/python3.11"; }; \
+	kept=$${XDG_CACHE_HOME:-$$HOME/.cache}/imitate-video; \
+	bullet() { run $(PIP) --only-binary pybullet --find-links "$$kept" pybullet; }; \
+	compiled() { \
+	  command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	    fail "PyBullet has no wheel for this Python $$version and must be compiled, but there is no C++ compiler: on Debian and Ubuntu install g++ and python$$version-dev, on macOS say xcode-select --install, or take Python 3.11"; \
+	  echo "compiling PyBullet, which has no wheel for this Python $$version: some 10 minutes, once; it is kept in $$kept"; \
+	  mkdir -p "$$kept" && run $(PIP) numpy setuptools && run $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
+	    --no-cache-dir --no-deps --no-build-isolation -c constraints.txt -w "$$kept/new-$$$$" pybullet && \
+	    mv "$$kept/new-$$$$"/*.whl "$$kept" && rmdir "$$kept/new-$$$$"; }; \
 	echo "installing what constraints.txt pins, which takes minutes"; \
-	run $(PIP) torch && run $(PIP) -e '.[dev]' || { \
+	run $(PIP) torch && { bullet || { compiled && bullet; }; } && run $(PIP) -e '.[dev]' || { \
 	  printf '%s\n' "$$answer" >.venv/pip.log; answer=$$(grep -i '^ *error' .venv/pip.log || tail .venv/pip.log); \
 	  fail "pip can't install ($$(why)): .venv/pip.log has the rest; mend that, or the network, and make starts over"; }
 	@touch $@

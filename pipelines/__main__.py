@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from imitate import __version__
 from imitate.pipelines.shared.signals import Interrupted, raised
 
 GROUPS = {  # what people do daily comes first
@@ -58,10 +59,12 @@ def overview() -> str:
 
 def main() -> None:
     """Run the command that the first argument names."""
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
-    name = name.replace("_", "-")  # as the module is called
+    name = sys.argv[1].replace("_", "-") if len(sys.argv) > 1 else "--help"  # a command may be called as its module
     if name in ("-h", "--help"):
         print(overview())
+        return
+    if name == "--version":
+        print(f"imitate {__version__}")
         return
     if name == COMPLETION:
         _complete(*sys.argv[2:3])
@@ -81,7 +84,7 @@ def main() -> None:
 
 def _complete(shell: str = "") -> None:
     from imitate.errors import UserError
-    from imitate.pipelines.shared.completion import completion
+    from imitate.pipelines.shared.completion import completion  # loads the parser, and then every command
 
     try:
         print(completion(shell, {name: module_of(name) for name in COMMANDS}))

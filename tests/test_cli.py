@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from noise import LAYOUT, write_noise
 
+from imitate import __version__
 from imitate.data.video.writer import Compression, write_video
 from imitate.envs.cameras import CAMERAS
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
@@ -267,7 +268,7 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ([], "unknown command ''"),
+        (["folow"], "imitate: unknown command 'folow': choose one of follow, imitate, "),
         (
             ["record", "--trian", "5"],
             "imitate record: Unrecognized options: --trian, 5, did you mean --train? (imitate",
@@ -280,7 +281,7 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
     ],
 )
 def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, message):
-    args = [*command, "--run", str(tmp_path / "run")] if command else []
+    args = [*command, "--run", str(tmp_path / "run")]
     done = subprocess.run([sys.executable, "-m", "pipelines", *args], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -308,6 +309,12 @@ def test_a_shell_completes_commands_presets_and_settings(tmp_path, capsys, monke
     assert "--demo" in completed("imitate", "default", "--de")
 
 
+def test_the_version_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["imitate", "--version"])
+    front.main()
+    assert capsys.readouterr().out == f"imitate {__version__}\n"
+
+
 @pytest.mark.parametrize("args", [[], ["fish"]])
 def test_completion_of_no_such_shell_is_one_line(monkeypatch, capsys, args):
     monkeypatch.setattr(sys, "argv", ["imitate", "--completion", *args])
@@ -318,8 +325,9 @@ def test_completion_of_no_such_shell_is_one_line(monkeypatch, capsys, args):
     assert "choose one of bash, tcsh, zsh" in line
 
 
-def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["pipelines", "--help"])
+@pytest.mark.parametrize("args", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys, args):
+    monkeypatch.setattr(sys, "argv", ["imitate", *args])
     front.main()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 24
