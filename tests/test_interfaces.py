@@ -1068,7 +1068,7 @@ def test_keywords_say_the_same_as_what_they_are_fields_of(pixels, demonstrations
     said = TCNImitateEnv(pixels, demonstrations, give_up=12.0, lookahead=2, start_noise=0.3, control="position")
     both = TCNImitateEnv(pixels, demonstrations, replace(followed, lookahead=1), robot, lookahead=2)
     for other in (said, both):
-        same_turn(whole.reset(seed=0), other.reset(seed=0))
-        same_turn(whole.step(START), other.step(START))
+        same(whole.reset(seed=0), other.reset(seed=0))
+        same(whole.step(START), other.step(START))
         other.close()
     whole.close()
