@@ -38,7 +38,7 @@ ANY = $(if $(call same,$(DEMOS),all),$(if $(call same,$(PRESET),default)$(call s
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check build clean help
+.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check docs build clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -73,11 +73,12 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 	  command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
 	    fail "PyBullet has no wheel for this Python $$version and must be compiled, but there is no C++ compiler: on Debian and Ubuntu install g++ and python$$version-dev, on macOS say xcode-select --install, or take Python 3.11"; \
 	  echo "compiling PyBullet, which has no wheel for this Python $$version: some 10 minutes, once; it is kept in $$kept"; \
+	  trap 'rm -rf "$$kept/new-$$$$"' EXIT; \
 	  mkdir -p "$$kept" && run $(PIP) numpy setuptools && run $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
 	    --no-cache-dir --no-deps --no-build-isolation -c constraints.txt -w "$$kept/new-$$$$" pybullet && \
-	    mv "$$kept/new-$$$$"/*.whl "$$kept" && rmdir "$$kept/new-$$$$"; }; \
+	    mv "$$kept/new-$$$$"/*.whl "$$kept"; }; \
 	echo "installing what constraints.txt pins, which takes minutes"; \
-	run $(PIP) torch && { bullet || { compiled && bullet; }; } && run $(PIP) -e '.[dev]' || { \
+	run $(PIP) torch && { bullet || { compiled && bullet; }; } && run $(PIP) -e '.[dev,docs]' || { \
 	  printf '%s\n' "$$answer" >.venv/pip.log; answer=$$(grep -i '^ *error' .venv/pip.log || tail .venv/pip.log); \
 	  fail "pip can't install ($$(why)): .venv/pip.log has the rest; mend that, or the network, and make starts over"; }
 	@touch $@
@@ -138,6 +139,9 @@ type: install ## types
 	$(BIN)/mypy
 
 check: lint type test ## everything that must be green
+
+docs: install ## these pages as a site, in build/docs
+	$(BIN)/python -m sphinx -W --keep-going --quiet --fresh-env --write-all docs build/docs
 
 build: install ## wheel and source distribution, in dist/
 	$(BIN)/python -m build --quiet

@@ -57,9 +57,12 @@ class KukaEnv(gym.Env):
     to ``aim_at`` another. An episode is truncated at the reference's last frame: the video ends, the world does not.
 
     Observation (dict): ``image`` (size, size, 3) uint8; ``joints`` (n,) rad; ``velocities`` (n,) rad/s.
+
     Action: (n,) in [-1, 1], see ``imitate.envs.control``.
+
     Reward: minus the mean absolute joint error, rad: the *true* reward, which ``TCNImitate-v0`` replaces; 0
     where the reference's poses are unknown.
+
     Info: ``demonstration`` (index), ``step``, the frame of it that the robot is compared with, and where known
     ``ee_error_m`` and ``joint_error_rad``.
 

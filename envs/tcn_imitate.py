@@ -36,9 +36,12 @@ class TCNImitateEnv(gym.Env):
     action will be scored against. With ``observe_pose`` (3 * n + 2 * dim,): before the embeddings stands the pose that
     the robot reads off that frame, rad, by imagining itself (``imitate.envs.imagination``). With a ``lookahead``,
     embeddings and poses of so many next frames.
+
     Action: (n,) in [-1, 1]; what it means is the control mode's.
+
     Reward: the paper's, ``-scale * (alpha d^2 + beta sqrt(gamma + d^2))``, d the L2 distance between the
     embeddings of the robot's image and of the demonstration's frame at the same step.
+
     Info: ``embedding_distance``; and, never in observation or reward, where the demonstration's poses are known:
     ``ee_error_m`` (distance of the flanges), ``joint_error_rad`` (mean absolute difference), ``env_reward``.
 

@@ -54,7 +54,7 @@ class Learner:
     n_epochs: int = 10
     """Passes over the samples an update."""
     gamma: float = 0.9
-    """Discount factor. What the robot does now shows within half a second: with 0.99 the advantage of an
+    """Discount factor. What the robot does now shows within half a second. With 0.99 the advantage of an
     action drowns in the noise of all that comes after."""
     gae_lambda: float = 0.95
     """Of generalised advantage estimation; the paper's tau."""
