@@ -26,6 +26,7 @@ from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.imagination import watch
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
+from imitate.envs.robot import Robot
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
@@ -244,7 +245,7 @@ def _followed(
     assert shown.joints is not None  # it was recorded here
     start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
     shown = replace(shown, believed=tracked.poses)
-    env, act = following(None, encoder, shown, RECORD.arm, clock=clock)
+    env, act = following(None, encoder, shown, Robot(RECORD.arm), clock)
     figures = baselines(env, seed, start) | misread(shown, env.kuka_env.kuka)
     figures["believed_embedding_distance"] = float(tracked.apart.mean())
     if policy is not None:

@@ -11,7 +11,7 @@ from holding import MB, fail, hold, map_file
 
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import Kuka
-from imitate.envs.original import ORIGINAL
+from imitate.envs.paper_arm import PAPER_ARM
 from imitate.errors import UserError
 from imitate.pipelines import bench, imitate
 from imitate.pipelines.bench import PRESETS, ROWS, Settings
@@ -106,15 +106,15 @@ def test_the_bare_processes_play_all_episodes():
     assert all(process.exitcode == 0 for process in bare._crew.processes)
 
 
-def test_the_original_arm_has_the_joints_of_the_papers():
-    original, ours = Kuka(ORIGINAL, "torque"), Kuka("iiwa_gripper", "torque")
-    pose = 0.9 * np.array(ORIGINAL.upper)
-    for kuka in (original, ours):
+def test_the_papers_arm_has_the_joints_of_ours():
+    papers, ours = Kuka(PAPER_ARM, "torque"), Kuka("iiwa_gripper", "torque")
+    pose = 0.9 * np.array(PAPER_ARM.upper)
+    for kuka in (papers, ours):
         kuka.reset(pose)
-    np.testing.assert_allclose(original.flange_position(), ours.flange_position(), atol=1e-6)
-    apart = original.film(CAMERAS["front"], 64).astype(int) - ours.film(CAMERAS["front"], 64)
+    np.testing.assert_allclose(papers.flange_position(), ours.flange_position(), atol=1e-6)
+    apart = papers.film(CAMERAS["front"], 64).astype(int) - ours.film(CAMERAS["front"], 64)
     assert 0 < np.abs(apart).mean() < 10  # the same pose, with other triangles
-    for kuka in (original, ours):
+    for kuka in (papers, ours):
         kuka.close()
 
 

@@ -159,9 +159,7 @@ def test_what_a_policy_visits(run, encoder):
     learning = Stage(run / "imitate")
     learning.begin(kept_settings(learned))
     shown = LeRobotDataset(run / "record/dataset").demonstration(2)
-    env = single_env(
-        encoder, shown, learned.reward, learned.arm, learned.control, learned.start_noise, learned.observe_pose
-    )
+    env = single_env(encoder, shown, imitate.robot_of(learned), imitate.following_of(learned))
     save_policy(
         build_ppo(learned.learner, DummyVecEnv([lambda: env]), 0, torch.device("cpu")), learning.path("policy.zip")
     )
