@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import choose
 from imitate.keeping.workers import Alone, Crew
 from imitate.reading.pose_tracking import Tracked, read_poses
 
-from .kuka import ARMS, CONTROL_HZ, Arm, Kuka
+from .kuka import ARMS, CONTROL_HZ, Arm
+from .pictures import Pictures
 
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
@@ -51,21 +51,6 @@ class Imagination:
     def close(self) -> None:
         """Free the simulations. Doing so twice is fine."""
         self._crew.close()
-
-
-class Pictures:
-    """Pictures of an arm of its own. It ends at the last pose that it was asked for."""
-
-    def __init__(self, arm: Arm, camera: Camera, size: int) -> None:
-        self._kuka, self._camera, self._size = Kuka(arm), camera, size
-
-    def __call__(self, poses: NDArray[np.floating]) -> NDArray[np.uint8]:
-        """Take one at each of ``poses`` (n, joints), rad: (n, size, size, 3)."""
-        return self._kuka.film_at(poses, self._camera, self._size)
-
-    def close(self) -> None:
-        """Free the simulation. Doing so twice is fine."""
-        self._kuka.close()
 
 
 def watch(

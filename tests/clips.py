@@ -53,7 +53,8 @@ def encode(
             stream.codec_context.colorspace = Colorspace.BT2020
         tick = tick if times is not None else 1 / Fraction(rate)
         stream.codec_context.time_base = stream.time_base = tick
-        packets, to_hdr = [], hdr_graph(stream, hdr) if hdr else None
+        packets = []
+        to_hdr = hdr_graph(stream.width, stream.height, stream.pix_fmt, hdr) if hdr else None
         for k, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             if to_hdr:
@@ -72,17 +73,17 @@ def encode(
     return path
 
 
-def hdr_graph(stream, transfer):
+@cache  # of which the first frame takes seconds
+def hdr_graph(width, height, pixels, transfer):
     """From frames to what a camera of high dynamic range would have filmed of the screen that shows them."""
     name = {ColorTrc.ARIB_STD_B67: "arib-std-b67", ColorTrc.SMPTE2084: "smpte2084"}[transfer]
     graph = Graph()
-    source = graph.add_buffer(width=stream.width, height=stream.height, format=av.VideoFormat("rgb24"), time_base=MS)
+    source = graph.add_buffer(width=width, height=height, format=av.VideoFormat("rgb24"), time_base=MS)
     scale = graph.add(
         "scale",
         f"in_transfer=bt709:in_primaries=bt709:out_transfer={name}:out_primaries=bt2020:out_color_matrix=bt2020nc",
     )
-    pixels = graph.add("format", f"pix_fmts={stream.pix_fmt}")
-    graph.link_nodes(source, scale, pixels, graph.add("buffersink")).configure()
+    graph.link_nodes(source, scale, graph.add("format", f"pix_fmts={pixels}"), graph.add("buffersink")).configure()
     return graph
 
 

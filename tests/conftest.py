@@ -1,6 +1,12 @@
+import os
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from threadpoolctl import threadpool_limits
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.encoders import build_encoder
@@ -12,6 +18,23 @@ from imitate.keeping.runs import Stage
 from imitate.pipelines import record
 
 SIZE = 32
+BESIDE_OTHERS = "PYTEST_XDIST_WORKER" in os.environ
+
+if BESIDE_OTHERS:  # a core each, for what they start too: threads that wait for one another on a busy core spin
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+LONGEST = (  # files, which processes take one after the other: begun last, one would go on alone
+    "test_pipeline", "test_torture", "test_packaging", "test_benchmark", "test_mistakes", "test_resume", "test_follow",
+    "test_bench", "test_benchmark_follow", "test_cases",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True)
@@ -31,39 +54,61 @@ def encoder():
 
 
 @pytest.fixture(scope="session")
-def unlearned(encoder, tmp_path_factory):
-    """A run with a recording, two of its episodes of test, and an encoder, which has not learned. To be copied."""
-    run = tmp_path_factory.mktemp("unlearned") / "run"
-    record.run(
-        record.Settings(
-            run=run, train=1, validation=2, test=2, frames=4, held_out_frames=6, held_out_travel=0.0, image_size=SIZE,
-            workers=1,
-        )
-    )  # fmt: skip
-    embedded = Stage(run / "embed")
-    embedded.begin({})
-    encoder.save(embedded.path("encoder"))
-    embedded.finish({})
-    return run
+def made_once(tmp_path_factory):
+    """Has a folder made by the first process that asks for it, and copies it for each."""
+    together = tmp_path_factory.getbasetemp()
+    together = together.parent if BESIDE_OTHERS else together
+
+    def made(name, make):
+        whole = together / f"{name}-whole"
+        with FileLock(together / f"{name}.lock"):
+            if not whole.is_dir():
+                aside = together / f"{name}-aside"
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.mkdir()
+                make(aside.resolve())
+                aside.rename(whole)
+        return Path(shutil.copytree(whole, tmp_path_factory.mktemp(name), dirs_exist_ok=True)).resolve()
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def subject(tmp_path_factory):
+def unlearned(encoder, made_once):
+    """A run with a recording, two of its episodes of test, and an encoder, which has not learned. To be copied."""
+
+    def make(run):
+        record.run(
+            record.Settings(
+                run=run, train=1, validation=2, test=2, frames=4, held_out_frames=6, held_out_travel=0.0,
+                image_size=SIZE, workers=1,
+            )
+        )  # fmt: skip
+        embedded = Stage(run / "embed")
+        embedded.begin({})
+        encoder.save(embedded.path("encoder"))
+        embedded.finish({})
+
+    return made_once("unlearned", make)
+
+
+@pytest.fixture(scope="session")
+def subject(made_once):
     """What is tortured, as little as shows something. Whoever changes its files puts them back."""
     from imitate.pipelines.torturing.subject import Subject  # most tests do without, and it imports every command
 
-    made = Subject(
-        tmp_path_factory.mktemp("subject").resolve(),
-        seed=0,
-        kills=1,
-        corruptions=21,
-        mistakes=20,
-        executions=96,
-        steps=200,
-        workers=1,
-    )
-    assert made.run.is_dir()
-    assert made.given.is_dir()
+    def of(folder):
+        return Subject(
+            folder, seed=0, kills=1, corruptions=21, mistakes=20, executions=96, steps=200, workers=1
+        )  # fmt: skip
+
+    def make(folder):
+        made = of(folder)
+        assert made.run.is_dir()
+        assert made.given.is_dir()
+
+    made = of(made_once("subject", make))
+    vars(made).update(run=made.folder / "whole", given=made.folder / "given")  # which it need not make again
     return made
 
 

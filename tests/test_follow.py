@@ -13,6 +13,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.imagination import watch
 from imitate.envs.kuka import ASSETS
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json
@@ -40,6 +41,26 @@ def few(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "few.mp4"
     write_video(path, frames, 20, Compression(0, "yuv444p"))
     return path
+
+
+@pytest.fixture(scope="module")
+def reads():
+    """What was read off demonstrations already."""
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def read_once(reads, monkeypatch):
+    """Poses are read off each demonstration once, whoever follows it: it takes most of the time, and is the same."""
+
+    def once(encoder, embeddings, arm, workers=0):
+        shown = embeddings.tobytes(), arm
+        if shown not in reads:
+            reads[shown] = watch(encoder, embeddings, arm, workers)
+        return reads[shown]
+
+    monkeypatch.setattr(follow, "watch", once)
+    monkeypatch.setattr("imitate.envs.tcn_imitate.watch", once)  # of the first frame, where no poses are known
 
 
 def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys):

@@ -12,6 +12,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.keeping.runs import Stage, read_json
+from imitate.pipelines.__main__ import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -30,6 +31,19 @@ def command(name, run, *args, preset="default"):
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
     return done.stdout
+
+
+@pytest.fixture
+def told(monkeypatch, capsys):
+    """Runs a command in this process, which has imported what takes seconds, and returns what it said."""
+
+    def here(name, run, *args, preset="default"):
+        monkeypatch.setattr(sys, "argv", ["imitate", name, preset, "--run", str(run), *args])
+        capsys.readouterr()
+        main()
+        return capsys.readouterr().out
+
+    return here
 
 
 def sums(folder):
@@ -154,17 +168,17 @@ def test_evaluation_measures_what_learning_did(run):
         assert evaluated[name] == pytest.approx(learned[name], abs=1e-6)
 
 
-def test_what_is_done_is_not_done_again(run):
+def test_what_is_done_is_not_done_again(run, told):
     before = sums(run)
-    assert "is recorded already" in command("record", run, *RECORD)
-    assert "is trained already" in command("embed", run, "--epochs", "400")
-    assert "has learned already" in command("imitate", run, "--steps", "10240")
-    assert "is evaluated already" in command("evaluate", run)
-    assert "is checked already" in command("check_reward", run, "--policy", "imitate", "--name", "check-reward")
+    assert "is recorded already" in told("record", run, *RECORD)
+    assert "is trained already" in told("embed", run, "--epochs", "400")
+    assert "has learned already" in told("imitate", run, "--steps", "10240")
+    assert "is evaluated already" in told("evaluate", run)
+    assert "is checked already" in told("check_reward", run, "--policy", "imitate", "--name", "check-reward")
     assert sums(run) == before
 
 
-def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, tmp_path):
+def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, told, tmp_path):
     original, again = run / "record", tmp_path / "again" / "record"
     shutil.copytree(original, again, ignore=shutil.ignore_patterns("cache"))
     videos = sorted(again.glob("dataset/videos/*/*/*.mp4"))
@@ -182,7 +196,7 @@ def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, tmp_path):
     tables[4].unlink()
     untouched = videos[2]
     written = untouched.stat().st_mtime_ns
-    command("record", again.parent, *RECORD)
+    told("record", again.parent, *RECORD)
     expected, made = sums(original), sums(again)
     for name in ("metrics.json", "manifest.json", "config.json"):  # measured times and versions
         expected.pop(name)
@@ -191,10 +205,10 @@ def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, tmp_path):
     assert untouched.stat().st_mtime_ns == written
 
 
-def test_the_papers_settings_run(tmp_path):
+def test_the_papers_settings_run(told, tmp_path):
     folder = tmp_path / "paper"
     for name, args in PAPER.items():
-        command(name, folder, *args.split(), preset="paper")
+        told(name, folder, *args.split(), preset="paper")
     dataset = LeRobotDataset(folder / "record" / "dataset")
     assert dataset.joints().shape[1] == 12
     trained = load_encoder(folder / "embed" / "encoder")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
+from threading import local
 from typing import Any
 
 import av
@@ -83,12 +84,11 @@ class Projector:
 
     def __init__(self) -> None:
         self._to_rgb = VideoReformatter()
-        self._tone_map: Graph | None = None
 
     def show(self, frame: av.VideoFrame, showing: Showing) -> Pixels:
         """The picture (height, width, 3) uint8 that a player shows."""
         if showing.hdr:
-            frame = self._tone_mapped(frame)
+            frame = _tone_mapped(frame)
         width, height = Showing(aspect=showing.aspect).size(frame.width, frame.height)
         scaled = (
             {} if showing.aspect == 1 else {"width": width, "height": height, "interpolation": Interpolation.BICUBIC}
@@ -97,18 +97,35 @@ class Projector:
         rgb: Any = self._to_rgb.reformat(frame, format="rgb24", threads=1, **scaled).to_ndarray()
         return _turned(rgb, showing.matrix)
 
-    def _tone_mapped(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """High dynamic range brought to BT.709, by FFmpeg's scaler."""
-        if self._tone_map is None:
-            graph = Graph()
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1)
-            )
-            scale = graph.add("scale", "out_transfer=bt709:out_primaries=bt709:out_color_matrix=bt709")
-            graph.link_nodes(source, scale, graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")).configure()
-            self._tone_map = graph
-        self._tone_map.vpush(frame)
-        return self._tone_map.vpull()
+
+class _ToneMaps(local):
+    """Of each thread, and of each kind of frame: FFmpeg's scaler takes seconds to tabulate the colours of the first."""
+
+    def __init__(self) -> None:
+        self.of = lru_cache(maxsize=2)(_tone_map)
+
+
+def _tone_map(width: int, height: int, pixels: str, *colours: int) -> Graph:
+    """High dynamic range brought to BT.709, by FFmpeg's scaler."""
+    graph = Graph()
+    source = graph.add_buffer(width=width, height=height, format=av.VideoFormat(pixels), time_base=Fraction(1, 1))
+    scale = graph.add("scale", "out_transfer=bt709:out_primaries=bt709:out_color_matrix=bt709")
+    graph.link_nodes(source, scale, graph.add("format", "pix_fmts=rgb24"), graph.add("buffersink")).configure()
+    return graph
+
+
+_TONE_MAPS = _ToneMaps()
+
+
+def _tone_mapped(frame: av.VideoFrame) -> av.VideoFrame:
+    colours = (frame.color_trc, frame.color_primaries, frame.colorspace, frame.color_range)
+    graph = _TONE_MAPS.of(frame.width, frame.height, frame.format.name, *map(int, colours))
+    try:
+        graph.vpush(frame)
+        return graph.vpull()
+    except Exception:  # what it was given stays in it
+        _TONE_MAPS.of.cache_clear()
+        raise
 
 
 def middle(picture: Pixels, size: int) -> Pixels:
