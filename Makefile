@@ -4,7 +4,9 @@
 #   make test                   set-up and tests
 #   make record PRESET=paper    presets of each command; `ARGS="--help"` lists all settings
 
-PYTHON ?= python3.11
+ifndef PYTHON # the first of those that will do; PyBullet has wheels for 3.11 alone
+PYTHON := $(firstword $(foreach version,3.11 3.12 3.13,$(if $(shell command -v python$(version)),python$(version))) python3.11)
+endif
 RUN    ?= runs/default
 PRESET ?= default
 DEVICE ?= auto
@@ -36,14 +38,14 @@ ANY = $(if $(call same,$(DEMOS),all),$(if $(call same,$(PRESET),default)$(call s
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check build clean help
+.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check docs build clean help
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
 
 # Each way in which a Python, or a network, will not do ends in one line. `installed` is written last: what came to no
-# end is begun anew.
-OTHER := install Python 3.11, or say make PYTHON=/path/to/python3.11
+# end is begun anew. Where PyBullet has no wheel, it is compiled with NumPy at hand, without which its pictures are tuples.
+OTHER := install Python 3.11, 3.12 or 3.13, or say make PYTHON=/path/to/python3.11
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .venv/installed: setup.cfg constraints.txt pyproject.toml
 	@python=$(call said,PYTHON); \
@@ -53,18 +55,30 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 	command -v "$$python" >/dev/null 2>&1 || [ -e "$$python" ] || fail "$$python not found: $(OTHER)"; \
 	run "$$python" -V || fail "$$python is there, but does not run ($$(why)): $(OTHER)"; \
 	case $$answer in \
-	  *"Python 3.11."*) ;; \
-	  *"Python "[0-9]*) fail "$$python is $$(why), but the pinned versions are for Python 3.11, and PyBullet has no wheels for 3.12 and later: install Python 3.11 and say make PYTHON=python3.11" ;; \
+	  *"Python 3.11."*) version=3.11 ;; \
+	  *"Python 3.12."*) version=3.12 ;; \
+	  *"Python 3.13."*) version=3.13 ;; \
+	  *"Python "[0-9]*) fail "$$python is $$(why), but the pinned versions are for 3.11 to 3.13: $(OTHER)" ;; \
 	  *) fail "$$python is there, but is no Python ($$(why)): $(OTHER)" ;; \
 	esac; \
-	run "$$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	run "$$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$$version')" || \
 	  fail "$$python is there, but does not run ($$(why)): $(OTHER)"; \
 	echo "making .venv with $$python"; \
 	run "$$python" -m venv --clear .venv && run $(BIN)/python -m pip --version || { \
 	  rm -rf .venv; \
-	  fail "$$python can't make .venv ($$(why)): on Debian and Ubuntu install python3.11-venv, or say make PYTHON=/path/to/python3.11"; }; \
+	  fail "$$python can't make .venv ($$(why)): on Debian and Ubuntu install python$$version-venv, or say make PYTHON=/path/to/python3.11"; }; \
+	kept=$${XDG_CACHE_HOME:-$$HOME/.cache}/imitate-video; \
+	bullet() { run $(PIP) --only-binary pybullet --find-links "$$kept" pybullet; }; \
+	compiled() { \
+	  command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
+	    fail "PyBullet has no wheel for this Python $$version and must be compiled, but there is no C++ compiler: on Debian and Ubuntu install g++ and python$$version-dev, on macOS say xcode-select --install, or take Python 3.11"; \
+	  echo "compiling PyBullet, which has no wheel for this Python $$version: some 10 minutes, once; it is kept in $$kept"; \
+	  trap 'rm -rf "$$kept/new-$$$$"' EXIT; \
+	  mkdir -p "$$kept" && run $(PIP) numpy setuptools && run $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
+	    --no-cache-dir --no-deps --no-build-isolation -c constraints.txt -w "$$kept/new-$$$$" pybullet && \
+	    mv "$$kept/new-$$$$"/*.whl "$$kept"; }; \
 	echo "installing what constraints.txt pins, which takes minutes"; \
-	run $(PIP) torch && run $(PIP) -e '.[dev]' || { \
+	run $(PIP) torch && { bullet || { compiled && bullet; }; } && run $(PIP) -e '.[dev,docs]' || { \
 	  printf '%s\n' "$$answer" >.venv/pip.log; answer=$$(grep -i '^ *error' .venv/pip.log || tail .venv/pip.log); \
 	  fail "pip can't install ($$(why)): .venv/pip.log has the rest; mend that, or the network, and make starts over"; }
 	@touch $@
@@ -98,11 +112,11 @@ benchmark-follow: install ## a hundred demonstrations that nothing has seen, fol
 gallery: install ## twenty demonstrations that nothing has seen, on one page beside the robot [RUN= ARGS=]
 	$(GO) benchmark-follow gallery --run $(call said,RUN) $(ARGS)
 
-bench: install ## how fast: each stage beside its limit, into results/bench.json [RUN= PRESET= DEVICE= ARGS=]
-	$(GO) bench $(call said,PRESET) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(call same,$(PRESET),default),--out results/bench.json) $(ARGS)
+bench: install ## how fast: each stage beside its limit, into results/bench.csv [RUN= PRESET= DEVICE= ARGS=]
+	$(GO) bench $(call said,PRESET) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(call same,$(PRESET),default),--out results/bench.csv) $(ARGS)
 
-torture: install ## killed, damaged, lied to, worn out: what must be 0, into results/torture.json [RUN= PRESET= ARGS=]
-	$(GO) torture $(call said,PRESET) --run $(call said,RUN) $(if $(call same,$(PRESET),default),--out results/torture.json) $(ARGS)
+torture: install ## killed, damaged, lied to, worn out: what must be 0, into results/torture.csv [RUN= PRESET= ARGS=]
+	$(GO) torture $(call said,PRESET) --run $(call said,RUN) $(if $(call same,$(PRESET),default),--out results/torture.csv) $(ARGS)
 
 report: install ## the run on one page that opens offline, report.html [RUN= ARGS=]
 	$(GO) report --run $(call said,RUN) $(ARGS)
@@ -125,6 +139,9 @@ type: install ## types
 	$(BIN)/mypy
 
 check: lint type test ## everything that must be green
+
+docs: install ## these pages as a site, in build/docs
+	$(BIN)/python -m sphinx -W --keep-going --quiet --fresh-env --write-all docs build/docs
 
 build: install ## wheel and source distribution, in dist/
 	$(BIN)/python -m build --quiet

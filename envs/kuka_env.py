@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium as gym
@@ -11,18 +11,19 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from imitate.data.camera import Camera
-from imitate.errors import UserError, choose
+from imitate.errors import UserError
 from imitate.keeping.call_checks import check_order, checked_actions, checked_seed
 from imitate.keeping.finite import check_finite
 
 from .cameras import CAMERAS
-from .kuka import CONTROL_HZ, Arm, Kuka
+from .kuka import CONTROL_HZ, Kuka
+from .robot import Robot, check_numbers
 
 JOINT_BOUND = 4 * np.pi  # rad; the widest limits in the arms' descriptions are 10.4
 VELOCITY_BOUND = 20.0  # rad/s, ten times a full action
 BOUNDS = np.array([[JOINT_BOUND], [VELOCITY_BOUND]])
 OPTIONS = ("demonstration", "start")  # of a reset
+PIXELS = (16, 2048)  # a side of a picture
 NO_LIMIT = -1  # steps, as `gym.make` has it
 
 
@@ -56,31 +57,27 @@ class KukaEnv(gym.Env):
     to ``aim_at`` another. An episode is truncated at the reference's last frame: the video ends, the world does not.
 
     Observation (dict): ``image`` (size, size, 3) uint8; ``joints`` (n,) rad; ``velocities`` (n,) rad/s.
+
     Action: (n,) in [-1, 1], see ``imitate.envs.control``.
+
     Reward: minus the mean absolute joint error, rad: the *true* reward, which ``TCNImitate-v0`` replaces; 0
     where the reference's poses are unknown.
+
     Info: ``demonstration`` (index), ``step``, the frame of it that the robot is compared with, and where known
     ``ee_error_m`` and ``joint_error_rad``.
 
     Args:
         references: To follow; one is drawn at each reset. None: the arm's home pose for 100 frames.
-        arm: One of ``ARMS``, or an arm of your own.
-        control: One of ``CONTROLS``.
-        camera: One of ``CAMERAS``, or a camera of your own.
-        image_size: Pixels a side of the observation.
-        start_noise: The first pose differs from the reference's by up to this, uniformly, in each joint, rad.
-        midway: Share of the episodes that start at a random frame instead of the first, at the pose that the robot
-            believes to see there (reference state initialisation, Peng et al., DeepMimic, 2018, section 6.1). Else
-            nothing is learned of a frame before all the frames ahead of it are. No effect on a reference without
-            believed poses.
+        robot: That follows.
         render_mode: ``rgb_array`` or None.
         render_size: Pixels a side of what ``render`` returns.
         max_episode_steps: An episode is truncated after so many steps, if its reference does not end before; None or
             -1: only there. ``gym.make`` keeps this to itself, and does the same; ``gym.make_vec`` hands it on.
+        settings: Of the robot, in place of its own, as ``gym.make`` hands them on: ``arm="iiwa_gripper"``.
 
     Raises:
-        UserError: An unknown name, a reference for another arm, no reference at all, a ``midway`` that is no share, a
-            ``max_episode_steps`` that is no number of steps, or a renderer that takes no pictures.
+        UserError: A setting that is none, a reference for another arm, no reference at all, or a renderer that takes no
+            pictures.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}  # noqa: RUF012 (as Gymnasium has it)
@@ -88,53 +85,30 @@ class KukaEnv(gym.Env):
     def __init__(
         self,
         references: Sequence[Reference] | None = None,
-        arm: str | Arm = "iiwa",
-        control: str = "velocity",
-        camera: str | Camera = "front",
-        image_size: int = 64,
-        start_noise: float = 0.0,
-        midway: float = 0.0,
+        robot: Robot = Robot(),
         render_mode: str | None = None,
         render_size: int = 256,
         max_episode_steps: int | None = None,
+        **settings: Any,
     ) -> None:
-        self.camera = choose(CAMERAS, camera, "camera") if isinstance(camera, str) else camera
+        robot = replace(robot, **settings)
+        self.camera, self.image_size = robot.eyes(CAMERAS["front"], 64)
+        check_numbers(image_size=self.image_size, render_size=render_size)
+        sizes = (self.image_size, render_size)
+        if not PIXELS[0] <= min(sizes) <= max(sizes) <= PIXELS[1]:
+            raise UserError("image_size {} and render_size {}: expected {} to {} pixels".format(*sizes, *PIXELS))
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise UserError(f"unknown render mode {render_mode!r}: choose rgb_array, or None")
-        numbers = {"start_noise": start_noise, "midway": midway, "image_size": image_size, "render_size": render_size}
-        for name, value in numbers.items():
-            if not isinstance(value, int | float | np.integer | np.floating):
-                raise UserError(f"{name} is {value!r}, expected a number")
-        if not 0 <= start_noise <= np.pi:
-            raise UserError(f"start_noise is {start_noise}, expected 0 to pi rad")
-        if not 16 <= min(image_size, render_size) <= max(image_size, render_size) <= 2048:
-            raise UserError(f"image_size {image_size} and render_size {render_size}: expected 16 to 2048 pixels")
-        if not 0 <= midway <= 1:
-            raise UserError(f"midway is {midway}, expected a share of 0 to 1")
-        limit = NO_LIMIT if max_episode_steps is None else max_episode_steps
-        if not isinstance(limit, (int, np.integer)) or (limit < 1 and limit != NO_LIMIT):
-            raise UserError(f"max_episode_steps is {limit!r}, expected a number of 1 or more, or None")
-        self.kuka = Kuka(arm, control)
-        n = self.kuka.arm.joints
+        self.render_mode, self.render_size = render_mode, render_size
+        self.max_episode_steps = _limit(max_episode_steps)
+        self.start_noise, self.midway = robot.start_noise, robot.midway
+        self.kuka = Kuka(robot.arm, robot.control)
+        n = robot.joints
         self.references = tuple(references) if references is not None else (Reference.from_joints(np.zeros((100, n))),)
-        if not self.references:
-            raise UserError("no demonstration to follow, expected at least one")
-        for reference in self.references:
-            if len(reference.start) != n:
-                raise UserError(
-                    f"a demonstration of {len(reference.start)} joints, expected the {n} of the arm {arm!r}"
-                )
-            if reference.believed is not None and reference.believed.shape != (reference.length, n):
-                raise UserError(f"believed poses {reference.believed.shape}, expected {(reference.length, n)}")
-        self.kuka.check_pictures(self.camera, image_size)
+        _check_references(self.references, robot)
+        self.kuka.check_pictures(self.camera, self.image_size)
         self._flange = [None if r.joints is None else self.kuka.flange_positions(r.joints) for r in self.references]
-        self.image_size = image_size
-        self.start_noise = start_noise
-        self.midway = midway
-        self.render_mode = render_mode
-        self.render_size = render_size
-        self.max_episode_steps = np.inf if limit == NO_LIMIT else int(limit)
-        self.observation_space = observation_space(n, image_size)
+        self.observation_space = observation_space(n, self.image_size)
         self.action_space = spaces.Box(-1.0, 1.0, (n,), np.float32)
         self.aim = 1  # the frame that the next step is compared with
         self._index = 0
@@ -278,6 +252,27 @@ class KukaEnv(gym.Env):
             info["joint_error_rad"] = float(np.abs(state[0] - reference.joints[t]).mean())
             info["ee_error_m"] = float(np.linalg.norm(self.kuka.flange_position() - flange[t]))  # type: ignore[index]
         return observation, info
+
+
+def _limit(max_episode_steps: int | None) -> float:
+    """Steps after which an episode is truncated."""
+    limit = NO_LIMIT if max_episode_steps is None else max_episode_steps
+    if not isinstance(limit, (int, np.integer)) or (limit < 1 and limit != NO_LIMIT):
+        raise UserError(f"max_episode_steps is {limit!r}, expected a number of 1 or more, or None")
+    return np.inf if limit == NO_LIMIT else int(limit)
+
+
+def _check_references(references: Sequence[Reference], robot: Robot) -> None:
+    """Refuse what is nothing to follow, or is for another arm."""
+    if not references:
+        raise UserError("no demonstration to follow, expected at least one")
+    n = robot.joints
+    for reference in references:
+        if len(reference.start) != n:
+            found = len(reference.start)
+            raise UserError(f"a demonstration of {found} joints, expected the {n} of the arm {robot.arm!r}")
+        if reference.believed is not None and reference.believed.shape != (reference.length, n):
+            raise UserError(f"believed poses {reference.believed.shape}, expected {(reference.length, n)}")
 
 
 def observation_space(joints: int, image_size: int) -> spaces.Dict:

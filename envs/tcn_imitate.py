@@ -11,21 +11,20 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.errors import UserError, choose
-from imitate.reward.contract import NEVER
-from imitate.reward.rewards import Floats, Reward
+from imitate.errors import UserError
+from imitate.reward.following import Following
+from imitate.reward.rewards import Floats
 from imitate.reward.targets import Targets
 from imitate.reward.vector_wrapper import EmbeddingRewardVector
 from imitate.reward.wrapper import EmbeddingReward
 
-from .cameras import CAMERAS
 from .imagination import believing, watch
-from .kuka import ARMS, ASSETS
+from .kuka import ASSETS, Arm
 from .kuka_env import KukaEnv, Reference
+from .robot import Robot, taken
 from .vector import KukaVectorEnv
 
 
@@ -37,25 +36,23 @@ class TCNImitateEnv(gym.Env):
     action will be scored against. With ``observe_pose`` (3 * n + 2 * dim,): before the embeddings stands the pose that
     the robot reads off that frame, rad, by imagining itself (``imitate.envs.imagination``). With a ``lookahead``,
     embeddings and poses of so many next frames.
+
     Action: (n,) in [-1, 1]; what it means is the control mode's.
+
     Reward: the paper's, ``-scale * (alpha d^2 + beta sqrt(gamma + d^2))``, d the L2 distance between the
     embeddings of the robot's image and of the demonstration's frame at the same step.
+
     Info: ``embedding_distance``; and, never in observation or reward, where the demonstration's poses are known:
     ``ee_error_m`` (distance of the flanges), ``joint_error_rad`` (mean absolute difference), ``env_reward``.
 
     Args:
         encoder: A trained encoder, or the folder of one. None: the one that comes with the package.
         demonstrations: To follow; one is drawn at each reset. None: the one that comes with the package.
-        reward: Another than ``HuberReward()``: of ``imitate.reward``, or any function from a ``Moment`` to (n,).
-        camera: One of ``CAMERAS``, or a camera. None: the encoder's own. Any other is refused.
-        give_up: Terminate an episode where the embeddings are farther apart than this. Never by default.
-        observe_pose: Observe also the pose that the robot reads off the demonstration's next frame.
-        lookahead: How many of the demonstration's next frames are observed.
-        clock: The demonstration advances by a frame a step. If false, it waits for a robot that comes nearer, and its
-            next frame is the one after the nearest ahead, in the embedding: an episode takes as long as the robot.
-        kwargs: Of ``KukaEnv``: arm, control, start_noise, midway, render_mode, render_size, max_episode_steps. With
-            ``midway``, as with ``observe_pose``, the poses of each demonstration are read off it first, which takes
-            seconds.
+        following: How a demonstration is followed.
+        robot: That follows. Its camera is the encoder's; any other is refused. With ``midway``, as with
+            ``observe_pose``, the poses of each demonstration are read off it first, which takes seconds.
+        settings: Of ``Following`` and ``Robot``, in place of theirs, as ``gym.make`` hands them on: ``lookahead=2,
+            start_noise=0.1``; and of ``KukaEnv``: render_mode, render_size, max_episode_steps.
 
     Raises:
         UserError: An unknown name, a camera or an arm that is not the encoder's, a demonstration of the wrong size.
@@ -67,17 +64,13 @@ class TCNImitateEnv(gym.Env):
         self,
         encoder: TrainedEncoder | str | Path | None = None,
         demonstrations: Sequence[Demonstration] | None = None,
-        reward: Reward | None = None,
-        camera: str | Camera | None = None,
-        give_up: float = NEVER,
-        observe_pose: bool = False,
-        lookahead: int = 1,
-        clock: bool = True,
-        **kwargs: Any,
+        following: Following = Following(),
+        robot: Robot = Robot(),
+        **settings: Any,
     ) -> None:
-        trained, targets, kwargs = _resolve(encoder, demonstrations, camera, observe_pose, kwargs)
-        env = KukaEnv(**kwargs)
-        self._env = EmbeddingReward(env, trained, targets, reward, give_up, observe_pose, lookahead, clock)
+        following, robot = taken(following, settings), taken(robot, settings)
+        trained, targets, inside = _resolve(encoder, demonstrations, following, robot)
+        self._env = EmbeddingReward(KukaEnv(**inside, **settings), trained, targets, following)
         self.render_mode = self._env.render_mode
         self.observation_space = self._env.observation_space
         self.action_space = self._env.action_space
@@ -133,59 +126,63 @@ def tcn_imitate_vector(
     num_envs: int = 1,
     encoder: TrainedEncoder | str | Path | None = None,
     demonstrations: Sequence[Demonstration] | None = None,
-    reward: Reward | None = None,
-    camera: str | Camera | None = None,
-    give_up: float = NEVER,
-    observe_pose: bool = False,
-    lookahead: int = 1,
-    clock: bool = True,
+    following: Following = Following(),
+    robot: Robot = Robot(),
     workers: int = 0,
-    **kwargs: Any,
+    **settings: Any,
 ) -> EmbeddingRewardVector:
     """``num_envs`` times ``TCNImitateEnv``, with one call of the encoder a step for all of them.
 
     Args as of ``TCNImitateEnv`` and ``KukaVectorEnv``.
     """
-    trained, targets, kwargs = _resolve(encoder, demonstrations, camera, observe_pose, kwargs)
-    env = KukaVectorEnv(num_envs, workers, **kwargs)
-    return EmbeddingRewardVector(env, trained, targets, reward, give_up, observe_pose, lookahead, clock)
+    following, robot = taken(following, settings), taken(robot, settings)
+    trained, targets, inside = _resolve(encoder, demonstrations, following, robot)
+    env = KukaVectorEnv(num_envs, workers, **inside, **settings)
+    return EmbeddingRewardVector(env, trained, targets, following)
 
 
 def _resolve(
     encoder: TrainedEncoder | str | Path | None,
     demonstrations: Sequence[Demonstration] | None,
-    camera: str | Camera | None,
-    observe_pose: bool,
-    kwargs: dict[str, Any],
+    following: Following,
+    robot: Robot,
 ) -> tuple[TrainedEncoder, Targets, dict[str, Any]]:
-    """Fill in what comes with the package, and check that camera, encoder and demonstrations go together."""
+    """Fill in what comes with the package, and check that robot, encoder and demonstrations go together.
+
+    Returns:
+        The encoder, what the demonstrations are to it, and the robot and its references, as ``KukaEnv`` takes them.
+    """
     trained = encoder if isinstance(encoder, TrainedEncoder) else load_encoder(Path(encoder or ASSETS / "encoder"))
     if demonstrations is None:
         demonstrations = [LeRobotDataset(ASSETS / "demonstration").demonstration(0)]
-    image_size = kwargs.pop("image_size", trained.image_size)
-    chosen = trained.camera if camera is None else camera
-    chosen = choose(CAMERAS, chosen, "camera") if isinstance(chosen, str) else chosen
-    trained.check_camera(chosen, image_size)
-    arm = kwargs.get("arm", "iiwa")
-    joints = choose(ARMS, arm, "arm").joints
-    trained.check_arm(joints)
+    camera, image_size = robot.eyes(trained.camera, trained.image_size)
+    trained.check_camera(camera, image_size)
+    trained.check_arm(robot.joints)
+    _check_demonstrations(demonstrations, robot)
+    if following.observe_pose or robot.midway > 0:
+        demonstrations = [believing(shown, trained, robot.arm) for shown in demonstrations]
+    targets = Targets(trained, demonstrations)
+    references = [
+        reference_of(demonstration, embeddings, trained, robot.arm)
+        for demonstration, embeddings in zip(demonstrations, targets.each, strict=True)
+    ]
+    return trained, targets, {"references": references, "robot": replace(robot, camera=camera, image_size=image_size)}
+
+
+def _check_demonstrations(demonstrations: Sequence[Demonstration], robot: Robot) -> None:
+    """Refuse what is none, or is of another arm."""
     for shown in demonstrations:
         if not isinstance(shown, Demonstration):
             raise UserError(f"a demonstration of type {type(shown).__name__}, expected a Demonstration")
         for poses in (shown.joints, shown.believed):
-            if poses is not None and poses.shape[1] != joints:
-                raise UserError(f"a demonstration of {poses.shape[1]} joints, expected the {joints} of the arm {arm!r}")
-    if observe_pose or kwargs.get("midway", 0) > 0:
-        demonstrations = [believing(shown, trained, arm) for shown in demonstrations]
-    targets = Targets(trained, demonstrations)
-    references = [
-        reference_of(demonstration, embeddings, trained, arm)
-        for demonstration, embeddings in zip(demonstrations, targets.each, strict=True)
-    ]
-    return trained, targets, {**kwargs, "references": references, "camera": chosen, "image_size": image_size}
+            if poses is not None and poses.shape[1] != robot.joints:
+                found, wanted = poses.shape[1], robot.joints
+                raise UserError(f"a demonstration of {found} joints, expected the {wanted} of the arm {robot.arm!r}")
 
 
-def reference_of(demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, arm: str) -> Reference:
+def reference_of(
+    demonstration: Demonstration, embeddings: Floats, encoder: TrainedEncoder, arm: str | Arm
+) -> Reference:
     """Where the robot starts, what it believes to see, and, if the true poses are known, what to measure by.
 
     A bare video says nothing of joints: the robot starts at the pose that it reads off the first frame, and off no

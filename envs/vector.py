@@ -18,7 +18,7 @@ from imitate.keeping.workers import Alone, Crew
 
 from .kuka import developed
 from .kuka_env import KukaEnv
-from .zero_pages import zero_pages_returned
+from .returned_memory import zero_pages_returned
 
 SENSED = ("joints", "velocities")
 OBSERVED = ("image", *SENSED)

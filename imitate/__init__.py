@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from imitate.errors import UserError
     from imitate.policy.ppo import Learner, build_ppo, load_policy
     from imitate.policy.vec_env import SB3VecEnv
+    from imitate.reward.following import Following
     from imitate.reward.rewards import DifferenceReward, HuberReward, Moment, ProgressReward
     from imitate.reward.vector_wrapper import EmbeddingRewardVector
     from imitate.reward.wrapper import EmbeddingReward
@@ -27,6 +28,7 @@ __all__ = [
     "DifferenceReward",
     "EmbeddingReward",
     "EmbeddingRewardVector",
+    "Following",
     "HuberReward",
     "LeRobotDataset",
     "Learner",
@@ -52,6 +54,7 @@ _ROOMS = {
     "errors": ("UserError",),
     "policy.ppo": ("Learner", "build_ppo", "load_policy"),
     "policy.vec_env": ("SB3VecEnv",),
+    "reward.following": ("Following",),
     "reward.wrapper": ("EmbeddingReward",),
     "reward.vector_wrapper": ("EmbeddingRewardVector",),
     "reward.rewards": ("DifferenceReward", "HuberReward", "Moment", "ProgressReward"),

@@ -6,9 +6,13 @@ main module again, start without PyTorch.
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import sys
 from importlib import import_module
 
+from imitate import __version__
 from imitate.pipelines.shared.signals import Interrupted, raised
 
 GROUPS = {  # what people do daily comes first
@@ -35,10 +39,11 @@ GROUPS = {  # what people do daily comes first
     },
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)
-USAGE = """imitate COMMAND [PRESET] [--SETTING VALUE ...]
+USAGE = """imitate COMMAND [PRESET] [DEMO] [--SETTING VALUE ...]
 imitate COMMAND --help      lists its presets and settings
 imitate --completion SHELL  prints what bash, zsh or tcsh need to complete all that"""
 COMPLETION = "--completion"
+STDOUT = 1
 
 
 def module_of(name: str) -> str:
@@ -57,11 +62,33 @@ def overview() -> str:
 
 
 def main() -> None:
-    """Run the command that the first argument names."""
-    name = sys.argv[1] if len(sys.argv) > 1 else ""
-    name = name.replace("_", "-")  # as the module is called
+    """Run the command that the first argument names, quietly to its end where nobody reads on what it prints."""
+    try:
+        try:
+            _main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _unread():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def _unread() -> bool:
+    """Whether standard output leads to nobody any more, as in ``imitate follow --help | head``."""
+    watched = select.poll()
+    watched.register(STDOUT, 0)
+    return bool(watched.poll(0))
+
+
+def _main() -> None:
+    name = sys.argv[1].replace("_", "-") if len(sys.argv) > 1 else "--help"  # a command may be called as its module
     if name in ("-h", "--help"):
         print(overview())
+        return
+    if name == "--version":
+        print(f"imitate {__version__}")
         return
     if name == COMPLETION:
         _complete(*sys.argv[2:3])
@@ -81,7 +108,7 @@ def main() -> None:
 
 def _complete(shell: str = "") -> None:
     from imitate.errors import UserError
-    from imitate.pipelines.shared.completion import completion
+    from imitate.pipelines.shared.completion import completion  # loads the parser, and then every command
 
     try:
         print(completion(shell, {name: module_of(name) for name in COMMANDS}))

@@ -16,14 +16,14 @@ import torch
 
 from imitate.embedding.device import pick_device
 from imitate.errors import MANY, PROCESSES, UserError, check_bounds, choose
-from imitate.keeping.runs import git_commit, read_json, workshop, write_json
+from imitate.keeping.runs import git_commit, workshop
 
 from .benching import agent, imitating, memory, peak, recording, training
-from .benching.machine import machine
 from .benching.profile import PROFILES, Part
 from .benching.rows import Row
 from .benching.subject import FULL, QUICK, Subject
-from .shared.cli import STARTS_OVER, command
+from .shared.cli import STARTS_OVER, command, command_line
+from .shared.results import Results, Rows, about, check_out, read_results, table, write_results
 
 GROWTH = (memory.growth_record_episodes, memory.growth_embed_episodes)
 MEMORY = (memory.memory_record, memory.memory_embed, memory.memory_imitate, *GROWTH)
@@ -45,6 +45,7 @@ ROWS = {
     )
 }
 ON_HOST = frozenset(name for name in (*ROWS, *PROFILES) if "record" in name.split("_"))  # has no use for a GPU
+PROFILE = "profile"  # the table beside that of the rows
 BYTES_A_PIXEL = 4  # 3 decoded, and a compressed video of less than one
 
 
@@ -71,8 +72,9 @@ class Settings:
     quick: bool = False
     """Pictures, networks and episodes so small that the figures say nothing: to see that all of it runs."""
     out: Path | None = None
-    """Another file for the rows, such as results/bench.json; None: the run's own. The profile goes beside it. Rows and
-    profiles that it has stay until they are measured again, if they are of the same machine."""
+    """Another table for the rows, such as results/bench.csv; None: the run's own. The profile goes beside it, and what
+    is no row, as JSON. Rows and profiles that it has stay until they are measured again, if they are of the same
+    machine."""
 
 
 PRESETS = {
@@ -87,10 +89,11 @@ PRESETS = {
 def run(settings: Settings) -> list[Row]:
     """Measure, print, write."""
     _check(settings)
-    out = settings.out or settings.run / "bench" / "bench.json"
-    profile = out.with_name(f"{out.stem}-profile.json")
-    of, made = {"machine": machine(), "settings": _kept(settings)}, {"git_commit": git_commit()}
-    kept = _kept_results(settings, out, profile, of)
+    out = settings.out or settings.run / "bench" / "bench.csv"
+    check_out(out)
+    said = about(command_line("bench", replace(settings, only=()))) | {"settings": _kept(settings)}
+    made = {"git_commit": git_commit()}
+    kept = _kept_results(settings, out, said)
     rows: list[Row] = []
     with workshop(settings.run / "bench") as work:
         _check_disk(settings, work)
@@ -104,14 +107,13 @@ def run(settings: Settings) -> list[Row]:
                     for row in ROWS[name](subject):
                         rows.append(replace(row, name=row.name + own))
                         _print_row(rows[-1])
-                        kept.rows[rows[-1].name] = asdict(rows[-1]) | made
+                        kept.rows[rows[-1].name] = rows[-1].cells() | made
                 else:
                     parts = [replace(part, stage=part.stage + own) for part in PROFILES[name](subject)]
                     _print_profile(parts)
                     kept.parts[parts[0].stage] = [asdict(part) | made for part in parts]
-                write_json(out, list(kept.rows.values()))  # at once: all of them take an hour
-                write_json(profile, {**of, "parts": [part for parts in kept.parts.values() for part in parts]})
-    print(f"rows in {out}, the profile in {profile}")
+                write_results(out, kept.results(said))  # at once: all of them take an hour
+    print(f"rows in {out}, the profile in {table(out, PROFILE)}")
     return rows
 
 
@@ -119,23 +121,28 @@ def run(settings: Settings) -> list[Row]:
 class Kept:
     """Rows by their name, and the parts of each stage by its name."""
 
-    rows: dict[str, Any]
-    parts: dict[str, list[Any]]
+    rows: dict[str, dict[str, Any]]
+    parts: dict[str, Rows]
+
+    def results(self, said: dict[str, Any]) -> Results:
+        """All of them, with what is said of them."""
+        parts = [part for parts in self.parts.values() for part in parts]
+        return Results(list(self.rows.values()), said, {PROFILE: parts})
 
 
-def _kept_results(settings: Settings, out: Path, profile: Path, of: dict[str, Any]) -> Kept:
+def _kept_results(settings: Settings, out: Path, said: dict[str, Any]) -> Kept:
     """What there is already, until it is measured again."""
     kept = Kept({}, {})
-    if not out.exists():
+    if not out.exists() and not out.with_suffix(".json").exists():
         return kept
-    before, rows = read_json(profile), read_json(out)
+    before = read_results(out, (PROFILE,))
     try:
-        alike = {key: before[key] for key in of} == json.loads(json.dumps(of))
-        for part in before["parts"] if alike else ():
+        alike = all(before.about[key] == json.loads(json.dumps(said[key])) for key in ("machine", "settings"))
+        for part in before.more[PROFILE] if alike else ():
             kept.parts.setdefault(part["stage"], []).append(part)
-        kept.rows = {row["name"]: row for row in rows if alike}
-    except (LookupError, TypeError, AttributeError):
-        raise UserError(f"{out}, {profile}: no figures of bench: choose another --out, or delete both") from None
+        kept.rows = {row["name"]: row for row in before.rows if alike}
+    except LookupError:
+        raise UserError(f"{out}: no figures of bench: choose another --out, or delete it") from None
     if settings.only and not alike:
         raise UserError(
             f"{out} was measured on another machine, or with other settings: choose another --out, or delete it"

@@ -8,7 +8,7 @@ next.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from tqdm import tqdm
 
@@ -27,109 +26,25 @@ from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.imagination import watch
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
+from imitate.envs.robot import Robot
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from imitate.keeping.workers import end_with_parent, worked_off
-from imitate.measuring.metrics import spread, success
 from imitate.reading.pose_tracking import Tracked
 
 from . import record
+from .benchmarking.conditions import CONDITIONS, Condition, Frames
+from .benchmarking.ways import of_all, print_ways, summarise
 from .checking.views import drawn
 from .reporting.gallery import write_gallery
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
 from .shared.policy import chosen, following
+from .shared.results import Results, Rows, about, check_out, rounded, write_results
 from .shared.rollout import baselines, film_demonstration, misread, roll_out, side_by_side
 
 RECORD = record.PRESETS["default"][1]
-Frames = NDArray[np.uint8]
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """How a demonstration is shown, and where the robot starts.
-
-    Attributes:
-        says: What it is.
-        times: Which moments of the movement are shown, in frames, of one of so many; None: each frame once.
-        away: From the first pose, where the robot starts, rad in each joint, to either side.
-        seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
-    """
-
-    says: str
-    times: Callable[[int, np.random.Generator], Floats] | None = None
-    away: float = 0.0
-    seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
-
-
-def at_speed(speed: float, length: int, rng: np.random.Generator) -> Floats:
-    """Faster than it was made, or slower."""
-    return np.arange(0, length - 1 + 1e-9, speed)
-
-
-def pausing(length: int, rng: np.random.Generator) -> Floats:
-    """The video stops twice, for a second each."""
-    often = np.ones(length, int)
-    often[rng.choice(length, 2, replace=False)] += CONTROL_HZ
-    return np.repeat(np.arange(length, dtype=float), often)
-
-
-def dropped(frames: Frames, rng: np.random.Generator) -> Frames:
-    """A tenth of the frames is lost: the one before stays."""
-    kept = np.where(rng.random(len(frames)) < 0.1, 0, np.arange(len(frames)))
-    return frames[np.maximum.accumulate(kept)]
-
-
-def noisy(frames: Frames, rng: np.random.Generator) -> Frames:
-    """Gaussian noise of standard deviation 10, of 255."""
-    return _pixels(frames + rng.normal(0, 10, frames.shape))
-
-
-def darker(frames: Frames, rng: np.random.Generator) -> Frames:
-    """Four fifths of the brightness."""
-    return _pixels(0.8 * frames)
-
-
-def tinted(frames: Frames, rng: np.random.Generator) -> Frames:
-    """More red, less blue."""
-    return _pixels(frames * [1.1, 1.0, 0.9])
-
-
-def covered(frames: Frames, rng: np.random.Generator) -> Frames:
-    """A grey box covers a sixteenth of the picture, in one place."""
-    side = frames.shape[1] // 4
-    y, x = rng.integers(0, frames.shape[1] - side, 2)
-    frames = frames.copy()
-    frames[:, y : y + side, x : x + side] = 128
-    return frames
-
-
-def shifted(frames: Frames, rng: np.random.Generator) -> Frames:
-    """The camera has moved by one pixel, to the side and up or down."""
-    y, x = rng.choice([0, 2], 2)
-    wider = np.pad(frames, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    return wider[:, y : y + frames.shape[1], x : x + frames.shape[2]]
-
-
-def _pixels(values: NDArray[np.floating]) -> Frames:
-    return np.clip(np.round(values), 0, 255).astype(np.uint8)
-
-
-CONDITIONS = {
-    "plain": Condition("as recorded"),
-    "half_speed": Condition("at half the speed", partial(at_speed, 0.5)),
-    "double_speed": Condition("at twice the speed", partial(at_speed, 2.0)),
-    "away": Condition("starting 0.3 rad away in each joint", away=0.3),
-    "paused": Condition("stopping twice for a second", pausing),
-    "dropped": Condition("a tenth of the frames lost", seen=dropped),
-    "noisy": Condition("noise of 10 in 255", seen=noisy),
-    "darker": Condition("a fifth darker", seen=darker),
-    "tinted": Condition("more red, less blue", seen=tinted),
-    "covered": Condition("a box over a sixteenth of the picture", seen=covered),
-    "shifted": Condition("the camera moved by a pixel", seen=shifted),
-}
 
 
 @dataclass(frozen=True)
@@ -159,7 +74,8 @@ class Settings:
     jobs: int = 0
     """Processes, of one thread each; 0: one a core."""
     out: Path | None = None
-    """Another file for the figures, such as results/any-video.json; None: the run's own."""
+    """Another table for the figures, such as results/any-video.csv, what is no row beside it as JSON; None: the run's
+    own."""
 
 
 PRESETS = {
@@ -175,7 +91,7 @@ PRESETS = {
 }
 
 
-def run(settings: Settings) -> dict[str, Any]:
+def run(settings: Settings) -> Results:
     """Follow what is missing, and summarise."""
     conditions = {name: choose(CONDITIONS, name, "condition") for name in settings.conditions}
     _check(settings)
@@ -184,58 +100,69 @@ def run(settings: Settings) -> dict[str, Any]:
     if not stage.finished:
         _check_encoder(encoder)
     weights = sha256(encoder / "encoder.safetensors")
-    kept = replace(settings, out=None, jobs=0)
+    kept = kept_settings(replace(settings, out=None, jobs=0))
     sums = {"encoder_sha256": weights, "policy_sha256": sha256(policy.path("policy.zip")) if policy else None}
-    begun = stage.begin(kept_settings(kept) | sums, resumable=True)
+    begun = stage.begin(kept | sums, resumable=True)
     if begun:
         record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
-        missing = {
-            number: [name for name in conditions if not stage.noted(f"{name}-{number}")]
-            for number in range(settings.demos)
-        }
-        jobs = [
-            partial(_follow_one, encoder, policy, stage, settings.clock, names, number, film=number < settings.films)
-            for number, names in missing.items()
-            if names
-        ]
-        with (
-            closing(worked_off(jobs, settings.jobs or os.cpu_count() or 1, _on_one_core)) as done,
-            tqdm(total=len(jobs), desc="follow") as bar,
-        ):
-            for _ in done:
-                bar.update()
-    rows = {
+        _follow(stage, settings, encoder, policy)
+    followed = {
         name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
     }
     ways = ("direct", "policy") if policy else ("direct",)
-    summaries = {way: {name: _summary(part, way) for name, part in rows.items()} for way in ways}
-    results = {
-        "command": command_line("benchmark-follow", settings),
-        "settings": kept_settings(kept),
-        "encoder": weights,
-        "conditions": {name: condition.says for name, condition in conditions.items()},
-        **{
-            way: found.get("plain", {}) | {name: part for name, part in found.items() if name != "plain"}
-            for way, found in summaries.items()
-        },
-        "runs": rows,
-    }
-    out = settings.out or stage.path("any-video.json")
+    said = {"conditions": {name: condition.says for name, condition in conditions.items()}, "encoder": weights}
+    own = stage.path("any-video.csv")
+    summary = summarise(followed, ways)
+    results = Results(rounded(summary), _made(settings, stage, own) | said | {"settings": kept})
+    out = settings.out or own
     if begun or settings.out:
-        write_json(out, results)
+        write_results(out, results)
     if begun and settings.films:
         films = [_film(stage.folder, number) for number in range(settings.films)]
-        write_gallery(stage.folder, rows["plain"][: settings.films], films, ways[-1])
+        write_gallery(stage.folder, followed["plain"][: settings.films], films, ways[-1])
     if begun:
-        stage.finish(
-            {way: {name: part["median_ee_error_m"] for name, part in found.items()} for way, found in summaries.items()}
-        )
-    for way, found in summaries.items():
-        _report(way, found)
+        stage.finish(_medians(summary))
+    print_ways(summary)
     print(f"figures in {out}")
     if settings.films:
         print(f"look at {stage.path('gallery.html')}")
     return results
+
+
+def _follow(stage: Stage, settings: Settings, encoder: Path, policy: Stage | None) -> None:
+    """Follow each demonstration under the conditions that it is missing, one a process."""
+    missing = {
+        number: [name for name in settings.conditions if not stage.noted(f"{name}-{number}")]
+        for number in range(settings.demos)
+    }
+    jobs = [
+        partial(_follow_one, encoder, policy, stage, settings.clock, names, number, film=number < settings.films)
+        for number, names in missing.items()
+        if names
+    ]
+    with (
+        closing(worked_off(jobs, settings.jobs or os.cpu_count() or 1, _on_one_core)) as done,
+        tqdm(total=len(jobs), desc="follow") as bar,
+    ):
+        for _ in done:
+            bar.update()
+
+
+def _made(settings: Settings, stage: Stage, own: Path) -> dict[str, Any]:
+    """The command, and what the demonstrations were followed with; of a finished stage, on the machine of then."""
+    said = about(command_line("benchmark-follow", settings))
+    if stage.finished:
+        said["machine"] = read_json(own.with_suffix(".json")).get("machine")
+    return said | {key: stage.config.get(key) for key in ("git_commit", "versions")}
+
+
+def _medians(summary: Rows) -> dict[str, dict[str, float]]:
+    """The flange errors over all demonstrations, by way and condition."""
+    rows = of_all(summary)
+    return {
+        way: {row["condition"]: row["ee_error_m"] for row in rows if row["way"] == way}
+        for way in dict.fromkeys(row["way"] for row in rows)
+    }
 
 
 def _check(settings: Settings) -> None:
@@ -250,8 +177,8 @@ def _check(settings: Settings) -> None:
     own = recorded.settings["seed"] if recorded.finished else RECORD.seed
     if own == settings.seed:
         raise UserError(f"seed is {own}, that of the run's own recording: choose another")
-    if settings.out is not None and settings.out.is_dir():
-        raise UserError(f"{settings.out} is a folder, expected a file to write the figures to")
+    if settings.out is not None:
+        check_out(settings.out)
 
 
 def _check_encoder(folder: Path) -> None:
@@ -318,7 +245,7 @@ def _followed(
     assert shown.joints is not None  # it was recorded here
     start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
     shown = replace(shown, believed=tracked.poses)
-    env, act = following(None, encoder, shown, RECORD.arm, clock=clock)
+    env, act = following(None, encoder, shown, Robot(RECORD.arm), clock)
     figures = baselines(env, seed, start) | misread(shown, env.kuka_env.kuka)
     figures["believed_embedding_distance"] = float(tracked.apart.mean())
     if policy is not None:
@@ -343,23 +270,6 @@ def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedE
         frames = drawn(kuka, encoder.camera, encoder.image_size, joints).frames
         kuka.close()
     return Demonstration(demonstration.name, condition.seen(frames, rng), joints)
-
-
-def _summary(rows: Sequence[dict[str, Any]], way: str) -> dict[str, Any]:
-    ours = [{key.removeprefix(f"{way}_"): value for key, value in row.items()} for row in rows]
-    figures: dict[str, Any] = {"success": float(np.mean([bool(success(row)) for row in ours])), "demos": len(rows)}
-    for key in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "believed_ee_error_m", "hold_still_ee_error_m"):
-        median, _, low, high = spread([row[key] for row in ours])
-        figures |= {f"median_{key}": median, f"{key}_interval": [low, high]}
-    return figures
-
-
-def _report(way: str, found: dict[str, dict[str, Any]]) -> None:
-    print(f"{way:14}{'flange error, m':>17}{'95 % interval':>17}{'joint error, rad':>18}{'success':>9}{'still':>8}")
-    for name, row in found.items():
-        low, high = row["ee_error_m_interval"]
-        cells = f"{row['median_ee_error_m']:17.3f}{f'{low:.3f} to {high:.3f}':>17}{row['median_joint_error_rad']:18.3f}"
-        print(f"{name:14}{cells}{row['success']:9.2f}{row['median_hold_still_ee_error_m']:8.3f}")
 
 
 def main() -> None:

@@ -95,18 +95,16 @@ def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visi
         UserError: It moves another arm, sees with another camera, or nobody knows the poses of what it imitates.
     """
     learned = learned_with(stage)
-    if learned.arm != arm:
-        raise UserError(f"{stage.folder}: a policy of the arm {learned.arm!r}, expected {arm!r}, the dataset's")
+    own = learned.robot.arm
+    if own != arm:
+        raise UserError(f"{stage.folder}: a policy of the arm {own!r}, expected {arm!r}, the dataset's")
     run = stage.folder.parent
     eyes = load_encoder(learned.encoder or Stage(run / "embed").path("encoder"), encoder.device)
     encoder.check_camera(eyes.camera, eyes.image_size)
     demonstration = load_demo(learned.demo, run, eyes, learned.resize)
     if demonstration.joints is None:
         raise UserError(f"{stage.folder} imitates a bare video, of unknown poses: choose one that imitates an episode")
-    env = single_env(
-        eyes, demonstration, learned.reward, learned.arm, learned.control, learned.start_noise, learned.observe_pose,
-        learned.lookahead,
-    )  # fmt: skip
+    env = single_env(eyes, demonstration, learned.robot, learned.following)
     model = load(learned, env, stage.path("policy.zip"))
     torch.manual_seed(seed)
     poses = [roll_out(env, acting(model, explore=k > 0), seed).joints for k in range(EPISODES)]

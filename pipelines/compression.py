@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +21,10 @@ from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.errors import MANY, UserError, check_bounds
 from imitate.keeping.lock import held
-from imitate.keeping.runs import Stage, write_json
+from imitate.keeping.runs import Stage, git_commit
 
 from .shared.cli import STARTS_OVER, command, command_line
+from .shared.results import Results, Rows, about, check_out, write_results
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Settings:
     """Validation episodes."""
     crfs: tuple[int, ...] = (0, 10, 14, 18, 23, 28)
     """Constant rate factors."""
-    out: Path = Path("results/compression.json")
-    """Where the figures go."""
+    out: Path = Path("results/compression.csv")
+    """The table that the figures go to, what is no row beside it as JSON."""
 
 
 PRESETS = {"default": ("yuv444p and yuv420p at six qualities.", Settings())}
@@ -49,6 +49,7 @@ def run(settings: Settings) -> None:
     check_bounds(settings, episodes=(1, MANY), crfs=(0, 51))
     if not settings.crfs:
         raise UserError("no crfs, expected at least one")
+    check_out(settings.out)
     encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
     dataset = LeRobotDataset(settings.run / "record" / "dataset")
     robot = dataset.info["robot_type"]
@@ -60,10 +61,11 @@ def run(settings: Settings) -> None:
     kuka.close()
     with held(settings.out.parent):
         rows = _measured(raw, encoder, settings.crfs)
-        write_json(settings.out, {"command": command_line("compression", settings), "frames": len(raw), "rows": rows})
+        said = about(command_line("compression", settings)) | {"git_commit": git_commit(), "frames": len(raw)}
+        write_results(settings.out, Results(rows, said))
 
 
-def _measured(raw: NDArray[np.uint8], encoder: TrainedEncoder, crfs: Sequence[int]) -> list[dict[str, Any]]:
+def _measured(raw: NDArray[np.uint8], encoder: TrainedEncoder, crfs: Sequence[int]) -> Rows:
     embedded = encoder.embed(raw)
     step = float(np.linalg.norm(np.diff(embedded, axis=0), axis=1).mean())
     rows = []

@@ -58,8 +58,8 @@ def run(settings: Settings) -> Stage:
     if not settings.seeds:
         raise UserError("no seeds, expected at least one")
     check_bounds(settings, seeds=SEED, workers=PROCESSES)
-    if not 0 <= settings.start_noise <= np.pi:
-        raise UserError(f"start_noise is {settings.start_noise}, expected 0 to pi rad")
+    robot = replace(learned.robot, start_noise=settings.start_noise)
+    following = replace(learned.following, clock=settings.clock)
     folder = learned.encoder or Stage(settings.run / "embed").path("encoder")  # never another one, trained anew
     encoder = load_encoder(folder, pick_device(settings.device))
     demos = settings.demos or (learned.demo,)
@@ -73,12 +73,9 @@ def run(settings: Settings) -> Stage:
         return stage
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
-        if learned.observe_pose:
-            demonstration = believing(demonstration, encoder, learned.arm, settings.workers or os.cpu_count() or 1)
-        env = single_env(
-            encoder, demonstration, learned.reward, learned.arm, learned.control, settings.start_noise,
-            learned.observe_pose, learned.lookahead, settings.clock,
-        )  # fmt: skip
+        if following.observe_pose:
+            demonstration = believing(demonstration, encoder, robot.arm, settings.workers or os.cpu_count() or 1)
+        env = single_env(encoder, demonstration, robot, following)
         policy = acting(load(learned, env, policy_file))
         if number == 0 and not _begun(stage, wanted):  # nothing is written before the policy is known to be whole
             return stage

@@ -11,14 +11,13 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.imagination import watch
-from imitate.envs.kuka import ARMS, ASSETS, CONTROL_HZ
-from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
+from imitate.envs.kuka import ASSETS, CONTROL_HZ
+from imitate.envs.robot import Robot
+from imitate.errors import PROCESSES, SEED, check_bounds
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
 
@@ -68,14 +67,13 @@ PRESETS = {"default": ("Read the poses off a video, and follow them.", Settings(
 def run(settings: Settings) -> Stage:
     """Track the demonstration, follow it, measure it, film it."""
     check_bounds(settings, workers=PROCESSES, seed=SEED)
-    if not 0 <= settings.start_noise <= np.pi:
-        raise UserError(f"start_noise is {settings.start_noise}, expected 0 to pi rad")
+    robot = Robot(settings.arm, start_noise=settings.start_noise)
     folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm)
     encoder = load_encoder(folder, pick_device(settings.device))
     shown = settings.demo or f"{SHIPPED_DEMO}:0"
     demonstration = load_demo(shown, settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
-    encoder.check_arm(choose(ARMS, settings.arm, "arm").joints)
+    encoder.check_arm(robot.joints)
     say_what_was_read(shown, demonstration)
     wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo) if settings.demo else "")) | {
         "encoder_sha256": sha256(folder / "encoder.safetensors"),
@@ -90,7 +88,7 @@ def run(settings: Settings) -> Stage:
     print("reads the poses off the video: seconds, or a minute where they are hard to see", flush=True)
     tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm, workers)
     demonstration = replace(demonstration, believed=tracked.poses)
-    env, act = following(policy, encoder, demonstration, settings.arm, settings.start_noise, settings.clock)
+    env, act = following(policy, encoder, demonstration, robot, settings.clock)
     rollout = roll_out(env, act, settings.seed, film=True)
     metrics = rollout.metrics() | baselines(env, settings.seed)
     metrics["believed_embedding_distance"] = float(tracked.apart.mean())

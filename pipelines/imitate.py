@@ -5,35 +5,31 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback
-from tqdm import tqdm
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.envs.control import CONTROLS
 from imitate.envs.imagination import believing
-from imitate.envs.kuka import ARMS, CONTROL_HZ
-from imitate.envs.tcn_imitate import tcn_imitate_vector
+from imitate.envs.kuka import CONTROL_HZ
+from imitate.envs.robot import Robot
+from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT, sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
-from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
+from imitate.keeping.snapshot import Snapshots
 from imitate.measuring.figures import learning_curve_figure, save_figure
-from imitate.policy.ppo import Curve, Learner, build_ppo, learner_state, restore_learner, save_policy
+from imitate.policy.ppo import Learner, build_ppo, save_policy
 from imitate.policy.vec_env import SB3VecEnv
-from imitate.reward.contract import NEVER
-from imitate.reward.observation import check_lookahead
-from imitate.reward.rewards import FORMS, HuberReward, reward_of
+from imitate.reward.following import NEVER, Following
+from imitate.reward.rewards import HuberReward, reward_of
 from imitate.reward.true_reward import TrueReward
 
 from . import embed, record
@@ -50,9 +46,9 @@ from .shared.demo import (
     say_what_was_read,
     stage_name,
 )
+from .shared.learning import learn
 from .shared.policy import ANY, acting, report, single_env, warn_if_lost
 from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
-from .shared.signals import held_back
 
 DEFAULT_DEMO = "test:0"
 MOST_STEPS = 10**12
@@ -169,16 +165,25 @@ def check(settings: Settings) -> None:
     Raises:
         UserError: One is unknown, or out of its range.
     """
-    choose(ARMS, settings.arm, "arm")
-    choose(CONTROLS, settings.control, "control")
-    choose(FORMS, settings.reward_form, "reward form")
+    robot_of(settings)
+    following_of(settings)
     pick_device(settings.device)
     check_bounds(settings, seed=SEED, workers=PROCESSES, steps=(1, MOST_STEPS), episodes=(0, MANY))
-    check_lookahead(settings.lookahead)
-    if not 0 <= settings.start_noise <= np.pi or not settings.give_up >= 0:
-        raise UserError("expected a start_noise of 0 to pi rad, and a give_up of 0 or more")
-    if not 0 <= settings.midway <= 1:
-        raise UserError(f"midway is {settings.midway}, expected a share of 0 to 1")
+
+
+def robot_of(settings: Settings) -> Robot:
+    """The robot that learns."""
+    return Robot(settings.arm, settings.control, start_noise=settings.start_noise, midway=settings.midway)
+
+
+def following_of(settings: Settings) -> Following:
+    """How it follows while it learns."""
+    return Following(
+        reward_of(settings.reward_form, settings.reward),
+        settings.give_up or NEVER,
+        settings.observe_pose,
+        settings.lookahead,
+    )
 
 
 @contextmanager
@@ -190,15 +195,9 @@ def learning_env(
         settings.learner.n_envs,
         encoder,
         demonstrations,
-        reward_of(settings.reward_form, settings.reward),
-        workers=_workers(settings),
-        arm=settings.arm,
-        control=settings.control,
-        start_noise=settings.start_noise,
-        midway=settings.midway,
-        give_up=settings.give_up or NEVER,
-        observe_pose=settings.observe_pose,
-        lookahead=settings.lookahead,
+        following_of(settings),
+        robot_of(settings),
+        _workers(settings),
     )
     env = SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
     try:
@@ -253,10 +252,10 @@ def run(settings: Settings) -> Stage:
     folder = embed.find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
-    encoder.check_arm(choose(ARMS, settings.arm, "arm").joints)
+    robot, following = robot_of(settings), following_of(settings)
+    encoder.check_arm(robot.joints)
     say_what_was_read(settings.demo, demonstration)
     stage = stage_of(settings)
-    reward = reward_of(settings.reward_form, settings.reward)
     if stage.finished and not _begun(stage, settings):  # before poses are read, which takes seconds
         return stage
     practised = None
@@ -265,10 +264,7 @@ def run(settings: Settings) -> Stage:
     if settings.observe_pose or settings.midway:
         demonstration = believing(demonstration, encoder, settings.arm, _workers(settings))
     # A mistake in the settings shows before anything is written.
-    env = single_env(
-        encoder, demonstration, reward, settings.arm, settings.control, settings.start_noise, settings.observe_pose,
-        settings.lookahead,
-    )  # fmt: skip
+    env = single_env(encoder, demonstration, robot, following)
     if not _begun(stage, settings):
         env.close()
         return stage
@@ -282,19 +278,12 @@ def run(settings: Settings) -> Stage:
             settings.lookahead,
         )  # fmt: skip
         of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
-        curve, seconds = _learn(model, envs, settings, Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}"))
+        curve, seconds = learn(model, envs, settings.steps, Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}"))
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
 
-    rollout = roll_out(env, acting(model), settings.seed, film=True)
-    metrics: dict[str, Any] = rollout.metrics() | baselines(env, settings.seed)
-    if demonstration.believed is not None:
-        metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
-        warn_if_lost(demonstration, metrics["direct_embedding_distance"])
+    metrics = _measured(stage, env, model, demonstration, settings.seed)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
-    write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
-    shown = film_demonstration(demonstration, env.kuka_env)
-    write_videos(stage.folder, "side_by_side", side_by_side(shown, rollout), CONTROL_HZ)
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))
     env.close()
     stage.finish(metrics)
@@ -302,78 +291,17 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
-class Boundaries(BaseCallback):
-    """Keeps a snapshot of each moment between an update and the next rollout, when there is least to keep.
-
-    The last one is in memory. It goes to disk now and then, and when learning ends, however it does: as long as this
-    process lives, no more is lost than the rollout and the update that it is in.
-
-    Args:
-        snapshots: Where it goes.
-        env: That is learned in.
-        curve: Of the same training.
-        told_to_stop: Whether the process was.
-    """
-
-    def __init__(self, snapshots: Snapshots, env: SB3VecEnv, curve: Curve, told_to_stop: Callable[[], bool]) -> None:
-        super().__init__()
-        self._snapshots, self._env, self._curve, self._told_to_stop = snapshots, env, curve, told_to_stop
-        self._unwritten: Snapshot | None = None
-        self._stopped = False
-
-    def _on_rollout_start(self) -> None:
-        self._unwritten = Snapshot.of(
-            {
-                "learner": learner_state(self.model),  # type: ignore[arg-type]
-                "env": self._env.state(),
-                "curve": self._curve.state(),
-                "random": random_states(),
-            }
-        )
-        if self._snapshots.due:
-            self.write()
-
-    def _on_step(self) -> bool:
-        self._stopped = self._told_to_stop()
-        return not self._stopped
-
-    def _on_training_end(self) -> None:
-        if not self._stopped:
-            self._on_rollout_start()
-
-    def write(self) -> None:
-        """Write the last one, if it is not on disk yet."""
-        if self._unwritten is not None:
-            last, self._unwritten = self._unwritten, None
-            self._snapshots.write(lambda: last)
-
-
-def _learn(
-    model: PPO, env: SB3VecEnv, settings: Settings, snapshots: Snapshots
-) -> tuple[list[dict[str, float]], float]:
-    rollout = settings.learner.n_envs * settings.learner.n_steps
-    steps = max(settings.steps // rollout, 1) * rollout  # PPO would fill the last one up, and so go beyond
-    kept = snapshots.read()
-    with held_back() as told_to_stop, tqdm(total=steps, unit="step", desc="imitate") as bar:
-
-        def tell(row: dict[str, float]) -> None:
-            bar.update(int(row["steps"]) - bar.n)
-            error = f"{100 * row['ee_error_m']:.1f} cm" if np.isfinite(row.get("ee_error_m", np.nan)) else "unknown"
-            bar.set_postfix(reward=f"{row['reward']:.3f}", true_error=error)
-
-        curve = Curve(tell)
-        boundaries = Boundaries(snapshots, env, curve, told_to_stop)
-        if kept is not None:
-            env.restore(kept["env"])
-            curve.restore(kept["curve"])
-            restore_learner(model, kept["learner"])
-            restore_random_states(kept["random"])
-            bar.update(model.num_timesteps)
-        try:
-            model.learn(steps - model.num_timesteps, [curve, boundaries], reset_num_timesteps=kept is None)
-        finally:
-            boundaries.write()
-        return curve.rows, curve.seconds
+def _measured(stage: Stage, env: TCNImitateEnv, model: PPO, demonstration: Demonstration, seed: int) -> dict[str, Any]:
+    """The figures of what was learned; the steps and films of it stand in the stage's folder."""
+    rollout = roll_out(env, acting(model), seed, film=True)
+    metrics: dict[str, Any] = rollout.metrics() | baselines(env, seed)
+    if demonstration.believed is not None:
+        metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
+        warn_if_lost(demonstration, metrics["direct_embedding_distance"])
+    write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
+    shown = film_demonstration(demonstration, env.kuka_env)
+    write_videos(stage.folder, "side_by_side", side_by_side(shown, rollout), CONTROL_HZ)
+    return metrics
 
 
 def main() -> None:

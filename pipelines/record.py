@@ -66,7 +66,7 @@ class Settings:
     image_size: int = 64
     """Pixels a side."""
     crf: int = 0
-    """Constant rate factor of the H.264 videos, 0 (lossless) to 51. results/compression.json says what each costs."""
+    """Constant rate factor of the H.264 videos, 0 (lossless) to 51. results/compression.csv says what each costs."""
     seed: int = 0
     """Seed of everything random."""
     workers: int = 0

@@ -13,7 +13,7 @@ import numpy as np
 from imitate.errors import UserError
 from imitate.keeping.lock import held
 from imitate.keeping.manifest import MANIFEST
-from imitate.keeping.runs import Stage, read_json, written_aside
+from imitate.keeping.runs import Stage, written_aside
 from imitate.measuring.metrics import SUCCESS_M
 
 from .checking.verdict import weakness
@@ -21,6 +21,7 @@ from .reporting.pages import fill_in, typed
 from .reporting.plot import Line, Plot, plot
 from .reporting.policies import Learned, natural, numbers, read_policies
 from .shared.cli import STARTS_OVER, command
+from .shared.results import read_results
 
 MARKS = {  # a setting that only this command has
     "imitate": "learner",
@@ -44,7 +45,7 @@ class Settings:
     out: Path | None = None
     """The page; None: report.html in the run directory."""
     benchmark: Path | None = None
-    """A file that benchmark_imitation wrote, to show as well; its curves are the PNG beside it."""
+    """A table that benchmark_imitation wrote, to show as well, with its summary and the PNG of its curves beside it."""
 
 
 PRESETS = {"default": ("A page of everything that the run has.", Settings())}
@@ -155,27 +156,23 @@ def _curves(policies: Sequence[Learned], ways: Mapping[str, int]) -> list[tuple[
 
 
 def _benchmark(path: Path) -> dict[str, Any]:
-    results = read_json(path)
-    summary = results.get("summary") if isinstance(results, dict) else None
-    if not isinstance(summary, dict) or not all(map(_is_row, summary.values())):
-        raise UserError(f"{path}: not the results of 'benchmark-imitation', which have a 'summary' of each method")
-    methods = results.get("methods")
+    results = read_results(path, ("summary",))
+    summary = {row.get("method"): row for row in results.more["summary"]}
+    if not summary or not all(isinstance(name, str) for name in summary):
+        raise UserError(f"{path}: not the results of 'benchmark-imitation', which have a summary of each method")
+    methods = results.about.get("methods")
     return {
         "path": path,
-        "command": results.get("command", ""),
+        "command": results.about.get("command", ""),
         "methods": methods if isinstance(methods, dict) else {},
         "summary": dict(sorted(summary.items(), key=_median)),
         "picture": path.with_suffix(".png"),
     }
 
 
-def _median(item: tuple[str, dict[str, Any]]) -> float:
+def _median(item: tuple[Any, dict[str, Any]]) -> float:
     error = item[1].get("ee_error_m")
     return error if isinstance(error, int | float) else np.inf
-
-
-def _is_row(row: Any) -> bool:
-    return isinstance(row, dict) and isinstance(row.get("ee_error_m_interval", []), list)
 
 
 def main() -> None:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
-from imitate.keeping.runs import git_commit, read_json, workshop, write_json
+from imitate.keeping.runs import git_commit, workshop
 
 from .benching import peak
-from .benching.machine import machine
-from .shared.cli import STARTS_OVER, command
-from .torturing.kills import VICTIMS, totals
+from .shared.cli import STARTS_OVER, command, command_line
+from .shared.results import Results, about, check_out, read_results, write_results
+from .torturing.counts import are_counts, with_other_stages, with_part
+from .torturing.kills import VICTIMS
 from .torturing.subject import Subject
 
 PARTS = {  # by the name of its module and function, what it shows
@@ -70,7 +71,8 @@ class Settings:
     seed: int = 0
     """Seed of everything random but the machine's speed, which decides what a stage was at when it was killed."""
     out: Path | None = None
-    """Another file for the figures, such as results/torture.json; None: the run's own."""
+    """Another table for the figures, such as results/torture.csv, what is no row beside it as JSON; None: the run's
+    own."""
 
 
 PRESETS = {
@@ -86,25 +88,29 @@ def run(settings: Settings) -> dict[str, Any]:
     """Torture, count, print, write."""
     _check(settings)
     folder = settings.run / "torture"
-    out = settings.out or folder / "torture.json"
+    out = settings.out or folder / "torture.csv"
+    check_out(out)
+    whole = about(command_line("torture", replace(settings, only=(), stages=())))
     kept = _kept(out)
     figures: dict[str, Any] = {}
     made = {
         "git_commit": git_commit(),
-        "machine": machine(),
+        "machine": whole.pop("machine"),
+        "versions": whole.pop("versions"),
         "settings": {key: value for key, value in asdict(settings).items() if key not in NO_MATTER},
     }
+    kept = replace(kept, about=whole | {"parts": kept.about["parts"]})
     with workshop(folder) as work:
         subject = _subject(settings, work)
         for name in settings.only or PARTS:
             print(f"{name}: {PARTS[name]}", flush=True)
             found = getattr(import_module(f".torturing.{name}", __package__), name)(subject)
             if name == "kills":
-                found = _with_other_stages(found, kept)
+                found = with_other_stages(found, kept, made["git_commit"])
             figures |= found
             print("  " + ", ".join(_told(found)), flush=True)
-            kept |= found | {"parts": kept.get("parts", {}) | {name: made}}
-            write_json(out, kept)  # at once: all of them take an hour or two
+            kept = with_part(kept, name, found, made, list(PARTS))
+            write_results(out, kept)  # at once: all of them take an hour or two
     print(f"figures in {out}")
     failed = [f"{name} {figures[name]}" for name in NONE if figures.get(name)]
     failed += [f"memory grew by {g:.1%}" for g in [figures.get("soak_memory_growth", 0)] if g > GROWTH]
@@ -116,28 +122,14 @@ def run(settings: Settings) -> dict[str, Any]:
     return figures
 
 
-def _with_other_stages(found: dict[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
-    """What was found, and what there is already of stages that were not killed this time."""
-    commit = git_commit()
-    ours = {name: figures | {"git_commit": commit} for name, figures in found["stages"].items()}
-    return totals(kept.get("stages", {}) | ours)
-
-
-def _kept(out: Path) -> dict[str, Any]:
+def _kept(out: Path) -> Results:
     """The figures of each part, and what it was made with, until there are new ones."""
-    if not out.exists():
-        return {}
-    kept = read_json(out)
-    stages = kept.get("stages", {}) if isinstance(kept, dict) else None
-    if stages is None or not isinstance(kept.get("parts"), dict) or not _are_stages(stages):
+    if not out.exists() and not out.with_suffix(".json").exists():
+        return Results([], {"parts": {}})
+    kept = read_results(out)
+    if not are_counts(kept, list(PARTS)):
         raise UserError(f"{out}: no figures of torture, expected those or no such file: choose another --out")
     return kept
-
-
-def _are_stages(stages: Any) -> bool:
-    """Whether this is what ``kills`` found of stages."""
-    whole = isinstance(stages, dict) and all(isinstance(of, dict) for of in stages.values())
-    return whole and all(isinstance(of.get(key), int) for of in stages.values() for key in ("kills", "differences"))
 
 
 def _check(settings: Settings) -> None:

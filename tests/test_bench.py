@@ -1,4 +1,3 @@
-import json
 import os
 import sys
 from dataclasses import replace
@@ -12,7 +11,7 @@ from holding import MB, fail, hold, map_file
 
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import Kuka
-from imitate.envs.original import ORIGINAL
+from imitate.envs.paper_arm import PAPER_ARM
 from imitate.errors import UserError
 from imitate.pipelines import bench, imitate
 from imitate.pipelines.bench import PRESETS, ROWS, Settings
@@ -23,6 +22,7 @@ from imitate.pipelines.benching.profile import Part
 from imitate.pipelines.benching.rows import Row, compare
 from imitate.pipelines.benching.stopwatch import REST, Call, Stopwatch
 from imitate.pipelines.benching.subject import FULL
+from imitate.pipelines.shared.results import read_results
 
 QUICK = PRESETS["quick"][1]
 
@@ -106,15 +106,15 @@ def test_the_bare_processes_play_all_episodes():
     assert all(process.exitcode == 0 for process in bare._crew.processes)
 
 
-def test_the_original_arm_has_the_joints_of_the_papers():
-    original, ours = Kuka(ORIGINAL, "torque"), Kuka("iiwa_gripper", "torque")
-    pose = 0.9 * np.array(ORIGINAL.upper)
-    for kuka in (original, ours):
+def test_the_papers_arm_has_the_joints_of_ours():
+    papers, ours = Kuka(PAPER_ARM, "torque"), Kuka("iiwa_gripper", "torque")
+    pose = 0.9 * np.array(PAPER_ARM.upper)
+    for kuka in (papers, ours):
         kuka.reset(pose)
-    np.testing.assert_allclose(original.flange_position(), ours.flange_position(), atol=1e-6)
-    apart = original.film(CAMERAS["front"], 64).astype(int) - ours.film(CAMERAS["front"], 64)
+    np.testing.assert_allclose(papers.flange_position(), ours.flange_position(), atol=1e-6)
+    apart = papers.film(CAMERAS["front"], 64).astype(int) - ours.film(CAMERAS["front"], 64)
     assert 0 < np.abs(apart).mean() < 10  # the same pose, with other triangles
-    for kuka in (original, ours):
+    for kuka in (papers, ours):
         kuka.close()
 
 
@@ -216,29 +216,28 @@ def test_with_a_gpu_its_rows_stand_beside_the_others(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "ROWS", {"memory_record": measured, "memory_embed": measured})
     monkeypatch.setattr(bench, "PROFILES", {"profile_embed": lambda subject: [Part("embed", REST, 1.0, 1.0)]})
     assert [row.name for row in bench.run(Settings(run=tmp_path))] == ["of_cpu", "of_cpu", "of_cuda_cuda"]
-    profile = json.loads((tmp_path / "bench/bench-profile.json").read_text())
-    assert [part["stage"] for part in profile["parts"]] == ["embed", "embed_cuda"]
-    assert profile["machine"]["gpu"] == "a GPU"
+    written = read_results(tmp_path / "bench/bench.csv", ("profile",))
+    assert [part["stage"] for part in written.more["profile"]] == ["embed", "embed_cuda"]
+    assert written.about["machine"]["gpu"] == "a GPU"
 
 
 @pytest.mark.slow
 def test_some_rows_end_to_end(tmp_path, capsys):
     only = ("embed_vs_limit", "profile_embed", "profile_record")
     rows = bench.run(replace(QUICK, run=tmp_path, only=only, device="cpu"))
-    written = json.loads((tmp_path / "bench/bench.json").read_text())
-    assert [row["name"] for row in written] == [row.name for row in rows] == ["embed_vs_limit"]
-    (row,) = written
-    assert row["spread"][0] <= row["ratio"] <= row["spread"][1]
-    profile = json.loads((tmp_path / "bench/bench-profile.json").read_text())
+    written = read_results(tmp_path / "bench/bench.csv", ("profile",))
+    assert [row["name"] for row in written.rows] == [row.name for row in rows] == ["embed_vs_limit"]
+    (row,) = written.rows
+    assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
     for stage, parts in {
         "embed": {"forward", "backward", "optimizer", "gather batch", "noise", REST},
         "record": {"physics", "render", "encode video", "write tables", REST},
     }.items():
-        shares = {part["part"]: part["share"] for part in profile["parts"] if part["stage"] == stage}
+        shares = {part["part"]: part["share"] for part in written.more["profile"] if part["stage"] == stage}
         assert set(shares) == parts
-        assert sum(shares.values()) == pytest.approx(1)
-    assert profile["machine"]["cores"] == os.cpu_count()
-    assert {path.name for path in (tmp_path / "bench").iterdir()} == {"bench.json", "bench-profile.json"}
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-5)
+    assert written.about["machine"]["cores"] == os.cpu_count()
+    assert {path.name for path in (tmp_path / "bench").iterdir()} == {"bench.csv", "bench-profile.csv", "bench.json"}
     printed = capsys.readouterr().out
     assert "embed_vs_limit" in printed
     assert "recorded" not in printed
@@ -255,7 +254,7 @@ def test_rows_that_are_measured_anew_take_the_place_of_the_old_ones(tmp_path, mo
     settings = Settings(run=tmp_path, device="cpu")
     bench.run(settings)
     bench.run(replace(settings, only=("one",)))
-    written = json.loads((tmp_path / "bench/bench.json").read_text())
+    written = read_results(tmp_path / "bench/bench.csv", ("profile",)).rows
     assert {row["name"]: row["ratio"] for row in written} == {"one": 3.0, "other": 2.0}
     assert len(written) == 2
     assert all(len(row["git_commit"]) == 40 for row in written)
@@ -263,7 +262,7 @@ def test_rows_that_are_measured_anew_take_the_place_of_the_old_ones(tmp_path, mo
 
 @pytest.mark.slow
 def test_all_rows_end_to_end(tmp_path):
-    out = tmp_path / "results.json"
+    out = tmp_path / "results.csv"
     rows = bench.run(replace(QUICK, run=tmp_path / "run", repeats=1, device="cpu", out=out))
     names = [row.name for row in rows]
     more = {"record_processes": 2, "imitate_processes": 2, "imitate_envs": 4, "record_episodes": 6, "embed_episodes": 6}
@@ -272,7 +271,7 @@ def test_all_rows_end_to_end(tmp_path):
     several = ["agent_fast_seconds", "agent_fast_error", "imitate_vs_paper_float32"]
     assert sorted(names) == sorted([*alone, *grown, *several])
     assert all(row.ours > 0 and row.reference > 0 and row.spread[0] <= row.ratio <= row.spread[1] for row in rows)
-    parts = json.loads(out.with_name("results-profile.json").read_text())["parts"]
+    parts = read_results(out, ("profile",)).more["profile"]
     assert {part["part"] for part in parts if part["stage"] == "imitate"} == {
         "physics", "render", "encoder", "policy", "PPO update", "passing between processes", "rest of the workers", REST
     }  # fmt: skip

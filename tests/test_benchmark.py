@@ -14,8 +14,13 @@ from imitate.keeping.runs import Stage
 from imitate.measuring.figures import benchmark_figure
 from imitate.measuring.metrics import spread
 from imitate.pipelines import benchmark_imitation
-from imitate.pipelines.benchmark_imitation import HEADLINE, METHODS, PRESETS, Settings, summarise
+from imitate.pipelines.benchmark_imitation import PRESETS, Settings
+from imitate.pipelines.benchmarking.methods import HEADLINE, METHODS
+from imitate.pipelines.benchmarking.recipes import heard, told, whole
+from imitate.pipelines.benchmarking.summary import close_gaps, summarise
+from imitate.pipelines.benchmarking.tables import POINTS, TABLES, earlier, encoder_rows, thinned
 from imitate.pipelines.shared.cli import command_line
+from imitate.pipelines.shared.results import Results, numbers, read_results, write_results
 from imitate.pipelines.torturing.outcome import differences
 from imitate.policy.ppo import Learner
 
@@ -57,10 +62,10 @@ def test_a_single_run_is_its_own_interval():
 def test_the_summary_is_of_each_method_and_of_doing_nothing():
     rows = [row("tcn_self", e) for e in (0.02, 0.03, 0.2)] + [row("oracle", 0.01)]
     rows[1]["final_ee_error_m"] = 0.06  # followed, but ended elsewhere: no success
-    summary = summarise(rows)
+    summary = {one["method"]: one for one in summarise(rows)}
     assert list(summary) == ["tcn_self", "oracle", "hold_still", "random"]
     assert summary["tcn_self"]["ee_error_m"] == 0.03
-    assert summary["tcn_self"]["ee_error_m_interval"] == [0.02, 0.2]
+    assert (summary["tcn_self"]["ee_error_m_low"], summary["tcn_self"]["ee_error_m_high"]) == (0.02, 0.2)
     assert summary["tcn_self"]["success"] == pytest.approx(1 / 3)
     assert summary["hold_still"]["ee_error_m"] == summary["oracle"]["hold_still_ee_error_m"] == 0.5
     assert summary["random"]["joint_error_rad"] == 0.9
@@ -69,7 +74,7 @@ def test_the_summary_is_of_each_method_and_of_doing_nothing():
 
 def test_what_was_known_before_learning_stands_beside_each_method():
     known = {f"direct_{name}": 0.04 for name in FIGURES}
-    summary = summarise([row("tcn_self", 0.03, **known), row("paper", 0.5)])
+    summary = {one["method"]: one for one in summarise([row("tcn_self", 0.03, **known), row("paper", 0.5)])}
     assert summary["direct"]["ee_error_m"] == summary["tcn_self"]["direct_ee_error_m"] == 0.04
     assert summary["direct"]["success"] == 1
     assert "direct_ee_error_m" not in summary["paper"]
@@ -79,7 +84,7 @@ def test_the_gap_is_closed_by_the_oracle_of_the_same_demonstration_and_seed():
     rows = [row(name, 0.1) for name in ("tcn_self", "tcn", "pixels_96")]
     others = [row("oracle", 0.0), {**row("tcn_self", 0.1), "seed": 1}, row("torque", 0.1), row("paper", 0.1)]
     others.append(row("tcn_pixels", 0.1))
-    benchmark_imitation._close_gaps(rows + others)
+    close_gaps(rows + others)
     assert [one["gap_closed"] for one in rows] == pytest.approx([0.8] * 3)
     assert all("gap_closed" not in one for one in others)
 
@@ -126,7 +131,7 @@ def test_what_one_setting_changes_stands_beside_the_defaults():
         PRESETS["default"][1],
         PRESETS["ablations"][1],
         Settings(Path("my runs/a"), methods=("torque",), demos=("test:7", "my sets/b:0"), seeds=(3, 4)),
-        Settings(out=Path("results/imitation.json"), add=True),
+        Settings(out=Path("results/imitation.csv"), add=True),
     ],
 )
 def test_the_command_in_the_results_makes_them_again(settings, monkeypatch):
@@ -196,48 +201,122 @@ def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, c
         jobs=2,
     )
     first = benchmark_imitation.run(settings)
-    assert len(first["runs"]) == 12
-    assert (run / "benchmark" / "imitation.png").stat().st_size > 5000
-    written = json.loads((run / "benchmark" / "imitation.json").read_text())
-    assert written["summary"]["tcn"]["runs"] == 4
-    for encoder in written["encoders"].values():  # checked on the test episodes, and on what a policy visits
-        assert {"near_spearman_ee", "kendall_tau", "policy_spearman_ee"} <= encoder["test"].keys()
-    assert {row["git_commit"] for row in written["runs"]} == {Stage(run / "record").config["git_commit"]}
-    assert len(written["summary"]["tcn"]["gap_closed_interval"]) == 2
-    assert len({json.dumps(row["ee_error_m"]) for row in written["runs"]}) > 6
+    assert len(first.rows) == 12
+    table = run / "benchmark" / "imitation.csv"
+    assert table.with_suffix(".png").stat().st_size > 5000
+    written = read_results(table, ("summary", *TABLES))
+    (tcn,) = (row for row in written.more["summary"] if row["method"] == "tcn")
+    assert tcn["runs"] == 4
+    tests = [one for one in written.more["encoders"] if (one["split"], one["embedding"]) == ("test", "trained")]
+    assert len(tests) == 3
+    for row in tests:  # checked on the test episodes, and on what a policy visits
+        assert None not in (row["near_spearman_ee"], row["kendall_tau"], row["policy_spearman_ee"])
+    assert {row["git_commit"] for row in written.rows} == {Stage(run / "record").config["git_commit"]}
+    assert tcn["gap_closed_low"] <= tcn["gap_closed"] <= tcn["gap_closed_high"]
+    assert len({row["ee_error_m"] for row in written.rows}) > 6
     capsys.readouterr()
     moved = run.rename(tmp_path / "moved")  # the plain network's encoder with it
     again = benchmark_imitation.run(replace(settings, run=moved))
     assert capsys.readouterr().out.count("has learned already") == 12
-    assert again == first | {"command": again["command"]}
-    part = replace(settings, run=moved, out=tmp_path / "part.json")
-    whole = json.loads((moved / "benchmark" / "imitation.json").read_text())
+    assert again == replace(first, about=first.about | {"command": again.about["command"]})
+    part = replace(settings, run=moved, out=tmp_path / "part.csv")
+    whole = read_results(moved / "benchmark" / "imitation.csv", ("summary", *TABLES))
     one = benchmark_imitation.run(replace(part, methods=("oracle",)))
     for _ in range(2):  # nothing is there twice
         benchmark_imitation.run(replace(part, methods=("tcn", "pixels_96"), add=True))
-        both = json.loads(part.out.read_text())
-        assert both == whole | {"command": both["command"]}
-        first_command, second_command = both["command"].split(" && ")
-        assert first_command == one["command"]
+        both = read_results(part.out, ("summary", *TABLES))
+        command = both.about["command"]
+        assert both == replace(whole, about=whole.about | {"command": command})
+        first_command, second_command = command.split(" && ")
+        assert first_command == one.about["command"]
         assert second_command.endswith("--add")
-    del both["settings"]["tcn"]["imitate"]["start_noise"]  # as if written before there was this setting
-    part.out.write_text(json.dumps(both))
+    ((first_method, settings_of),) = both.about["settings"].items()
+    assert first_method == "tcn"
+    del settings_of["imitate"]["start_noise"]  # as if written before there was this setting
+    write_results(part.out, both)
     benchmark_imitation.run(replace(part, methods=("tcn", "pixels_96"), add=True))
+    assert read_results(part.out, ("summary", *TABLES)).about == whole.about | {"command": command}
     monkeypatch.setitem(METHODS, "tcn", replace(METHODS["tcn"], imitate=replace(METHODS["tcn"].imitate, steps=32)))
-    with pytest.raises(UserError, match=r"part.json: its runs of tcn were learned with other settings"):
+    with pytest.raises(UserError, match=r"part.csv: its runs of tcn were learned with other settings"):
         benchmark_imitation.run(replace(part, methods=("tcn",), add=True))
 
 
+ROW = {"method": "tcn", "demo": "test:0", "seed": 0, "ee_error_m": 0.1}
+ROW |= {"hold_still_ee_error_m": 0.5, "random_ee_error_m": 0.6}
+CURVES = [{"method": "tcn", "demo": "test:0", "seed": 0, "steps": "1 2", "seconds": "1 2", "ee_error_m": "0.2 0.1"}]
+ABOUT = {"command": "", "methods": {"tcn": ""}, "other_settings": {}}
+ABOUT |= {"settings": {"tcn": {"record": {}, "embed": {}, "imitate": {}}}}
+MORE = {"curves": CURVES, "encoders": []}
+
+
 @pytest.mark.parametrize(
-    "text", ["[]", "{}", '{"command": "", "methods": {}, "settings": {"no": {}}, "encoders": {}, "runs": [{}]}', "null"]
+    ("rows", "about", "more"),
+    [
+        ([], ABOUT, MORE),
+        ([ROW], {}, MORE),
+        ([ROW], ABOUT | {"settings": {"tcn": {}}}, MORE),
+        ([ROW], ABOUT | {"settings": []}, MORE),
+        ([ROW], ABOUT | {"other_settings": {"oracle": {}}}, MORE),
+        ([ROW | {"method": "no"}], ABOUT, MORE),
+        ([ROW | {"ee_error_m": "far"}], ABOUT, MORE),
+        ([{"name": "record_vs_limit"}], ABOUT, MORE),
+        ([ROW], ABOUT, {"curves": [CURVES[0] | {"steps": "a few"}], "encoders": []}),
+        ([ROW], ABOUT, {"curves": [], "encoders": []}),
+    ],
 )
-def test_runs_are_added_to_results_only(tmp_path, text):
-    out = tmp_path / "results.json"
-    out.write_text(text)
-    with pytest.raises(UserError, match=r"results.json: not the results of this version's 'benchmark_imitation'"):
+def test_runs_are_added_to_results_only(tmp_path, rows, about, more):
+    out = tmp_path / "results.csv"
+    write_results(out, Results([ROW], ABOUT, MORE))
+    assert earlier(out) == Results([ROW], ABOUT, MORE)
+    write_results(out, Results(rows, about, more))
+    content = out.read_text()
+    with pytest.raises(UserError, match=r"results.csv: not the results of this version's 'benchmark-imitation'"):
         benchmark_imitation.run(replace(PRESETS["default"][1], run=tmp_path / "run", out=out, add=True))
-    assert out.read_text() == text
+    assert out.read_text() == content
     assert not (tmp_path / "run").exists()
+
+
+def test_what_an_older_version_wrote_is_not_written_over(tmp_path):
+    (tmp_path / "imitation.json").write_text("{}")
+    with pytest.raises(UserError, match=r"imitation.csv: no such file"):
+        earlier(tmp_path / "imitation.csv")
+    assert earlier(tmp_path / "other.csv") is None
+
+
+def test_settings_are_told_once_and_where_they_differ():
+    base = whole({"record": {"train": 7}, "embed": {}, "imitate": {"steps": 64}})
+    recipes = {
+        "oracle": base | {"imitate": base["imitate"] | {"oracle": True}},
+        "tcn_self": base,
+        "torque": whole({"record": {"train": 7}, "embed": {}, "imitate": {"steps": 64, "control": "torque"}}),
+    }
+    said = json.loads(json.dumps(told(recipes)))
+    assert said["settings"] == {"tcn_self": base}
+    assert said["other_settings"] == {
+        "oracle": {"imitate": {"oracle": True}},
+        "torque": {"imitate": {"control": "torque"}},
+    }
+    assert heard(said) == recipes
+    assert told(heard(said)) == said
+
+
+def test_a_learning_curve_is_thinned_to_a_few_points():
+    curve = {name: [float(k) for k in range(1000)] for name in ("steps", "seconds", "ee_error_m")}
+    points = numbers(thinned(curve)["steps"])
+    assert (len(points), points[0], points[-1]) == (POINTS, 0, 999)
+    short = {name: [1.0, 2.0] for name in curve}
+    assert numbers(thinned(short)["seconds"]) == [1, 2]
+
+
+def test_the_figures_of_an_encoder_stand_in_rows_of_what_they_are_of():
+    figures = {"kendall_tau": 0.9, "pixels_kendall_tau": 0.8, "visibility": {"10": [0.1, None]}, "order": {"1-2": 0.5}}
+    trained, pixels = encoder_rows("a1", "test", figures)
+    assert trained | {"visibility_10": ""} == {
+        "encoder": "a1", "split": "test", "embedding": "trained",
+        "kendall_tau": 0.9, "visibility_10": "", "order_1-2": 0.5,
+    }  # fmt: skip
+    np.testing.assert_array_equal(numbers(trained["visibility_10"]), [0.1, np.nan])
+    assert pixels == {"encoder": "a1", "split": "test", "embedding": "pixels", "kendall_tau": 0.8}
 
 
 SMALL_FIT = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)

@@ -18,7 +18,9 @@ from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import benchmark_follow, imitate, record
 from imitate.pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
+from imitate.pipelines.benchmarking.ways import FEW, FIGURES, summarise
 from imitate.pipelines.shared.cli import command_line
+from imitate.pipelines.shared.results import read_results
 from imitate.policy.ppo import Learner
 from imitate.reading.pose_tracking import Tracked
 
@@ -109,31 +111,37 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         conditions=("plain", "double_speed", "away"),
         films=2,
         jobs=2,
-        out=tmp_path / "any-video.json",
+        out=tmp_path / "any-video.csv",
     )
     results = benchmark_follow.run(asked)
-    direct = results["direct"]
-    for plain, away in zip(results["runs"]["plain"], results["runs"]["away"], strict=True):  # the same was read
+    rows = {
+        name: [read_json(run / "benchmark-follow" / "rows" / f"{name}-{number}.json") for number in range(2)]
+        for name in asked.conditions
+    }
+    for plain, away in zip(rows["plain"], rows["away"], strict=True):  # the same was read
         assert plain["believed_embedding_distance"] == away["believed_embedding_distance"]
-    assert direct["demos"] == direct["double_speed"]["demos"] == 2
+    found = {(row["condition"], row["way"]): row for row in results.rows}
+    assert len(found) == len(results.rows) == 6
+    assert {row["demos"] for row in results.rows} == {2}
+    direct = found["plain", "direct"]
     assert direct["success"] == np.mean(
-        [max(row["direct_ee_error_m"], row["direct_final_ee_error_m"]) < 0.05 for row in results["runs"]["plain"]]
+        [max(row["direct_ee_error_m"], row["direct_final_ee_error_m"]) < 0.05 for row in rows["plain"]]
     )
-    assert direct["median_ee_error_m"] < direct["median_hold_still_ee_error_m"]
+    assert direct["ee_error_m"] < direct["hold_still_ee_error_m"]
     for way in ("direct", "policy"):  # where it starts, it is 0.3 rad away in each joint
-        assert 0.005 < results[way]["away"]["median_joint_error_rad"] - results[way]["median_joint_error_rad"] < 0.3
-    written = json.loads(asked.out.read_text())
-    assert written["direct"] == direct
-    assert written["policy"].keys() == direct.keys()
+        assert 0.005 < found["away", way]["joint_error_rad"] - found["plain", way]["joint_error_rad"] < 0.3
+    written = read_results(asked.out)
+    names = {name for row in results.rows for name in row}
+    assert written.rows == [{name: row.get(name) for name in names} for row in results.rows]
+    assert written.about == json.loads(json.dumps(results.about))
+    assert Stage(run / "benchmark-follow").metrics["direct"]["plain"] == pytest.approx(direct["ee_error_m"], rel=1e-5)
     # A policy that has hardly learned takes the poses that it is shown.
-    apart = [abs(row["policy_ee_error_m"] - row["direct_ee_error_m"]) for row in written["runs"]["plain"]]
+    apart = [abs(row["policy_ee_error_m"] - row["direct_ee_error_m"]) for row in rows["plain"]]
     assert 0 < max(apart) < 0.03
     assert "double_speed" in capsys.readouterr().out
     folder = tmp_path / "run" / "benchmark-follow"
     page = (folder / "gallery.html").read_text()
-    best, worst = (
-        f"{100 * error:.1f} cm" for error in sorted(row["policy_ee_error_m"] for row in written["runs"]["plain"])
-    )
+    best, worst = (f"{100 * error:.1f} cm" for error in sorted(row["policy_ee_error_m"] for row in rows["plain"]))
     assert 0 < page.index("1. test:") < page.index(best) < page.index("2. test:") < page.rindex(worst)
     assert page.count("data:video/mp4;base64,") == 2
     assert "://" not in page
@@ -156,6 +164,34 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         benchmark_follow.run(replace(asked, demos=3))
 
 
+def followed(number, error=0.01, further=0.001):
+    """The figures of a demonstration, with a policy that is worse by so much."""
+    known = dict.fromkeys(FIGURES, 0.5)
+    direct = {"ee_error_m": error + 1e-4 * number, "final_ee_error_m": error, "reward": -1.0}
+    policy = direct | {"ee_error_m": direct["ee_error_m"] + further, "reward": -1.0 - further}
+    ways = {"direct": direct, "policy": policy}
+    return known | {f"{way}_{name}": value for way, of in ways.items() for name, value in of.items()}
+
+
+def test_the_first_of_a_hundred_have_rows_of_their_own():
+    rows = summarise({"plain": [followed(number) for number in range(100)]}, ("direct", "policy"))
+    assert [(row["way"], row["demos"]) for row in rows] == [
+        ("direct", 100), ("direct", FEW), ("policy", 100), ("policy", FEW),
+    ]  # fmt: skip
+    assert rows[0]["ee_error_m"] == pytest.approx(0.01 + 1e-4 * 49.5)
+    assert rows[1]["ee_error_m"] == pytest.approx(0.01 + 1e-4 * 9.5)
+    assert rows[1]["ee_error_m_low"] < rows[1]["ee_error_m"] < rows[1]["ee_error_m_high"]
+    assert rows[1] == summarise({"plain": [followed(number) for number in range(FEW)]}, ("direct",))[0]
+
+
+def test_a_policy_is_compared_demonstration_by_demonstration():
+    shown = [followed(number, further=further) for number, further in enumerate((0.002, 0.001, -0.003))]
+    direct, policy = summarise({"plain": shown}, ("direct", "policy"))
+    assert "farther_than_direct" not in direct
+    assert (policy["farther_than_direct"], policy["less_reward_than_direct"]) == (2, 2)
+    assert policy["farther_by_m"] == pytest.approx(0.001)
+
+
 def test_the_command_in_the_results_makes_them_again(monkeypatch):
     settings = Settings(clock=False, films=3, conditions=("plain", "paused"))
     again = []
@@ -175,6 +211,7 @@ def test_the_command_in_the_results_makes_them_again(monkeypatch):
         ({"films": 101}, "films is 101, expected 0 to the 100 demonstrations"),
         ({"films": 1, "conditions": ("away",)}, "and plain among conditions"),
         ({"seed": 0}, "seed is 0, that of the run's own recording"),
+        ({"out": Path("any-video.json")}, r"any-video.json: expected the name of a table, such as any-video.csv"),
     ],
 )
 def test_what_cannot_be_measured(unlearned, tmp_path, changed, message):

@@ -17,7 +17,7 @@ from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ASSETS, Kuka
 from imitate.errors import UserError
-from imitate.keeping.runs import Stage, kept_settings, read_json
+from imitate.keeping.runs import Stage, kept_settings
 from imitate.pipelines import check_reward, imitate
 from imitate.pipelines.check_reward import Settings
 from imitate.pipelines.checking.faithfulness import measure
@@ -25,6 +25,7 @@ from imitate.pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visit
 from imitate.pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, SPOILT, weakness
 from imitate.pipelines.checking.views import arm_of, held_out, recorded
 from imitate.pipelines.shared.policy import single_env
+from imitate.pipelines.shared.results import numbers, read_results
 from imitate.policy.ppo import Learner, build_ppo, save_policy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -158,9 +159,7 @@ def test_what_a_policy_visits(run, encoder):
     learning = Stage(run / "imitate")
     learning.begin(kept_settings(learned))
     shown = LeRobotDataset(run / "record/dataset").demonstration(2)
-    env = single_env(
-        encoder, shown, learned.reward, learned.arm, learned.control, learned.start_noise, learned.observe_pose
-    )
+    env = single_env(encoder, shown, imitate.robot_of(learned), imitate.following_of(learned))
     save_policy(
         build_ppo(learned.learner, DummyVecEnv([lambda: env]), 0, torch.device("cpu")), learning.path("policy.zip")
     )
@@ -287,12 +286,12 @@ def test_what_reaches_what_is_expected_is_never_poor(reached, seen):
 
 
 def test_the_committed_encoders_of_a_default_run_are_not_called_poor():
-    results = read_json(ROOT / "results" / "imitation.json")["encoders"]
-    seven = [figures for figures in results.values() if len(figures["visibility"]["10"]) == 7]
-    assert seven
-    for figures in seven:
-        assert weakness(figures) is None
-        assert weakness(figures["test"]) is None
+    encoders = read_results(ROOT / "results" / "imitation.csv", ("encoders",)).more["encoders"]
+    trained = [row for row in encoders if row["embedding"] == "trained"]
+    seven = [row for row in trained if len(numbers(row["visibility_10"])) == 7]
+    assert {row["split"] for row in seven} == {"validation", "test"}
+    for row in seven:
+        assert weakness(row | {"visibility": {"10": numbers(row["visibility_10"])}}) is None
 
 
 def test_what_could_not_be_measured_is_neither_good_nor_bad(tmp_path, capsys):

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from noise import LAYOUT, write_noise
 
+from imitate import __version__
 from imitate.data.video.writer import Compression, write_video
 from imitate.envs.cameras import CAMERAS
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from imitate.keeping.workers import WorkerDied
 from imitate.pipelines import __main__ as front
-from imitate.pipelines import embed, imitate, record
+from imitate.pipelines import embed, follow, imitate, record
 from imitate.pipelines.__main__ import main
 from imitate.pipelines.shared.signals import Interrupted, held_back
 from imitate.policy.ppo import Learner
@@ -86,7 +87,7 @@ def test_too_little_memory_is_said(monkeypatch, capsys):
     assert line.startswith("imitate record: not enough memory (Unable to allocate 1. TiB): with more of it, the same")
 
 
-@pytest.mark.parametrize("args", [[], ["rekord"], ["--help-me"]])
+@pytest.mark.parametrize("args", [[""], ["rekord"], ["--help-me"]])
 def test_an_unknown_command_lists_the_choices(args, monkeypatch, capsys):
     line = refused(args, monkeypatch, capsys)
     assert "unknown command" in line
@@ -267,7 +268,7 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ([], "unknown command ''"),
+        (["folow"], "imitate: unknown command 'folow': choose one of follow, imitate, "),
         (
             ["record", "--trian", "5"],
             "imitate record: Unrecognized options: --trian, 5, did you mean --train? (imitate",
@@ -280,7 +281,7 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
     ],
 )
 def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, message):
-    args = [*command, "--run", str(tmp_path / "run")] if command else []
+    args = [*command, "--run", str(tmp_path / "run")]
     done = subprocess.run([sys.executable, "-m", "pipelines", *args], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stdout == ""
@@ -308,6 +309,48 @@ def test_a_shell_completes_commands_presets_and_settings(tmp_path, capsys, monke
     assert "--demo" in completed("imitate", "default", "--de")
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["my.mp4"], ["--demo", "my.mp4"]),
+        (["default", "test:3", "--seed", "5"], ["--demo", "test:3", "--seed", "5"]),
+        (["a folder:0", "--no-clock"], ["--demo=a folder:0", "--no-clock"]),
+    ],
+)
+def test_a_demonstration_may_stand_by_itself(monkeypatch, words, said):
+    taken = []
+    monkeypatch.setattr(follow, "run", taken.append)
+    for args in (words, said):
+        monkeypatch.setattr(sys, "argv", ["imitate", "follow", *args])
+        main()
+    assert taken[0] == taken[1] != follow.PRESETS["default"][1]
+
+
+@pytest.mark.parametrize("args", [[], ["follow", "--help"]])
+def test_whoever_reads_no_further_ends_it_quietly(args):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-m", "pipelines", *args], cwd=ROOT, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_pipe_that_breaks_elsewhere_is_no_quiet_end(monkeypatch):
+    def broken(settings):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(follow, "run", broken)
+    monkeypatch.setattr(sys, "argv", ["imitate", "follow"])
+    with pytest.raises(BrokenPipeError):
+        main()
+
+
+def test_the_version_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["imitate", "--version"])
+    front.main()
+    assert capsys.readouterr().out == f"imitate {__version__}\n"
+
+
 @pytest.mark.parametrize("args", [[], ["fish"]])
 def test_completion_of_no_such_shell_is_one_line(monkeypatch, capsys, args):
     monkeypatch.setattr(sys, "argv", ["imitate", "--completion", *args])
@@ -318,8 +361,9 @@ def test_completion_of_no_such_shell_is_one_line(monkeypatch, capsys, args):
     assert "choose one of bash, tcsh, zsh" in line
 
 
-def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["pipelines", "--help"])
+@pytest.mark.parametrize("args", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys, args):
+    monkeypatch.setattr(sys, "argv", ["imitate", *args])
     front.main()
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) <= 24

@@ -22,6 +22,8 @@ from imitate.keeping.manifest import SNAPSHOT
 from imitate.keeping.runs import Stage, read_json, write_json
 from imitate.keeping.snapshot import Snapshots
 from imitate.pipelines import embed, imitate
+from imitate.pipelines.embedding.data import digest_of, videos_of
+from imitate.pipelines.embedding.training import optimizer_of
 
 
 pytestmark = pytest.mark.slow
@@ -61,7 +63,7 @@ def test_other_settings_are_refused_before_anything_is_decoded(tiny, dataset):
 
 
 def learning_rates(settings, steps):
-    optimizer, scheduler = embed._optimizer(settings, [torch.nn.Linear(1, 1)], steps)
+    optimizer, scheduler = optimizer_of(settings, [torch.nn.Linear(1, 1)], steps)
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -85,9 +87,7 @@ def test_weights_that_break_leave_the_last_good_snapshot(tiny, monkeypatch):
     monkeypatch.setattr(torch.optim.AdamW, "step", broken)
     with pytest.raises(UserError, match=r"^the encoder in training: NaN or infinity in .*: lower learning-rate$"):
         embed.run(replace(tiny, epochs=5))
-    kept = Snapshots(
-        tiny.run / "embed" / SNAPSHOT, f"{embed._digest(LeRobotDataset(tiny.dataset), 'front')} cpu"
-    ).read()
+    kept = Snapshots(tiny.run / "embed" / SNAPSHOT, f"{digest_of(LeRobotDataset(tiny.dataset), 'front')} cpu").read()
     assert kept["step"] == 2
     assert all(tensor.isfinite().all() for part in kept["parts"][:2] for tensor in part.values())
     assert len(steps) == 3
@@ -202,7 +202,7 @@ def test_the_last_episodes_are_held_out_where_there_is_no_validation_split(tiny,
         with pytest.raises(UserError, match="2 episodes and no validation split, expected at least 3"):
             embed.run(tiny)
         return
-    train, validation = embed.videos_of(LeRobotDataset(dataset))
+    train, validation = videos_of(LeRobotDataset(dataset))
     assert train.starts.tolist() == [FRAMES * k for k in range(episodes - held_out)]
     assert validation.starts.tolist() == [FRAMES * k for k in range(episodes - held_out, episodes)]
 

@@ -26,6 +26,7 @@ from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot
 from imitate.keeping.workers import WorkerDied
 from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.following import Following
 from imitate.reward.rewards import FORMS, HuberReward, reward_of
 from imitate.reward.true_reward import TrueReward
 from imitate.reward.wrapper import EmbeddingReward
@@ -247,7 +248,7 @@ def test_demonstrations_are_drawn_or_chosen(encoder, demonstrations):
 
 
 def test_observation_holds_the_next_frame_and_reward_the_present_one(encoder, demonstrations):
-    env = TCNImitateEnv(encoder, demonstrations[:1], HuberReward(1.0, 0.5, 0.1, 0.01))
+    env = TCNImitateEnv(encoder, demonstrations[:1], Following(HuberReward(1.0, 0.5, 0.1, 0.01)))
     target = encoder.embed(demonstrations[0].frames)
     observation, _ = env.reset(seed=0)
     np.testing.assert_allclose(observation[14:46], target[0], atol=0.05)  # starts where it starts
@@ -331,7 +332,7 @@ def test_poses_are_read_once(encoder, demonstrations):
     shown = replace(demonstrations[0], believed=demonstrations[0].joints)
     assert believing(shown, encoder) is shown
     with pytest.raises(UserError, match="`believed` is missing"):
-        EmbeddingReward(KukaEnv(image_size=32), encoder, [shown, demonstrations[1]], observe_pose=True)
+        EmbeddingReward(KukaEnv(image_size=32), encoder, [shown, demonstrations[1]], Following(observe_pose=True))
     with pytest.raises(UserError, match="3 poses for 12 frames"):
         replace(shown, believed=shown.joints[:3])
 

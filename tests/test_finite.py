@@ -20,6 +20,7 @@ from imitate.pipelines import record
 from imitate.pipelines.torturing.subject import LEARNER, RECORD
 from imitate.policy.ppo import Curve, build_ppo, load_policy, save_policy
 from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.following import Following
 from imitate.reward.true_reward import TrueReward
 
 BAD = (float("nan"), float("inf"), float("-inf"))
@@ -100,8 +101,8 @@ def nothing(moment):
     ],
 )
 def test_rewards(encoder, demonstrations, reward, message):
-    env = TCNImitateEnv(encoder, demonstrations, reward)
-    many = tcn_imitate_vector(2, encoder, demonstrations, reward)
+    env = TCNImitateEnv(encoder, demonstrations, Following(reward))
+    many = tcn_imitate_vector(2, encoder, demonstrations, Following(reward))
     for one, actions in ((env, np.zeros(7)), (many, np.zeros((2, 7)))):
         one.reset(seed=0)
         with pytest.raises(UserError, match=message):

@@ -22,7 +22,6 @@ from imitate.pipelines.follow import Settings
 from imitate.pipelines.shared.policy import LOST, single_env
 from imitate.pipelines.shared.rollout import REACH, follower
 from imitate.policy.ppo import Learner, build_ppo, save_policy
-from imitate.reward.rewards import HuberReward
 
 
 def test_each_joint_turns_to_where_it_is_to_be_next():
@@ -110,10 +109,8 @@ def learned_nothing(folder, eyes, **changed):
     """A policy that begins with taking the poses that were read, and has not gone on."""
     settings = imitate.Settings(episodes=1, learner=Learner(n_steps=8, batch_size=8, width=8), **changed)
     shown = LeRobotDataset(ASSETS / "demonstration").demonstration(0)
-    env = single_env(
-        eyes, replace(shown, believed=shown.joints), HuberReward(), "iiwa", "velocity", 0.0, observe_pose=True,
-        lookahead=settings.lookahead,
-    )  # fmt: skip
+    shown = replace(shown, believed=shown.joints)
+    env = single_env(eyes, shown, imitate.robot_of(settings), imitate.following_of(settings))
     stage = Stage(folder)
     stage.begin(kept_settings(settings))
     envs = DummyVecEnv([lambda: env])

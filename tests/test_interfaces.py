@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from dataclasses import replace
 from types import ModuleType
 
 import gymnasium as gym
@@ -19,9 +20,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 from imitate.data.demonstration import Demonstration
 from imitate.envs import ENV_IDS
 from imitate.envs.kuka_env import KukaEnv, Reference
+from imitate.envs.robot import Robot as Kuka
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.following import Following
 from imitate.reward.true_reward import TrueReward
 from imitate.reward.vector_wrapper import EmbeddingRewardVector
 from imitate.reward.wrapper import EmbeddingReward
@@ -996,15 +999,15 @@ def test_the_true_reward_is_told_by_what_rewards_otherwise():
 def test_poses_of_another_robot_are_refused(pixels, shown):
     read = [Demonstration("read", shown[0].frames, None, np.zeros((6, 3)))]
     with pytest.raises(UserError, match="believed poses of 3 joints, expected 2"):
-        EmbeddingReward(Robot(), pixels, read, observe_pose=True)
+        EmbeddingReward(Robot(), pixels, read, Following(observe_pose=True))
 
 
 @pytest.mark.parametrize("give_up", [12.0, np.inf])
 def test_infos_of_any_environment_are_told_as_by_each_alone(pixels, shown, give_up):
     def alone():
-        return EmbeddingReward(Robot(), pixels, shown, give_up=give_up)
+        return EmbeddingReward(Robot(), pixels, shown, Following(give_up=give_up))
 
-    env = EmbeddingRewardVector(made_of(Robot, True), pixels, shown, give_up=give_up)
+    env = EmbeddingRewardVector(made_of(Robot, True), pixels, shown, Following(give_up=give_up))
     reference, lost = made_of(alone, True), 0
     same_turn(env.reset(seed=1), reference.reset(seed=1))
     mask = np.array([False, True, True])
@@ -1051,3 +1054,21 @@ def test_stable_baselines3_finds_nothing_to_warn_of(pixels, shown):
 def test_what_is_of_another_kind_is_named(pixels, demonstrations, said, message):
     with pytest.raises(UserError, match=message):
         TCNImitateEnv(**{"encoder": pixels, "demonstrations": demonstrations} | said)
+
+
+def test_a_keyword_that_is_none_is_named(env_id, settings):
+    for make in (gym.make, gym.make_vec):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'lookahed'"):
+            make(env_id, lookahed=2, **settings)
+
+
+def test_keywords_say_the_same_as_what_they_are_fields_of(pixels, demonstrations):
+    followed, robot = Following(give_up=12.0, lookahead=2), Kuka(start_noise=0.3, control="position")
+    whole = TCNImitateEnv(pixels, demonstrations, followed, robot)
+    said = TCNImitateEnv(pixels, demonstrations, give_up=12.0, lookahead=2, start_noise=0.3, control="position")
+    both = TCNImitateEnv(pixels, demonstrations, replace(followed, lookahead=1), robot, lookahead=2)
+    for other in (said, both):
+        same(whole.reset(seed=0), other.reset(seed=0))
+        same(whole.step(START), other.step(START))
+        other.close()
+    whole.close()

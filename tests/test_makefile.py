@@ -60,7 +60,7 @@ def make(checkout, *words, **env):
     # Without what a `make test` around this says: which of its variables were given, and that it is the outer one.
     others = {*WORDS, "DEMOS", "ARGS", "PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"}
     said = {name: value for name, value in os.environ.items() if name not in others}
-    command = ["make", "--no-print-directory", *words]
+    command = [shutil.which("make"), "--no-print-directory", *words]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, env=said | env)
 
 
@@ -150,7 +150,7 @@ def test_all_demonstrations_are_a_preset(installed, words, message):
         assert not (installed / "pwned").exists()
 
 
-@pytest.mark.parametrize(("target", "out"), [("bench", "results/bench.json"), ("torture", "results/torture.json")])
+@pytest.mark.parametrize(("target", "out"), [("bench", "results/bench.csv"), ("torture", "results/torture.csv")])
 def test_only_the_default_preset_writes_into_results(installed, target, out):
     assert called(installed, target)[-2:] == ["--out", out]
     for preset in ("quick", "default x", "x default"):
@@ -170,15 +170,15 @@ def test_help_lists_every_command(checkout):
 
 
 ENDS = {  # what a Python answers, and what is then said of it
-    "none": (None, "not found: install Python 3.11, or say make PYTHON=/path/to/python3.11"),
+    "none": (None, "not found: install Python 3.11, 3.12 or 3.13, or say make PYTHON=/path/to/python3.11"),
     "another": (
-        '[ "$1" = -V ] && echo "Python 3.12.1" || exit 1',
-        "is Python 3.12.1, but the pinned versions are for Python",
+        '[ "$1" = -V ] && echo "Python 3.10.1" || exit 1',
+        "is Python 3.10.1, but the pinned versions are for 3.11 to 3.13: install Python 3.11",
     ),
-    "python 2": ('echo "Python 2.7.18" >&2', "is Python 2.7.18, but the pinned versions are for Python"),
+    "python 2": ('echo "Python 2.7.18" >&2', "is Python 2.7.18, but the pinned versions are for 3.11 to 3.13"),
     "shim": (
         'echo "pyenv: python3.12: command not found\n\nNote: See pyenv help" >&2; exit 127',
-        "is there, but does not run (pyenv: python3.12: command not found): install Python 3.11, or say make PYTHON=",
+        "is there, but does not run (pyenv: python3.12: command not found): install Python 3.11, 3.12 or",
     ),
     "stub": ('echo "Python was not found; run without arguments to install"', "is no Python (Python was not found;"),
     "silent": ("exit 0", "is there, but is no Python (it says nothing): install Python 3.11"),
@@ -194,8 +194,8 @@ ENDS = {  # what a Python answers, and what is then said of it
         "can't make .venv (ensurepip is not): on Debian and Ubuntu install python3.11-venv, or say make PYTHON=",
     ),
     "no pip": (
-        '[ "$1" = -m ] && mkdir -p .venv/bin || echo Python 3.11.4',
-        ".venv/bin/python: not found): on Debian and Ubuntu install python3.11-venv",
+        '[ "$1" = -m ] && mkdir -p .venv/bin || echo Python 3.12.4',
+        ".venv/bin/python: not found): on Debian and Ubuntu install python3.12-venv",
     ),
 }  # fmt: skip
 
@@ -241,6 +241,62 @@ def test_an_install_that_fails_is_begun_anew(checkout):
     for _ in range(2):
         assert make(checkout, "install", f"PYTHON={python}").returncode == 0
     assert len((checkout / "made").read_text()) == 3
+
+
+TOOLS = ("sh", "rm", "mkdir", "cp", "ls", "mv", "touch", "printf", "tr", "grep", "head", "cut", "tail")
+NO_WHEEL = """case "$*" in
+    *"pip install"*--only-binary*) ls "$XDG_CACHE_HOME"/imitate-video/*.whl || { echo "ERROR: no wheel"; exit 1; } ;;
+    *"pip wheel"*) for folder; do case $last in -w) break ;; esac; last=$folder; done
+        mkdir -p "$folder"
+        [ -e compiles ] && echo >"$folder/pybullet.whl" || { echo "error: no Python.h"; exit 1; } ;; esac"""
+
+
+def test_pybullet_is_compiled_once_where_it_has_no_wheel(checkout):
+    script(checkout / "pip", NO_WHEEL)
+    fake = """case $1 in -V) echo Python 3.13.4 ;;
+        -m) rm -rf .venv; mkdir -p .venv/bin; cp pip .venv/bin/python ;; esac"""
+    python = script(checkout / "my python" / "python", fake)
+    kept = checkout / "my cache" / "imitate-video"
+
+    def install(compiler=True):
+        bare = checkout / "bare"
+        shutil.rmtree(bare, ignore_errors=True)
+        bare.mkdir()
+        for tool in TOOLS:
+            (bare / tool).symlink_to(shutil.which(tool))
+        if compiler:
+            script(bare / "g++", "")
+        path = {"PATH": str(bare), "XDG_CACHE_HOME": str(kept.parent)}
+        return make(checkout, "install", f"PYTHON={python}", **path)
+
+    line = refused(install(compiler=False))
+    assert "PyBullet has no wheel for this Python 3.13 and must be compiled, but there is no C++ compiler" in line
+    assert "install g++ and python3.13-dev" in line
+    assert refused(install()).startswith("imitate: pip can't install (error: no Python.h): .venv/pip.log has the rest")
+    assert list(kept.iterdir()) == []
+    (checkout / "compiles").touch()
+    said = install()
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.count("compiling PyBullet, which has no wheel for this Python 3.13") == 1
+    assert [path.name for path in kept.iterdir()] == ["pybullet.whl"]
+    (checkout / ".venv" / "installed").unlink()
+    again = install()
+    assert again.returncode == 0, again.stderr
+    assert "compiling" not in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"), [((), "3.11"), (("3.13",), "3.13"), (("3.13", "3.12"), "3.12"), (("3.12", "3.11"), "3.11")]
+)
+def test_a_python_that_is_there_is_taken(checkout, there, taken):
+    bare = checkout / "bare"
+    bare.mkdir()
+    for tool in TOOLS:
+        (bare / tool).symlink_to(shutil.which(tool))
+    for version in there:
+        script(bare / f"python{version}", "exit 1")
+    line = refused(make(checkout, "install", PATH=str(bare)))
+    assert line.startswith(f"imitate: python{taken} {'is there' if there else 'not found'}")
 
 
 def test_a_python_that_is_said_in_quotes_makes_the_venv(checkout):

@@ -14,9 +14,9 @@ from imitate.envs.tcn_imitate import tcn_imitate_vector
 from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot, random_states, restore_random_states
 from imitate.pipelines.shared.rollout import REACH
+from imitate.policy.network import ImitationFeatures
 from imitate.policy.ppo import (
     Curve,
-    ImitationFeatures,
     Learner,
     build_ppo,
     learner_state,

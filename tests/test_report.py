@@ -18,6 +18,7 @@ from imitate.pipelines.__main__ import main
 from imitate.pipelines.report import Settings, run
 from imitate.pipelines.reporting.plot import SIDE, Line, plot
 from imitate.pipelines.reporting.policies import natural, read_policies
+from imitate.pipelines.shared.results import Results, write_results
 from imitate.pipelines.shared.rollout import Rollout
 
 SECTIONS = ["demonstrations", "policies", "learning", "benchmark", "encoder", "reward", "recording", "settings"]
@@ -57,10 +58,11 @@ def imitate(folder, demo="test:0", error=0.04, known=True, steps=True, **setting
 
 
 def benchmark(folder, name="tcn_self"):
-    path = folder / "results.json"
-    row = {"ee_error_m": 0.031, "ee_error_m_interval": [0.02, 0.04], "joint_error_rad": 0.1, "success": 0.9, "runs": 15}
-    summary = {"worse": {"ee_error_m": 1}, "better": {"ee_error_m": 0.5}, name: row}
-    write_json(path, {"command": "python", "methods": {name: name}, "summary": summary})
+    path = folder / "results.csv"
+    row = {"ee_error_m": 0.031, "ee_error_m_low": 0.02, "ee_error_m_high": 0.04, "joint_error_rad": 0.1, "success": 0.9}
+    summary = [{"method": "worse", "ee_error_m": 1.0}, {"method": "better", "ee_error_m": 0.5}]
+    summary.append({"method": name, **row, "runs": 15})
+    write_results(path, Results([], {"command": "python", "methods": {name: name}}, {"summary": summary}))
     Image.new("RGB", (300, 200), "white").save(path.with_suffix(".png"))
     return path
 
@@ -242,7 +244,7 @@ def test_its_commands_can_be_typed_whatever_the_run_is_called(tmp_path):
     said = {words[1]: words[4:] for words in commands if len(words) > 4}
     assert said == {
         "evaluate": ["--policy", "imitate-a b", "--name", "evaluate-imitate-a b"],
-        "report": ["--benchmark", f"{part}/benchmark/imitation.json"],
+        "report": ["--benchmark", f"{part}/benchmark/imitation.csv"],
     }
 
 
@@ -259,7 +261,7 @@ def test_equal_runs_give_equal_pages_whole_or_not_at_all(whole, tmp_path):
     first = run(Settings(whole, out)).read_bytes()
     assert run(Settings(whole, out)).read_bytes() == first
     with pytest.raises(UserError):
-        run(Settings(whole, out, tmp_path / "no.json"))
+        run(Settings(whole, out, tmp_path / "no.csv"))
     assert out.read_bytes() == first
     assert list(out.parent.iterdir()) == [out]
 
@@ -277,19 +279,22 @@ def test_equal_runs_give_equal_pages_whole_or_not_at_all(whole, tmp_path):
         ("imitate/curve.json", '[{"steps": null, "reward": 1}]', "not what 'imitate' writes"),
         ("imitate/rollout.json", '{"fps": 0}', "not what 'imitate' writes"),
         ("imitate/rollout.json", '{"ee_error_m": "far"}', "not what 'imitate' writes"),
-        ("results.json", "[]", "not the results of 'benchmark-imitation'"),
-        ("results.json", '{"summary": [1]}', "not the results of 'benchmark-imitation'"),
-        ("results.json", '{"summary": {"tcn": 1}}', "not the results of 'benchmark-imitation'"),
-        ("results.json", '{"summary": {"tcn": {"ee_error_m_interval": 1}}}', "not the results of"),
+        ("results.json", "[]", "results.json: not what stands beside a table of results"),
+        ("results-summary.csv", "", "not the results of 'benchmark-imitation'"),
+        ("results-summary.csv", "name,ee_error_m\ntcn,1\n", "not the results of 'benchmark-imitation'"),
+        ("results-summary.csv", "method,ee_error_m\n1,2\n", "not the results of 'benchmark-imitation'"),
+        ("results-summary.csv", "method,ee_error_m\ntcn\n", "results-summary.csv: not a readable table"),
+        ("results-summary.csv", "method\n\xe9\n", "results-summary.csv: not a readable table"),
     ],
 )
 def test_what_another_program_wrote_is_one_line(tmp_path, name, content, message):
     imitate(tmp_path / "imitate")
+    results = benchmark(tmp_path)
     path = tmp_path / name
-    path.write_text(content)
+    path.write_text(content, "latin-1")
     write_json(tmp_path / "imitate/manifest.json", manifest_of(tmp_path / "imitate"))  # which it claims to have made
     with pytest.raises(UserError, match=re.escape(message)) as error:
-        run(Settings(tmp_path, benchmark=path if name == "results.json" else None))
+        run(Settings(tmp_path, benchmark=results if name.startswith("results") else None))
     assert len(str(error.value).splitlines()) == 1
     assert not (tmp_path / "report.html").exists()
 
@@ -321,7 +326,8 @@ def test_damage_is_found_and_named(tmp_path, name, damage):
     [
         (["--run", "nowhere"], "nowhere: no finished stage there"),
         (["--run", "begun"], "begun: no finished stage there"),
-        (["--benchmark", "no.json"], "no.json: no such file"),
+        (["--benchmark", "no.csv"], "no.csv: no such file"),
+        (["--benchmark", "no.json"], "no.json: expected the name of a table, such as no.csv"),
         (["--out", "taken"], "taken: a folder, expected the name of a file"),
         (["--out", "file/page.html"], "file"),
         (["--html", "a"], "--html"),

@@ -1,6 +1,5 @@
 """``torture`` in short, and that each part of it would see what it looks for."""
 
-import json
 import pickle
 import shutil
 import sys
@@ -14,11 +13,13 @@ import pytest
 import torch
 
 from imitate.errors import UserError
-from imitate.keeping.runs import read_json, write_json
+from imitate.keeping.runs import write_json
 from imitate.pipelines import torture
+from imitate.pipelines.shared.results import Results, read_results, rounded, write_results
 from imitate.pipelines.torture import NONE, PARTS, PRESETS, Settings
 from imitate.pipelines.torturing import damage, fuzz, kills, strangers
 from imitate.pipelines.torturing.corruptions import KINDS, corruptions
+from imitate.pipelines.torturing.counts import stages_of
 from imitate.pipelines.torturing.outcome import differences, outcome
 
 QUICK = PRESETS["quick"][1]
@@ -30,19 +31,21 @@ pytestmark = pytest.mark.slow
 def test_a_little_of_each_part(subject, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(torture, "_subject", lambda settings, work: subject)
     figures = torture.run(replace(QUICK, run=tmp_path, only=tuple(part for part in PARTS if part != "kills")))
-    assert read_json(tmp_path / "torture/torture.json").items() >= figures.items()
+    written = {(row["figure"], row["of"]): row["value"] for row in read_results(tmp_path / "torture/torture.csv").rows}
+    assert all(written[name, None] == rounded(figures[name]) for name in NONE if name in figures)
+    assert written["refused", "policy.zip"] == figures["fuzz_files"]["policy.zip"]["refused"]
     assert [figures[name] for name in NONE if name in figures] == [0] * 5
     assert figures["corruptions_tried"] == subject.corruptions
     assert all(kind["tried"] == 1 for kind in figures["corruption_kinds"].values())
     assert figures["codes_planted"] >= 60
-    assert figures["planted_kinds"]["settings handed in"] == 3
+    assert figures["planted_kinds"]["settings handed in"] == {"planted": 3}
     assert figures["bad_inputs"] >= subject.mistakes
     assert figures["fuzz_executions"] == subject.executions
     assert all(counts["refused"] > 0 for counts in figures["fuzz_files"].values())
     assert figures["soak_steps"] == subject.steps
     assert figures["soak_resets"] >= subject.steps // 100
     assert figures["soak_memory_growth"] < torture.GROWTH
-    assert [path.name for path in (tmp_path / "torture").iterdir()] == ["torture.json"]
+    assert {path.name for path in (tmp_path / "torture").iterdir()} == {"torture.csv", "torture.json"}
     told = capsys.readouterr().out
     for name in ("corruptions_tried", "codes_planted", "bad_inputs", "fuzz_executions", "soak_memory_growth"):
         assert f"{name} " in told
@@ -90,12 +93,16 @@ def test_some_stages_are_killed_and_the_others_keep_their_figures(subject, tmp_p
     monkeypatch.setattr(kills, "differences", lambda run, whole: [])
     with pytest.raises(SystemExit):  # what is kept still differs
         torture.run(replace(only, stages=("record", "imitate")))
-    figures = read_json(tmp_path / "torture/torture.json")
-    assert set(figures["stages"]) == {"record", "embed", "imitate"}
-    assert (figures["kills"], figures["differences"]) == (3, 1)
+    written = read_results(tmp_path / "torture/torture.csv")
+    assert set(stages_of(written.rows)) == {"record", "embed", "imitate"}
+    assert written.about["parts"]["kills"]["different"] == ["embed: embed/config.json"]
     figures = torture.run(only)
     assert (figures["kills"], figures["differences"]) == (3, 0)
-    write_json(tmp_path / "torture/torture.json", {"parts": {}, "stages": {"embed": {"kills": "x"}}})
+    written = read_results(tmp_path / "torture/torture.csv")
+    assert written.about["parts"]["kills"]["different"] == []
+    assert all(len(of["git_commit"]) == 40 for of in stages_of(written.rows).values())
+    lost = [row for row in written.rows if (row["of"], row["figure"]) != ("embed", "kills")]
+    write_results(tmp_path / "torture/torture.csv", replace(written, rows=lost))
     with pytest.raises(UserError, match="no figures of torture"):
         torture.run(only)
 
@@ -142,11 +149,15 @@ def test_times_and_places_are_no_difference(tmp_path):
         figures = {"env_steps_per_second": seconds, "curve": [{"seconds": seconds, "steps": 3}], "command": str(folder)}
         write_json(folder / "stage/metrics.json", figures)
         (folder / "stage/learning.png").write_text(name)
+        row = {"method": "tcn", "ee_error_m": 0.1, "seconds": f"{seconds} 2", "env_steps_per_second": seconds}
+        write_results(folder / "stage/name.csv", Results([row], {"command": f"imitate bench --run {folder}"}))
     assert outcome(tmp_path / "a") == outcome(tmp_path / "b") != {}
     elsewhere = shutil.copytree(tmp_path / "a", tmp_path / "c")  # as what a later stage begins with is
     assert not differences(tmp_path / "a", elsewhere)
     write_json(elsewhere / "stage/metrics.json", {"steps": 4})
     assert differences(tmp_path / "a", elsewhere) == ["stage/metrics.json"]
+    write_results(elsewhere / "stage/name.csv", Results([{"method": "tcn", "ee_error_m": 0.2}], {}))
+    assert differences(tmp_path / "a", elsewhere) == ["stage/metrics.json", "stage/name.csv", "stage/name.json"]
 
 
 def test_accepted_corruption_would_be_seen(subject, monkeypatch):
@@ -256,7 +267,7 @@ def test_a_figure_that_should_be_0_is_a_failure(tmp_path, monkeypatch, capsys):
         torture.run(Settings(run=tmp_path, only=("corruptions",)))
     assert stop.value.code == 1
     assert "failed: corruptions_accepted 2" in capsys.readouterr().out
-    assert json.loads((tmp_path / "torture/torture.json").read_text())["corruptions_accepted"] == 2
+    assert counted(tmp_path / "torture/torture.csv")["corruptions_accepted"] == 2
 
 
 def test_parts_that_are_not_asked_for_keep_their_figures(tmp_path, monkeypatch):
@@ -268,10 +279,18 @@ def test_parts_that_are_not_asked_for_keep_their_figures(tmp_path, monkeypatch):
     torture.run(only)
     torture.run(replace(only, only=("strangers",)))
     torture.run(replace(only, executions=7))
-    figures = read_json(tmp_path / "torture/torture.json")
+    figures = counted(tmp_path / "torture/torture.csv")
     assert (figures["fuzz_executions"], figures["codes_executed"]) == (7, 0)
-    made = {part: how["settings"]["executions"] for part, how in figures["parts"].items()}
+    parts = read_results(tmp_path / "torture/torture.csv").about["parts"]
+    made = {part: how["settings"]["executions"] for part, how in parts.items()}
     assert made == {"fuzz": 7, "strangers": only.executions}
-    write_json(tmp_path / "list.json", [])
-    with pytest.raises(UserError, match=r"list\.json: no figures of torture"):
-        torture.run(replace(only, out=tmp_path / "list.json"))
+    write_results(tmp_path / "other.csv", Results([{"name": "record_vs_limit"}], {"parts": {}}))
+    with pytest.raises(UserError, match=r"other\.csv: no figures of torture"):
+        torture.run(replace(only, out=tmp_path / "other.csv"))
+    with pytest.raises(UserError, match=r"figures\.json: expected the name of a table, such as figures\.csv"):
+        torture.run(replace(only, out=tmp_path / "figures.json"))
+
+
+def counted(path):
+    """The figures of whole parts."""
+    return {row["figure"]: row["value"] for row in read_results(path).rows if row["of"] is None}

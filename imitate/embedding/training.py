@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler
 
 from imitate.embedding.augmentation import augment
 from imitate.embedding.device import mixed_precision
+from imitate.embedding.loss import Loss, Progress
 from imitate.embedding.preprocess import preprocess
 from imitate.embedding.trained_encoder import PoseHead
 from imitate.errors import UserError
@@ -21,24 +21,6 @@ from imitate.errors import UserError
 PATIENCE = 50  # steps that embeddings may all be alike before a run counts as collapsed
 COPIED = 10_000  # frames at once
 ALIKE = 0.005  # of the norm: the least mean distance between embeddings of a batch
-
-
-class Progress(NamedTuple):
-    """One optimiser step.
-
-    Attributes:
-        loss: What was minimised.
-        contrastive: The objective's part.
-        self_regression: The pose head's part, mean squared error of sines and cosines.
-        active: Share of the samples that still teach the objective something.
-        spread: Mean distance between the anchors' embeddings.
-    """
-
-    loss: float
-    contrastive: float
-    self_regression: float
-    active: float
-    spread: float
 
 
 class Collapsed(UserError):
@@ -104,6 +86,32 @@ class Course:
         self.grain = Grain(noise)
         self.augmented = augmented
         self.alike = 0
+
+    def disturbed(self, frames: torch.Tensor) -> torch.Tensor:
+        """What the encoder sees of frames (batch, size, size, 3) uint8: (batch, 3, size, size)."""
+        images = preprocess(augment(frames) if self.augmented else frames)
+        if self.grain.deviation:
+            self.grain.add_to(images.permute(0, 2, 3, 1))  # as it lies in memory
+        return images
+
+    def check(self, progress: Progress, norm: float) -> None:
+        """Stop a training that is lost.
+
+        Args:
+            progress: The last step.
+            norm: Of its embeddings.
+
+        Raises:
+            Collapsed: All embeddings are alike, or the loss is no number.
+        """
+        if not np.isfinite(progress.loss):
+            raise Collapsed(f"the loss became {progress.loss}: lower the learning rate")
+        self.alike = self.alike + 1 if progress.spread < ALIKE * norm else 0
+        if self.alike >= PATIENCE:
+            raise Collapsed(
+                f"collapsed: for {self.alike} steps all embeddings were alike (mean distance {progress.spread:.4f}, "
+                f"share of active samples {progress.active:.2f}): lower the learning rate, or use infonce"
+            )
 
     def state(self) -> dict[str, Any]:
         """For ``restore``."""
@@ -172,41 +180,22 @@ def fit(
     device = next(encoder.parameters()).device
     read = reader(frames, device, _room(device))
     course = course or Course()
+    loss = Loss(objective, pose_head, joints, self_regression)
     encoder.train()
     for indices in batches:
-        flat = indices.ravel()
-        seen = read(flat)
-        images = preprocess(augment(seen) if course.augmented else seen)
-        if course.grain.deviation:
-            course.grain.add_to(images.permute(0, 2, 3, 1))  # as it lies in memory
+        images = course.disturbed(read(indices.ravel()))
         with mixed_precision(device):
             embeddings = encoder(images)  # (groups * batch, dim), float32
-        groups = embeddings.chunk(len(indices))
-        contrastive = objective(*groups)
-        regression = torch.zeros((), device=device)
-        if pose_head is not None and joints is not None:
-            angles = torch.from_numpy(np.asarray(joints[flat], np.float32)).to(device)
-            target = torch.cat([angles.sin(), angles.cos()], dim=-1)
-            known = embeddings if self_regression else embeddings.detach()
-            regression = functional.mse_loss(pose_head(known), target)
-        loss = contrastive + (self_regression or 1.0) * regression
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        scheduler.step()
-        with torch.no_grad():
-            spread = torch.pdist(groups[0][:256]).mean()
-            active = objective.active(*groups)  # type: ignore[operator]
-            told = torch.stack([loss, contrastive, regression, active, spread, embeddings[0].norm()])
-        *figures, norm = told.tolist()  # at once: a GPU is waited for only here
-        progress = Progress(*figures)
-        if not np.isfinite(progress.loss):
-            raise Collapsed(f"the loss became {progress.loss}: lower the learning rate")
-        course.alike = course.alike + 1 if progress.spread < ALIKE * norm else 0
-        if course.alike >= PATIENCE:
-            raise Collapsed(
-                f"collapsed: for {course.alike} steps all embeddings were alike (mean distance {progress.spread:.4f}, "
-                f"share of active samples {progress.active:.2f}): lower the learning rate, or use infonce"
-            )
+        parts = loss.of(embeddings, indices)
+        _descend(parts.whole, optimizer, scheduler)
+        progress, norm = loss.told(parts, embeddings, len(indices))
+        course.check(progress, norm)
         yield progress
     encoder.eval()
+
+
+def _descend(loss: torch.Tensor, optimizer: torch.optim.Optimizer, scheduler: LRScheduler) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    scheduler.step()

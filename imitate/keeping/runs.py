@@ -52,7 +52,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 def write_json(path: Path, data: Any) -> None:
     """Write ``data`` whole or not at all. NaN and infinity, which JSON lacks, become null."""
     with written_aside(path) as aside:
-        aside.write_text(as_text(_finite(data)))
+        aside.write_text(as_text(finite(data)))
 
 
 def read_json(path: Path) -> Any:
@@ -71,11 +71,12 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not a readable JSON file ({first_line(error)})") from None
 
 
-def _finite(data: Any) -> Any:
+def finite(data: Any) -> Any:
+    """``data`` with None for NaN and infinity, which JSON lacks."""
     if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
+        return {key: finite(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
+        return [finite(value) for value in data]
     if isinstance(data, float) and not math.isfinite(data):
         return None
     return data
@@ -100,7 +101,8 @@ def _from(run: Path, path: Path) -> str:
     return str(path.relative_to(run) if path.is_relative_to(run) else path)
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of Python, and of the packages that figures depend on."""
     found = {"python": sys.version.split()[0]}
     for package in _PACKAGES:
         try:
@@ -198,7 +200,7 @@ class Stage:
         """
         if not self.finished:
             self._hold()  # another process may have finished it by now
-        settings = json.loads(json.dumps(_finite(settings)))
+        settings = json.loads(json.dumps(finite(settings)))
         begun = self.finished or self._has("config.json")
         before = self.settings if begun else {}
         if begun and 2 * len(before.keys() & settings.keys()) < len(before.keys() | settings.keys()):
@@ -216,7 +218,7 @@ class Stage:
                 )
             if self.finished or before.get(DEVICE) == settings.get(DEVICE):
                 return not self.finished
-        config = {"settings": settings, "versions": _versions(), "git_commit": git_commit()}
+        config = {"settings": settings, "versions": versions(), "git_commit": git_commit()}
         write_json(self.path("config.json"), config)
         return True
 

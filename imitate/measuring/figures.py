@@ -14,6 +14,7 @@ from imitate.keeping.runs import written_aside
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
@@ -124,20 +125,7 @@ def reward_figure(
     figure, panels = plt.subplot_mosaic(
         [["scatter", "0", "1"], ["scatter", "joints", "joints"]], figsize=(13, 6.5), width_ratios=[1.5, 1, 1]
     )
-    axes = panels["scatter"]
-    for name, (distance, reward) in scatter.items():
-        kept = np.linspace(0, len(distance) - 1, min(most, len(distance))).astype(int)
-        near = np.maximum(distance[kept], LEAST_DRAWN)
-        axes.scatter(near, -reward[kept], s=7, alpha=0.45, linewidths=0, label=name)
-    # Logarithmic, and zero at the upper right: what is near a demonstration is what matters, and most crowded.
-    axes.set(xscale="log", yscale="log", xlabel="true reward: minus the mean joint difference, rad")
-    axes.set_ylabel("learned reward")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_inverted(True)
-        axis.set_major_formatter(lambda value, _: f"-{value:g}")
-    axes.set_title("learned against true reward")
-    for handle in filter(None, axes.legend(loc="upper left").legend_handles):
-        handle.set(alpha=1, sizes=[30])
+    _draw_scatter(panels["scatter"], scatter, most)
     for k, (name, sizes, distances) in enumerate(rises):
         axes = panels[str(k)]
         low, median, high = np.quantile(distances, [0.25, 0.5, 0.75], axis=1)
@@ -158,3 +146,22 @@ def reward_figure(
     axes.legend(ncols=len(visibility), fontsize=8)
     figure.tight_layout()
     return figure
+
+
+def _draw_scatter(
+    axes: Axes, scatter: Mapping[str, tuple[NDArray[np.floating], NDArray[np.floating]]], most: int
+) -> None:
+    """Learned reward against true reward, both logarithmic."""
+    for name, (distance, reward) in scatter.items():
+        kept = np.linspace(0, len(distance) - 1, min(most, len(distance))).astype(int)
+        near = np.maximum(distance[kept], LEAST_DRAWN)
+        axes.scatter(near, -reward[kept], s=7, alpha=0.45, linewidths=0, label=name)
+    # Logarithmic, and zero at the upper right: what is near a demonstration is what matters, and most crowded.
+    axes.set(xscale="log", yscale="log", xlabel="true reward: minus the mean joint difference, rad")
+    axes.set_ylabel("learned reward")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_inverted(True)
+        axis.set_major_formatter(lambda value, _: f"-{value:g}")
+    axes.set_title("learned against true reward")
+    for handle in filter(None, axes.legend(loc="upper left").legend_handles):
+        handle.set(alpha=1, sizes=[30])

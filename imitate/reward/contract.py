@@ -1,4 +1,4 @@
-"""What the wrappers ask: of the environment below, of those who make them, and of a reward."""
+"""What the wrappers ask of the environment below, and of the demonstrations that it is to follow."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from imitate.errors import UserError
-from imitate.keeping.finite import check_finite
-from imitate.reward.rewards import HuberReward, Reward
+from imitate.reward.following import Following
 from imitate.reward.targets import Targets
 
-NEVER = float("inf")
 SEEN, FOLLOWED = ("image", "joints", "velocities"), ("demonstration", "step")  # of an observation, and of an info
 
 
@@ -60,50 +58,24 @@ def followed(
     return at
 
 
-def readable(observe_pose: bool, targets: Targets, below: spaces.Dict) -> bool:
-    """Whether a pose is observed, which must then have been read, of as many joints as the robot has."""
-    _check_bool("observe_pose", observe_pose)
-    if observe_pose and targets.poses is None:
-        raise UserError("expected the poses of each demonstration as the robot reads them: `believed` is missing")
-    if observe_pose and targets.poses.shape[1:] != below["joints"].shape:  # type: ignore[union-attr]
-        raise UserError(f"believed poses of {targets.poses.shape[1]} joints, expected {below['joints'].shape[0]}")  # type: ignore[union-attr, index]
-    return observe_pose
+def check_following(env: Any, below: spaces.Dict, targets: Targets, following: Following) -> None:
+    """Refuse a way of following that an environment or its demonstrations can't be followed in.
 
-
-def checked_clock(env: Any, clock: bool) -> bool:
-    """Whether there is a clock; without one, an environment must be told the frame that a robot has reached."""
-    _check_bool("clock", clock)
-    if not clock and not hasattr(env.unwrapped, "aim_at"):
-        raise UserError(f"{env.unwrapped}: expected aim_at, for it to be told the frame that a robot has reached")
-    return clock
-
-
-def _check_bool(name: str, value: Any) -> None:
-    if not isinstance(value, bool | np.bool_):
-        raise UserError(f"{name} is {value!r}, expected True or False")
-
-
-def rewarding(reward: Reward | None) -> Reward:
-    """The reward that was asked for, or the paper's."""
-    if reward is not None and not callable(reward):
-        raise UserError(f"reward is {reward!r}, expected a function from a Moment to (n,) rewards, or None")
-    return reward or HuberReward()
-
-
-def checked_distance(give_up: float) -> float:
-    """The distance beyond which an episode is given up."""
-    if not give_up >= 0:
-        raise UserError(f"give_up is {give_up}, expected a distance of 0 or more")
-    return give_up
-
-
-def checked_rewards(rewards: NDArray[np.floating], number: int) -> NDArray[np.floating]:
-    """Rewards that a reward made, which may be a user's own.
+    Args:
+        env: That is to follow.
+        below: What it observes.
+        targets: The demonstrations.
+        following: How they are to be followed.
 
     Raises:
-        UserError: They are not one finite number for each robot.
+        UserError: A pose is to be observed that has not been read, or is another robot's; or there is to be no clock,
+            and no ``aim_at``.
     """
-    if np.shape(rewards) != (number,):
-        raise UserError(f"rewards of shape {np.shape(rewards)}, expected ({number},): one for each robot")
-    check_finite("a reward", rewards, "expected a number: mend the reward")
-    return rewards
+    if following.observe_pose:
+        if targets.poses is None:
+            raise UserError("expected the poses of each demonstration as the robot reads them: `believed` is missing")
+        joints, read = below["joints"].shape or (), targets.poses.shape[1:]
+        if read != joints:
+            raise UserError(f"believed poses of {read[0]} joints, expected {joints[0]}")
+    if not following.clock and not hasattr(env.unwrapped, "aim_at"):
+        raise UserError(f"{env.unwrapped}: expected aim_at, for it to be told the frame that a robot has reached")

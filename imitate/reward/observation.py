@@ -8,29 +8,11 @@ import numpy as np
 from gymnasium import spaces
 
 from imitate.embedding.encoders.layers import NORM
-from imitate.errors import UserError
 from imitate.reward.rewards import Floats
-
-MOST_AHEAD = 100  # frames that a policy may observe
-
-
-def check_lookahead(frames: int) -> None:
-    """Refuse what is no number of frames to look ahead.
-
-    Raises:
-        UserError: Less than one, or more than anything learns from.
-    """
-    if not isinstance(frames, int | np.integer) or not 1 <= frames <= MOST_AHEAD:
-        raise UserError(f"lookahead is {frames!r}, expected 1 to {MOST_AHEAD} frames")
 
 
 def policy_space(observation: spaces.Dict, dim: int, observe_pose: bool = False, lookahead: int = 1) -> spaces.Box:
-    """The space of ``policy_observation``, for one environment.
-
-    Raises:
-        UserError: ``lookahead`` is no number of frames.
-    """
-    check_lookahead(lookahead)
+    """The space of ``policy_observation``, for one environment."""
     parts = [observation["joints"], observation["velocities"], *[observation["joints"]] * (lookahead * observe_pose)]
     norm = np.full((1 + lookahead) * dim, NORM)
     low = np.concatenate([part.low for part in parts] + [-norm])  # type: ignore[attr-defined]

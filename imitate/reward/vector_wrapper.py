@@ -13,20 +13,10 @@ from numpy.typing import NDArray
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.keeping.call_checks import check_order, check_same_step, checked_seeds
-from imitate.reward.contract import (
-    FOLLOWED,
-    NEVER,
-    SEEN,
-    checked_clock,
-    checked_distance,
-    checked_rewards,
-    checked_space,
-    followed,
-    readable,
-    rewarding,
-)  # fmt: skip
+from imitate.reward.contract import FOLLOWED, SEEN, check_following, checked_space, followed
+from imitate.reward.following import Following
 from imitate.reward.observation import policy_observation, policy_space
-from imitate.reward.rewards import Floats, Reward
+from imitate.reward.rewards import Floats
 from imitate.reward.targets import Targets
 
 
@@ -42,18 +32,13 @@ class EmbeddingRewardVector(VectorWrapper):
         env: Its environments are as the module asks.
         encoder: That embeds the frames of all of them.
         demonstrations: In the order of the environments' ``demonstration`` indices; or what this encoder made of them.
-        reward: From a ``Moment`` to (n,) rewards; None: ``HuberReward()``.
-        give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
-            demonstration, and nothing there is worth learning.
-        observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
-        lookahead: How many of the demonstration's next frames are observed.
-        clock: The demonstration's next frame is that of the next step. If false, it is as ``Targets.ahead`` says, and
-            the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
+        following: How a demonstration is followed. Without a clock, the environment needs ``aim_at``, as ``KukaEnv``
+            and ``KukaVectorEnv`` do.
 
     Raises:
-        UserError: The vector environment resets at another time or does not observe what the module asks, ``give_up``
-            is no distance, ``lookahead`` no number of frames, or a pose is to be observed that has not been read. At a
-            reset or step: an environment's info does not tell which frame it is at.
+        UserError: The vector environment resets at another time or does not observe what the module asks, or a pose is
+            to be observed that has not been read. At a reset or step: an environment's info does not tell which frame
+            it is at.
     """
 
     def __init__(
@@ -61,22 +46,16 @@ class EmbeddingRewardVector(VectorWrapper):
         env: VectorEnv,
         encoder: TrainedEncoder,
         demonstrations: Sequence[Demonstration] | Targets,
-        reward: Reward | None = None,
-        give_up: float = NEVER,
-        observe_pose: bool = False,
-        lookahead: int = 1,
-        clock: bool = True,
+        following: Following = Following(),
     ) -> None:
         check_same_step(env)
         super().__init__(env)
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
-        self.reward = rewarding(reward)
-        self.give_up = checked_distance(give_up)
+        self.following = following
         below = checked_space(env, env.single_observation_space, encoder.image_size)
-        self._observe_pose, self._lookahead = readable(observe_pose, self.targets, below), lookahead
-        self._clock = checked_clock(env, clock)
-        self.single_observation_space = policy_space(below, encoder.dim, observe_pose, lookahead)
+        check_following(env, below, self.targets, following)
+        self.single_observation_space = policy_space(below, encoder.dim, following.observe_pose, following.lookahead)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         # Of each environment: its frame's embedding, the frame it is compared with next, and what it observes.
         self._own: Floats = np.zeros((env.num_envs, encoder.dim), np.float32)
@@ -126,18 +105,18 @@ class EmbeddingRewardVector(VectorWrapper):
         infos.update(_told(measured, ~ended))
         if ended.any():
             infos["final_info"].update(_told(measured, ended))
-            ahead = self.targets.ahead(before, scored, **stepped, clock=self._clock)
+            ahead = self.targets.ahead(before, scored, **stepped, clock=self.following.clock)
             infos["final_obs"] = self._observe(last, scored, stepped, ahead)
-        self._ahead = self.targets.ahead(_mixed(ended, self._own, before), self._own, **at, clock=self._clock)
+        self._ahead = self.targets.ahead(_mixed(ended, self._own, before), self._own, **at, clock=self.following.clock)
         self._shown = self._observe(observation, self._own, at, self._ahead)
-        lost = (distance > self.give_up) & ~ended
+        lost = (distance > self.following.give_up) & ~ended
         if lost.any():
             infos = self._give_up(lost, infos)
         self._aim()
         return (
             self._shown.copy(),
-            checked_rewards(self.reward(moment), self.num_envs),
-            terminated | (distance > self.give_up),
+            self.following.rewards(moment),
+            terminated | (distance > self.following.give_up),
             truncated,
             infos,
         )
@@ -167,7 +146,7 @@ class EmbeddingRewardVector(VectorWrapper):
         """Take in how the episodes of these rows (num_envs,) begin."""
         first = {key: observation[key][rows] for key in SEEN}
         at, own = followed(self.env, infos, self.targets, rows), self.encoder.embed(first["image"])
-        ahead = self.targets.ahead(own, own, **at, clock=self._clock)
+        ahead = self.targets.ahead(own, own, **at, clock=self.following.clock)
         self._own[rows], self._ahead[rows] = own, ahead
         self._shown[rows] = self._observe(first, own, at, ahead)
 
@@ -176,13 +155,15 @@ class EmbeddingRewardVector(VectorWrapper):
 
     def _aim(self) -> None:
         """Tell the environments what they are going to be compared with, if that is not the next frame."""
-        if not self._clock:
+        if not self.following.clock:
             self.env.unwrapped.aim_at(self._ahead)  # type: ignore[attr-defined]
 
     def _observe(
         self, observation: dict[str, Any], own: Floats, at: dict[str, NDArray[np.int64]], ahead: NDArray[np.int64]
     ) -> Floats:
-        future = self.targets.near_future(at["demonstration"], ahead, self._lookahead, self._observe_pose)
+        future = self.targets.near_future(
+            at["demonstration"], ahead, self.following.lookahead, self.following.observe_pose
+        )
         return policy_observation(observation, own, *future)
 
 

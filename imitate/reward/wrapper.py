@@ -18,19 +18,10 @@ from numpy.typing import NDArray
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.keeping.call_checks import check_order, checked_seed
-from imitate.reward.contract import (
-    FOLLOWED,
-    NEVER,
-    checked_clock,
-    checked_distance,
-    checked_rewards,
-    checked_space,
-    followed,
-    readable,
-    rewarding,
-)  # fmt: skip
+from imitate.reward.contract import FOLLOWED, check_following, checked_space, followed
+from imitate.reward.following import Following
 from imitate.reward.observation import policy_observation, policy_space
-from imitate.reward.rewards import Floats, Reward
+from imitate.reward.rewards import Floats
 from imitate.reward.targets import Targets
 
 
@@ -43,18 +34,12 @@ class EmbeddingReward(gym.Wrapper):
         env: See the module.
         encoder: That embeds the frames.
         demonstrations: In the order of the environment's ``demonstration`` indices; or what this encoder made of them.
-        reward: From a ``Moment`` to (n,) rewards; None: ``HuberReward()``.
-        give_up: An episode terminates where the embeddings are farther apart than this: the robot has lost the
-            demonstration, and nothing there is worth learning.
-        observe_pose: Observe also the pose that the robot has read off the demonstration's next frame.
-        lookahead: How many of the demonstration's next frames are observed.
-        clock: The demonstration's next frame is that of the next step. If false, it is as ``Targets.ahead`` says, and
-            the environment must have ``aim_at``, as ``KukaEnv`` and ``KukaVectorEnv`` do.
+        following: How a demonstration is followed. Without a clock, the environment needs ``aim_at``, as ``KukaEnv``
+            and ``KukaVectorEnv`` do.
 
     Raises:
-        UserError: The environment does not observe what the module asks, ``give_up`` is no distance, ``lookahead`` no
-            number of frames, or a pose is to be observed that has not been read. At a reset or step: the environment's
-            info does not tell which frame it is at.
+        UserError: The environment does not observe what the module asks, or a pose is to be observed that has not been
+            read. At a reset or step: the environment's info does not tell which frame it is at.
     """
 
     def __init__(
@@ -62,21 +47,15 @@ class EmbeddingReward(gym.Wrapper):
         env: gym.Env,
         encoder: TrainedEncoder,
         demonstrations: Sequence[Demonstration] | Targets,
-        reward: Reward | None = None,
-        give_up: float = NEVER,
-        observe_pose: bool = False,
-        lookahead: int = 1,
-        clock: bool = True,
+        following: Following = Following(),
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
-        self.reward = rewarding(reward)
-        self.give_up = checked_distance(give_up)
+        self.following = following
         below = checked_space(env, env.observation_space, encoder.image_size)
-        self._observe_pose, self._lookahead = readable(observe_pose, self.targets, below), lookahead
-        self._clock = checked_clock(env, clock)
-        self.observation_space = policy_space(below, encoder.dim, observe_pose, lookahead)
+        check_following(env, below, self.targets, following)
+        self.observation_space = policy_space(below, encoder.dim, following.observe_pose, following.lookahead)
         self._own: Floats = np.zeros((1, encoder.dim), np.float32)  # embedding of the robot's last frame
         self._begun = False
 
@@ -95,8 +74,8 @@ class EmbeddingReward(gym.Wrapper):
         moment = self.targets.moment(before, self._own, **self._at(info))
         info["env_reward"] = env_reward
         info["embedding_distance"] = float(np.linalg.norm(moment.own - moment.target))
-        reward = float(checked_rewards(self.reward(moment), 1)[0])
-        terminated = terminated or info["embedding_distance"] > self.give_up
+        reward = float(self.following.rewards(moment)[0])
+        terminated = terminated or info["embedding_distance"] > self.following.give_up
         return self._observe(observation, info, before), reward, terminated, truncated, info
 
     def _at(self, info: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
@@ -104,9 +83,11 @@ class EmbeddingReward(gym.Wrapper):
 
     def _observe(self, observation: dict[str, Any], info: dict[str, Any], before: Floats) -> Floats:
         at = self._at(info)
-        ahead = self.targets.ahead(before, self._own, **at, clock=self._clock)
-        if not self._clock:
+        ahead = self.targets.ahead(before, self._own, **at, clock=self.following.clock)
+        if not self.following.clock:
             self.env.unwrapped.aim_at(int(ahead[0]))  # type: ignore[attr-defined]
         batch = {key: observation[key][None] for key in ("joints", "velocities")}
-        future = self.targets.near_future(at["demonstration"], ahead, self._lookahead, self._observe_pose)
+        future = self.targets.near_future(
+            at["demonstration"], ahead, self.following.lookahead, self.following.observe_pose
+        )
         return policy_observation(batch, self._own, *future)[0]

@@ -22,12 +22,14 @@ from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka_env import KukaEnv, Reference
-from imitate.envs.original import ORIGINAL
+from imitate.envs.paper_arm import PAPER_ARM
+from imitate.envs.robot import Robot
 from imitate.keeping.snapshot import Snapshots
 from imitate.policy.ppo import Curve, build_ppo
 from imitate.reward.wrapper import EmbeddingReward
 
 from .. import imitate
+from ..shared.learning import Boundaries
 from .bare import Bare, Played
 from .rows import Measure, Row, compare
 from .subject import EMBED, Subject
@@ -109,7 +111,7 @@ def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = F
     demonstration = replace(demonstration, believed=demonstration.joints)
     with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, [demonstration]) as env:
         snapshots = Snapshots(subject.folder / "snapshot.safetensors", "nothing")
-        yield _updates(settings, env, subject, partial(imitate.Boundaries, snapshots, env))
+        yield _updates(settings, env, subject, partial(Boundaries, snapshots, env))
 
 
 class OneByOne(TrainedEncoder):
@@ -162,8 +164,8 @@ def paper_env(size: int, device: str, full_precision: bool) -> gym.Env:
     network = build_encoder("inception", size)
     network = FullPrecision(network) if full_precision else network
     encoder = TrainedEncoder("inception", network, size, 32, camera).to(torch.device(device))
-    still = Reference.from_joints(np.zeros((EPISODE, ORIGINAL.joints)))
-    env = KukaEnv([still], ORIGINAL, imitate.PRESETS["paper"][1].control, camera, size)
+    still = Reference.from_joints(np.zeros((EPISODE, PAPER_ARM.joints)))
+    env = KukaEnv([still], Robot(PAPER_ARM, imitate.PRESETS["paper"][1].control, camera, size))
     return EmbeddingReward(env, encoder, [Demonstration("black", np.zeros((2, size, size, 3), np.uint8), None)])
 
 
@@ -171,7 +173,7 @@ def _updates(
     settings: imitate.Settings,
     env: VecEnv,
     subject: Subject,
-    boundaries: Callable[[Curve, Callable[[], bool]], imitate.Boundaries] | None = None,
+    boundaries: Callable[[Curve, Callable[[], bool]], Boundaries] | None = None,
 ) -> Measure:
     """What steps and updates once, after a first time in which processes start and kernels are chosen.
 

@@ -24,7 +24,8 @@ from imitate.envs import kuka, vector
 from imitate.envs.bullet import Bullet
 from imitate.keeping.runs import Stage, read_json, write_json
 
-from .. import embed, record
+from .. import record
+from ..embedding.training import fit_encoder
 from .imitating import learning
 from .stopwatch import REST, Call, Stopwatch
 from .subject import Subject, quiet
@@ -88,7 +89,7 @@ def profile_embed(subject: Subject) -> list[Part]:
     def watched_reader(*args: Any) -> Any:
         return watch.around(reader(*args), "gather batch")
 
-    fit = partial(embed.fit_encoder, settings, Stage(subject.folder / "profile-embed"))
+    fit = partial(fit_encoder, settings, Stage(subject.folder / "profile-embed"))
     with quiet():
         fit(data, subject.untrained(settings.encoder, dataset), epoch_of(settings))
         with (

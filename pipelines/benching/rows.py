@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 Measure = Callable[[], float]
 
@@ -28,6 +29,12 @@ class Row:
     reference: float
     ratio: float
     spread: tuple[float, float]
+
+    def cells(self) -> dict[str, Any]:
+        """By the columns of the table."""
+        low, high = self.spread
+        sizes = {"ours": self.ours, "reference": self.reference, "unit": self.unit}
+        return {"name": self.name, **sizes, "ratio": self.ratio, "ratio_low": low, "ratio_high": high}
 
 
 def compare(name: str, unit: str, ours: Measure, reference: Measure, repeats: int) -> Row:

@@ -16,6 +16,8 @@ from imitate.embedding.sampling import Epoch, Margins
 from imitate.keeping.runs import Stage
 
 from .. import embed
+from ..embedding.data import Data, open_data, videos_of
+from ..embedding.training import fit_encoder
 from .rows import Measure, Row, compare
 from .subject import Subject, quiet
 
@@ -39,17 +41,17 @@ def training(subject: Subject, paper: bool = False) -> Measure:
     def rate() -> float:
         trained = subject.untrained(settings.encoder, dataset)
         with quiet():
-            return embed.fit_encoder(settings, stage, data, trained, epoch_of(settings))["frames_per_second"]
+            return fit_encoder(settings, stage, data, trained, epoch_of(settings))["frames_per_second"]
 
     rate()  # the first steps choose kernels
     return rate
 
 
-def opened(subject: Subject, paper: bool = False) -> tuple[LeRobotDataset, embed.Data]:
+def opened(subject: Subject, paper: bool = False) -> tuple[LeRobotDataset, Data]:
     """What there is to train on."""
     dataset = subject.recording("paper" if paper else "training")
     with quiet():
-        return dataset, embed.open_data(dataset, dataset.camera().name, None, *embed.videos_of(dataset))
+        return dataset, open_data(dataset, dataset.camera().name, None, *videos_of(dataset))
 
 
 def epoch_of(settings: embed.Settings) -> Epoch:

@@ -23,6 +23,8 @@ from .signals import Interrupted, raised
 
 Settings = TypeVar("Settings")
 CONFIG = "--config"
+DEFAULT = "default"
+DEMO = "demo"  # the setting that may stand by itself: follow my.mp4
 FACTS = (
     "filmed_by",
     "encoder_sha256",
@@ -61,6 +63,7 @@ def command(
         name: Of the command.
         presets: By name, a description and the settings to start from. The first argument may name one;
             ``default`` if it does not. Or it is ``--config``, and the second a config.json to take the settings from.
+            Before other settings may stand a demonstration, where the command takes one: ``follow my.mp4``.
         run: The command.
         again: What it does when it is run again after it was stopped.
     """
@@ -88,11 +91,20 @@ def command(
 def _settings(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:
     if CONFIG in args:
         return _from_config(name, presets, args)
-    if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
-        args = ["default", *args]
-    if not args[0].startswith("-"):
-        choose(presets, args[0], "preset")
-    return _parse(name, presets, args)
+    first, takes_demo = args[0] if args else DEFAULT, hasattr(presets[DEFAULT][1], DEMO)
+    if first in presets or first in ("-h", "--help"):
+        args = args[1:]
+    elif first.startswith("-") or (takes_demo and _may_be_demo(first)):
+        first = DEFAULT
+    else:
+        choose(presets, first, "preset")
+    if takes_demo and args and not args[0].startswith("-"):
+        args = [f"--{DEMO}", *args]
+    return _parse(name, presets, [first, *args])
+
+
+def _may_be_demo(word: str) -> bool:
+    return ":" in word or Path(word).suffix != "" or Path(word).exists()
 
 
 def _from_config(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import ASSETS
+from imitate.envs.robot import Robot
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 from imitate.policy.ppo import Learner, build_ppo, load_policy
-from imitate.reward.rewards import HuberReward, Reward, reward_of
+from imitate.reward.following import NEVER, Following
+from imitate.reward.rewards import HuberReward, reward_of
 
 from .rollout import PEOPLE, Policy, follower
 
@@ -38,13 +40,9 @@ class Learned:
     demo: str
     resize: bool
     encoder: Path | None
-    arm: str
-    control: str
-    observe_pose: bool
-    start_noise: float
     learner: Learner
-    reward: Reward
-    lookahead: int = 1  # as of policies that were learned before it was a setting
+    robot: Robot
+    following: Following
 
 
 def learned_with(stage: Stage) -> Learned:
@@ -57,39 +55,36 @@ def learned_with(stage: Stage) -> Learned:
         raise UserError(f"{stage.folder}: no finished policy there: learn one with 'imitate' first")
     if not stage.path("policy.zip").is_file():
         raise UserError(f"{stage.path('policy.zip')}: no such policy")
+    settings = stage.settings
     try:
-        names = {field.name for field in fields(Learned) if field.default is MISSING or field.name in stage.settings}
-        known = {name: stage.settings[name] for name in names}
-        known["encoder"] = stage.folder.parent / known["encoder"] if known["encoder"] else None
-        known["learner"] = Learner(**known["learner"])
-        known["reward"] = reward_of(stage.settings["reward_form"], HuberReward(**known["reward"]))
-        return Learned(**known)
+        encoder = settings["encoder"]
+        return Learned(
+            settings["demo"],
+            settings["resize"],
+            stage.folder.parent / encoder if encoder else None,
+            Learner(**settings["learner"]),
+            Robot(settings["arm"], settings["control"], start_noise=settings["start_noise"]),
+            Following(
+                reward_of(settings["reward_form"], HuberReward(**settings["reward"])),
+                observe_pose=settings["observe_pose"],
+                lookahead=settings.get("lookahead", 1),  # policies were learned before it was a setting
+            ),
+        )
     except (KeyError, TypeError) as error:
         raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
 
 
 def single_env(
-    encoder: TrainedEncoder,
-    demonstration: Demonstration,
-    reward: Reward,
-    arm: str,
-    control: str,
-    start_noise: float,
-    observe_pose: bool = False,
-    lookahead: int = 1,
-    clock: bool = True,
+    encoder: TrainedEncoder, demonstration: Demonstration, robot: Robot, following: Following
 ) -> TCNImitateEnv:
-    """The environment as a policy is measured in it."""
+    """The environment as a policy is measured in it: from the first frame to the last."""
     return TCNImitateEnv(
         encoder,
         [demonstration],
-        reward,
-        arm=arm,
-        control=control,
-        start_noise=start_noise,
-        observe_pose=observe_pose,
-        lookahead=lookahead,
-        clock=clock,
+        following,
+        robot,
+        midway=0.0,
+        give_up=NEVER,
         render_mode="rgb_array",
         render_size=PEOPLE,
     )
@@ -99,7 +94,7 @@ def load(learned: Learned, env: TCNImitateEnv, path: Path) -> PPO:
     """The policy in a file, for one environment."""
     alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
     envs = DummyVecEnv([partial(_same, env)])
-    model = build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim, lookahead=learned.lookahead)
+    model = build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim, lookahead=learned.following.lookahead)
     return load_policy(model, path)
 
 
@@ -124,9 +119,10 @@ def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path
     if policy not in ("", DIRECT):
         named = Stage.named(run, policy)
         learned = learned_with(named)
-        if encoder is not None or learned.arm != arm:
+        own = learned.robot.arm
+        if encoder is not None or own != arm:
             raise UserError(
-                f"policy {policy!r} was learned with its own encoder and the arm {learned.arm}: expected no --encoder, "
+                f"policy {policy!r} was learned with its own encoder and the arm {own}: expected no --encoder, "
                 f"and that arm, not {arm}"
             )
         return learned.encoder or trained.path("encoder"), named
@@ -139,15 +135,14 @@ def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path
     if policy == DIRECT or not general.finished:
         return folder, None
     learned = learned_with(general)
-    return folder, general if learned.encoder is None and learned.arm == arm else None
+    return folder, general if learned.encoder is None and learned.robot.arm == arm else None
 
 
 def following(
     policy: Stage | None,
     encoder: TrainedEncoder,
     demonstration: Demonstration,
-    arm: str = "iiwa",
-    start_noise: float = 0.0,
+    robot: Robot = Robot(),
     clock: bool = True,
 ) -> tuple[TCNImitateEnv, Policy]:
     """An environment, and what follows the demonstration in it.
@@ -157,18 +152,16 @@ def following(
             read, with velocities.
         encoder: Of the policy.
         demonstration: With the poses that were read off it.
-        arm: Without a policy.
-        start_noise: Start away from the demonstration's first pose by up to this in each joint, rad.
+        robot: That takes the poses. With a policy it is the policy's, and only starts as this one.
         clock: The demonstration advances by a frame a step.
     """
     if policy is None:
-        env = single_env(encoder, demonstration, HuberReward(), arm, "velocity", start_noise, clock=clock)
+        env = single_env(encoder, demonstration, robot, Following(clock=clock))
         assert demonstration.believed is not None
         return env, follower(env.kuka_env, demonstration.believed)
     how = learned_with(policy)
-    env = single_env(
-        encoder, demonstration, how.reward, how.arm, how.control, start_noise, how.observe_pose, how.lookahead, clock
-    )
+    own = replace(how.robot, start_noise=robot.start_noise)
+    env = single_env(encoder, demonstration, own, replace(how.following, clock=clock))
     return env, acting(load(how, env, policy.path("policy.zip")))
 
 

@@ -26,6 +26,7 @@ from imitate.keeping.workers import end_with_parent, starting
 from imitate.policy.ppo import build_ppo, load_policy
 from imitate.reward.observation import policy_space
 
+from ..shared.results import read_results
 from .damage import BYTES, draw, written
 from .files import below
 from .subject import EMBED, IMITATE, LEARNER, RECORD, Subject
@@ -113,6 +114,7 @@ def _targets(folder: Path) -> dict[str, Reader]:
         "encoder/encoder.json": lambda: load_encoder(folder / "encoder"),
         "encoder/encoder.safetensors": lambda: load_encoder(folder / "encoder"),
         "policy.zip": lambda: load_policy(model, folder / "policy.zip"),
+        "any-video.csv": lambda: read_results(folder / "any-video.csv"),
     }
     readers |= {path.name: partial(read_video, path) for path in sorted(folder.glob("demonstration.*"))}
     for path in below(dataset):

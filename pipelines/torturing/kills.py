@@ -57,6 +57,7 @@ def kills(subject: Subject) -> dict[str, Any]:
     rng = subject.random("kills")
     whole = subject.folder / "undisturbed"
     stages: dict[str, dict[str, Any]] = {}
+    found: dict[str, None] = {}  # what differs, each file once
     wanted = subject.stages or tuple(VICTIMS)
     last = max(map(list(VICTIMS).index, wanted))
     for name, victim in list(VICTIMS.items())[: last + 1]:
@@ -69,7 +70,7 @@ def kills(subject: Subject) -> dict[str, Any]:
         else:
             before.mkdir()
         begun, seconds = _undisturbed(victim, whole)
-        figures: dict[str, Any] = {"kills": 0, "runs": 0, "differences": 0, "different": []}
+        figures: dict[str, Any] = {"kills": 0, "runs": 0, "differences": 0}
         figures |= {"begun": begun, "seconds": seconds}
         while figures["kills"] < subject.kills:
             run = subject.folder / f"killed-{name}"
@@ -82,14 +83,14 @@ def kills(subject: Subject) -> dict[str, Any]:
             different = differences(run, whole)
             figures["runs"] += 1
             figures["differences"] += bool(different)
-            figures["different"] += [file for file in different if file not in figures["different"]]
+            found |= dict.fromkeys(f"{name}: {file}" for file in different)
             shutil.rmtree(run)
         shutil.rmtree(before)
         stages[name] = figures
         print(
             f"  {name}: {figures['kills']} kills, {figures['differences']} of {figures['runs']} runs differ", flush=True
         )
-    return totals(stages)
+    return totals(stages) | {"different": list(found)}
 
 
 def totals(stages: dict[str, dict[str, Any]]) -> dict[str, Any]:

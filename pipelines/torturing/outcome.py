@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..shared.results import read_csv
 from .files import names_below
 
 # Logs; the sums of all other files, among them of times; figures with an axis of seconds.
@@ -33,8 +34,9 @@ def _same_bytes(one: Path, other: Path) -> bool:
 
 def _digest(path: Path, run: Path) -> str:
     content = path.read_bytes()
-    if path.suffix == ".json":
-        text = json.dumps(_timeless(json.loads(content)), sort_keys=True)
+    if path.suffix in (".json", ".csv"):
+        data = json.loads(content) if path.suffix == ".json" else read_csv(path)
+        text = json.dumps(_timeless(data), sort_keys=True)
         content = text.replace(str(run), "RUN").encode()  # where it is made is told in a benchmark's command
     return hashlib.sha256(content).hexdigest()
 

@@ -15,7 +15,7 @@ from .files import below
 
 WORK = (  # where each command's work begins, behind all that it checks
     "imitate.pipelines.record.worked_off",
-    "imitate.pipelines.embed._pixels",
+    "imitate.pipelines.embed.baselines_of",
     "imitate.pipelines.imitate.learning_env",
     "imitate.pipelines.evaluate.roll_out",
     "imitate.pipelines.follow.watch",

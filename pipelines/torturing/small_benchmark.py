@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .. import benchmark_imitation
-from ..benchmark_imitation import EMBED, IMITATE, Method
+from ..benchmarking.methods import EMBED, IMITATE, Method
 from .subject import LEARNER
 
 # No poses are read: the other victims do that, and each restart would take as long for it as for all else.

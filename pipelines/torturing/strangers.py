@@ -33,8 +33,9 @@ from imitate.errors import UserError
 from imitate.keeping.manifest import MANIFEST, facts_of, manifest_of
 from imitate.keeping.runs import read_json, write_json
 
-from .. import embed, evaluate, imitate, report
+from .. import evaluate, imitate, report
 from ..benching.subject import quiet
+from ..embedding.data import open_data, videos_of
 from ..shared.cli import CONFIG
 from .damage import written
 from .files import as_parquet, names_below
@@ -75,7 +76,7 @@ def strangers(subject: Subject) -> dict[str, Any]:
     return {
         "codes_planted": sum(kinds.values()),
         "codes_executed": len(executed),
-        "planted_kinds": kinds,
+        "planted_kinds": {kind: {"planted": number} for kind, number in kinds.items()},
         "executed": executed,
     }
 
@@ -138,7 +139,7 @@ EPISODES = f"dataset/{EPISODES_PATH}"
 def _embed(subject: Subject) -> object:
     """Read all that ``embed`` reads of a dataset."""
     dataset = LeRobotDataset(subject.given / "dataset")
-    return embed.open_data(dataset, dataset.camera().name, None, *embed.videos_of(dataset))
+    return open_data(dataset, dataset.camera().name, None, *videos_of(dataset))
 
 
 def _imitate(subject: Subject, demo: Path | None = None) -> object:

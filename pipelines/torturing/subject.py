@@ -70,12 +70,14 @@ class Subject:
 
     @cached_property
     def given(self) -> Path:
-        """Files as a stranger gives them, of no finished stage: a dataset, an encoder, a policy, settings, a video."""
+        """Files as a stranger gives them, of no finished stage: dataset, encoder, policy, settings, video, results."""
         folder = self.folder / "given"
         shutil.copytree(self.run / "record/dataset", folder / "dataset", ignore=shutil.ignore_patterns("cache"))
         shutil.copytree(self.run / "embed/encoder", folder / "encoder")
         for name in ("policy.zip", "config.json"):
             shutil.copyfile(self.run / "imitate" / name, folder / name)
+        for name in ("any-video.csv", "any-video.json"):
+            shutil.copyfile(self.run / "benchmark-follow" / name, folder / name)
         dataset = LeRobotDataset(folder / "dataset")
         frames = dataset.demonstration(dataset.split("test")[0]).frames
         write_video(folder / "demonstration.mp4", frames, round(dataset.fps), Compression(0, "yuv444p"))

@@ -1,4 +1,4 @@
-"""The machine that ratios were measured on."""
+"""The machine that figures were measured on."""
 
 from __future__ import annotations
 

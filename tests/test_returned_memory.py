@@ -3,8 +3,8 @@ import sys
 import numpy as np
 import pytest
 
+from imitate.envs.returned_memory import beyond, zero_pages_returned
 from imitate.envs.vector import KukaVectorEnv
-from imitate.envs.zero_pages import beyond, zero_pages_returned
 from imitate.keeping.workers import Crew
 from imitate.pipelines.benching.peak import held
 

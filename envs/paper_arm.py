@@ -7,6 +7,6 @@ import pybullet_data
 
 from .kuka import ARMS
 
-ORIGINAL = replace(
+PAPER_ARM = replace(
     ARMS["iiwa_gripper"], file=str(Path(pybullet_data.getDataPath()) / "kuka_iiwa" / "kuka_with_gripper2.sdf")
 )

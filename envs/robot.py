@@ -1,0 +1,84 @@
+"""A robot: its arm, how it moves, what sees it, and where it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from imitate.data.camera import Camera
+from imitate.errors import UserError, choose
+
+from .cameras import CAMERAS
+from .control import CONTROLS
+from .kuka import ARMS, Arm
+
+Whole = TypeVar("Whole")
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A robot, and where it starts.
+
+    Attributes:
+        arm: One of ``ARMS``, or an arm of your own.
+        control: One of ``CONTROLS``: what an action means.
+        camera: One of ``CAMERAS``, or a camera of your own. None: the encoder's; where there is no encoder, front.
+        image_size: Pixels a side of what the camera takes. None: the encoder's; where there is none, 64.
+        start_noise: The first pose differs from the demonstration's by up to this, uniformly, in each joint, rad.
+        midway: Share of the episodes that start at a random frame instead of the first, at the pose that the robot
+            believes to see there (reference state initialisation, Peng et al., DeepMimic, 2018, section 6.1). Else
+            nothing is learned of a frame before all the frames ahead of it are. No effect where no poses were read.
+
+    Raises:
+        UserError: An unknown name, or what is no number of its range.
+    """
+
+    arm: str | Arm = "iiwa"
+    control: str = "velocity"
+    camera: str | Camera | None = None
+    image_size: int | None = None
+    start_noise: float = 0.0
+    midway: float = 0.0
+
+    def __post_init__(self) -> None:
+        for noun, registry in (("arm", ARMS), ("control", CONTROLS), ("camera", CAMERAS)):
+            value = getattr(self, noun)
+            if isinstance(value, str):
+                choose(registry, value, noun)
+        check_numbers(start_noise=self.start_noise, midway=self.midway)
+        if not 0 <= self.start_noise <= np.pi:
+            raise UserError(f"start_noise is {self.start_noise}, expected 0 to pi rad")
+        if not 0 <= self.midway <= 1:
+            raise UserError(f"midway is {self.midway}, expected a share of 0 to 1")
+
+    @property
+    def joints(self) -> int:
+        """Of its arm."""
+        return (choose(ARMS, self.arm, "arm") if isinstance(self.arm, str) else self.arm).joints
+
+    def eyes(self, camera: Camera, image_size: int) -> tuple[Camera, int]:
+        """Its camera, and the pixels a side of what that takes; these, where it has none of its own."""
+        own = choose(CAMERAS, self.camera, "camera") if isinstance(self.camera, str) else self.camera
+        return own or camera, image_size if self.image_size is None else self.image_size
+
+
+def check_numbers(**values: Any) -> None:
+    """Refuse what is no number.
+
+    Raises:
+        UserError: One is none; the message has its name.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int | float | np.integer | np.floating):
+            raise UserError(f"{name} is {value!r}, expected a number")
+
+
+def taken(whole: Whole, settings: dict[str, Any]) -> Whole:
+    """A dataclass with those of the settings that are its fields, which are taken out of the others.
+
+    ``gym.make`` knows keywords only: this makes of them what a robot is, and how it follows.
+    """
+    names = [field.name for field in fields(whole) if field.name in settings]  # type: ignore[arg-type]
+    return replace(whole, **{name: settings.pop(name) for name in names})  # type: ignore[type-var]

@@ -1,0 +1,1 @@
+"""What ``benchmark_imitation`` and ``benchmark_follow`` are made of."""

@@ -1,0 +1,100 @@
+"""The conditions under which a demonstration is followed: how it is shown, and where the robot starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.envs.kuka import CONTROL_HZ
+
+Frames = NDArray[np.uint8]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """How a demonstration is shown, and where the robot starts.
+
+    Attributes:
+        says: What it is.
+        times: Which moments of the movement are shown, in frames, of one of so many; None: each frame once.
+        away: From the first pose, where the robot starts, rad in each joint, to either side.
+        seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
+    """
+
+    says: str
+    times: Callable[[int, np.random.Generator], Floats] | None = None
+    away: float = 0.0
+    seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
+
+
+def at_speed(speed: float, length: int, rng: np.random.Generator) -> Floats:
+    """Faster than it was made, or slower."""
+    return np.arange(0, length - 1 + 1e-9, speed)
+
+
+def pausing(length: int, rng: np.random.Generator) -> Floats:
+    """The video stops twice, for a second each."""
+    often = np.ones(length, int)
+    often[rng.choice(length, 2, replace=False)] += CONTROL_HZ
+    return np.repeat(np.arange(length, dtype=float), often)
+
+
+def dropped(frames: Frames, rng: np.random.Generator) -> Frames:
+    """A tenth of the frames is lost: the one before stays."""
+    kept = np.where(rng.random(len(frames)) < 0.1, 0, np.arange(len(frames)))
+    return frames[np.maximum.accumulate(kept)]
+
+
+def noisy(frames: Frames, rng: np.random.Generator) -> Frames:
+    """Gaussian noise of standard deviation 10, of 255."""
+    return _pixels(frames + rng.normal(0, 10, frames.shape))
+
+
+def darker(frames: Frames, rng: np.random.Generator) -> Frames:
+    """Four fifths of the brightness."""
+    return _pixels(0.8 * frames)
+
+
+def tinted(frames: Frames, rng: np.random.Generator) -> Frames:
+    """More red, less blue."""
+    return _pixels(frames * [1.1, 1.0, 0.9])
+
+
+def covered(frames: Frames, rng: np.random.Generator) -> Frames:
+    """A grey box covers a sixteenth of the picture, in one place."""
+    side = frames.shape[1] // 4
+    y, x = rng.integers(0, frames.shape[1] - side, 2)
+    frames = frames.copy()
+    frames[:, y : y + side, x : x + side] = 128
+    return frames
+
+
+def shifted(frames: Frames, rng: np.random.Generator) -> Frames:
+    """The camera has moved by one pixel, to the side and up or down."""
+    y, x = rng.choice([0, 2], 2)
+    wider = np.pad(frames, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return wider[:, y : y + frames.shape[1], x : x + frames.shape[2]]
+
+
+def _pixels(values: NDArray[np.floating]) -> Frames:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+CONDITIONS = {
+    "plain": Condition("as recorded"),
+    "half_speed": Condition("at half the speed", partial(at_speed, 0.5)),
+    "double_speed": Condition("at twice the speed", partial(at_speed, 2.0)),
+    "away": Condition("starting 0.3 rad away in each joint", away=0.3),
+    "paused": Condition("stopping twice for a second", pausing),
+    "dropped": Condition("a tenth of the frames lost", seen=dropped),
+    "noisy": Condition("noise of 10 in 255", seen=noisy),
+    "darker": Condition("a fifth darker", seen=darker),
+    "tinted": Condition("more red, less blue", seen=tinted),
+    "covered": Condition("a box over a sixteenth of the picture", seen=covered),
+    "shifted": Condition("the camera moved by a pixel", seen=shifted),
+}

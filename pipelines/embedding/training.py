@@ -1,0 +1,194 @@
+"""The training of an encoder: what is trained, how far it is, and what is kept of it on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from imitate.embedding.objectives import OBJECTIVES
+from imitate.embedding.sampling import Epoch, Margins, Videos
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.embedding.training import Course, Progress, fit
+from imitate.keeping.finite import check_weights
+from imitate.keeping.runs import Stage
+from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
+
+from ..shared.signals import held_back
+from .data import Data
+
+if TYPE_CHECKING:
+    from ..embed import Settings
+
+SHORTEST_CYCLE = 11  # steps: of 10 or fewer, a tenth leaves nothing to rise in
+TOLD = 20  # steps between two points of a curve
+
+
+class Training:
+    """An encoder in training, from its first step or from a snapshot on.
+
+    Args:
+        settings: Of the command.
+        data: To train on.
+        trained: The encoder that is trained.
+        epoch: What is drawn anew each epoch.
+        baselines: What was measured before; it is kept in the snapshot.
+
+    Attributes:
+        steps: That there are in all.
+        done: Steps that were taken.
+        loss: The last one's.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        data: Data,
+        trained: TrainedEncoder,
+        epoch: Epoch,
+        baselines: dict[str, dict[str, float]] | None = None,
+    ) -> None:
+        self.steps = settings.epochs * epoch.steps
+        self.done, self.loss = 0, 0.0
+        self._settings, self._epoch = settings, epoch
+        self._data, self._trained, self._baselines = data, trained, baselines
+        self._modules = [trained.module] + ([trained.pose_head] if trained.pose_head is not None else [])
+        for module in self._modules:
+            module.train()
+        self._optimizer, self._scheduler = optimizer_of(settings, self._modules, self.steps)
+        self._course = Course(settings.noise, settings.augment)
+        self._frames, self._start = 0, perf_counter()
+
+    @property
+    def _parts(self) -> list[Any]:
+        """What has a state of its own."""
+        return [*self._modules, self._optimizer, self._scheduler]
+
+    @property
+    def _seconds(self) -> float:
+        """Since the start, without interruptions."""
+        return perf_counter() - self._start
+
+    @property
+    def frames_per_second(self) -> float:
+        """How fast it has been."""
+        return self._frames / self._seconds
+
+    def snapshot(self) -> Snapshot:
+        """All that it goes on with, for ``restore``.
+
+        Raises:
+            UserError: There is NaN or infinity in the weights.
+        """
+        for module in self._modules:  # a finite loss may leave weights that are not: the last good snapshot stays
+            check_weights("the encoder in training", module.state_dict(), "lower learning-rate")
+        return Snapshot.of(
+            {
+                "step": self.done,
+                "frames": self._frames,
+                "seconds": self._seconds,
+                "loss": self.loss,
+                "baselines": self._baselines,
+                "parts": [part.state_dict() for part in self._parts],
+                "course": self._course.state(),
+                "random": random_states(),
+            }
+        )
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Go on from a snapshot."""
+        self.done, self._frames, seconds, self.loss = (kept[name] for name in ("step", "frames", "seconds", "loss"))
+        for part, state in zip(self._parts, kept["parts"], strict=True):
+            part.load_state_dict(state)
+        self._course.restore(kept["course"], self._trained.device)
+        restore_random_states(kept["random"])
+        self._start = perf_counter() - seconds
+
+    def missing(self) -> Iterator[Progress]:
+        """Take the steps that are missing, yielding after each."""
+        settings, trained = self._settings, self._trained
+        chosen = OBJECTIVES[settings.objective]
+        objective = chosen.loss(getattr(settings, chosen.setting))
+        for progress in fit(
+            trained.module, objective, self._data.frames, self._batches(), self._optimizer, self._scheduler,
+            trained.pose_head, self._data.poses.joints, settings.self_regression, self._course,
+        ):  # fmt: skip
+            self.done += 1
+            self.loss = progress.loss
+            yield progress
+
+    def _batches(self) -> Iterator[NDArray[np.int64]]:
+        drawn = batches(self._settings, self._epoch, self._data.train)
+        for indices in islice(drawn, self.done, None):  # those before are drawn once more
+            self._frames += indices.size
+            yield indices
+
+
+def optimizer_of(
+    settings: Settings, modules: list[torch.nn.Module], steps: int
+) -> tuple[torch.optim.Optimizer, LRScheduler]:
+    """The optimizer of the settings, with its schedule over so many steps."""
+    parameters = [p for module in modules for p in module.parameters()]
+    if settings.optimizer == "sgd":
+        sgd = torch.optim.SGD(parameters, settings.learning_rate, momentum=0.9)
+        return sgd, MultiStepLR(sgd, [max(1, steps * k // 4) for k in (1, 2, 3)], gamma=0.1)
+    adamw = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=1e-4, fused=True)
+    cycle = max(steps, SHORTEST_CYCLE)
+    return adamw, OneCycleLR(adamw, settings.learning_rate, total_steps=cycle, pct_start=0.1)
+
+
+def batches(settings: Settings, epoch: Epoch, videos: Videos) -> Iterator[NDArray[np.int64]]:
+    """Draw the batches of all epochs, (groups, batch) indices of frames each."""
+    rng = np.random.default_rng(settings.seed)
+    sample = OBJECTIVES[settings.objective].sample
+    for _ in range(settings.epochs):
+        yield from epoch.batches(videos, sample, Margins(settings.positive, settings.negative), rng)
+
+
+def fit_encoder(
+    settings: Settings,
+    stage: Stage,
+    data: Data,
+    trained: TrainedEncoder,
+    epoch: Epoch,
+    snapshots: Snapshots | None = None,
+    baselines: dict[str, dict[str, float]] | None = None,
+    kept: dict[str, Any] | None = None,
+) -> dict[str, float]:
+    """Train, and say how fast: the loss and the rest of it stand in the stage's ``tensorboard`` folder.
+
+    Args:
+        settings: Of the command.
+        stage: That keeps the figures of each step.
+        data: To train on.
+        trained: The encoder that is trained.
+        epoch: What is drawn anew each epoch.
+        snapshots: Where snapshots go, which do not change what is learned; None: there are none.
+        baselines: What was measured before; it is kept in the snapshot.
+        kept: The last snapshot, to go on with.
+    """
+    training = Training(settings, data, trained, epoch, baselines)
+    if kept is not None:
+        training.restore(kept)
+    steps, done = training.steps, training.done
+    writer = SummaryWriter(str(stage.path("tensorboard")), purge_step=done + 1 if done else None)
+    with writer, held_back() as told_to_stop, tqdm(total=steps, initial=done, unit="step", desc="embed") as bar:
+        for progress in training.missing():
+            bar.update()
+            if training.done % TOLD == 0:
+                bar.set_postfix(loss=f"{progress.loss:.3f}", active=f"{progress.active:.2f}")
+                for key, value in progress._asdict().items():
+                    writer.add_scalar(f"embed/{key}", value, training.done)
+            if snapshots is not None and (snapshots.due or training.done == steps or told_to_stop()):
+                snapshots.write(training.snapshot)
+            if told_to_stop():
+                break
+    return {"frames_per_second": training.frames_per_second, "final_loss": training.loss}

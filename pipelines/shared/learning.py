@@ -1,0 +1,99 @@
+"""Learning that can be killed: it goes on from the last moment between an update and the next rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
+
+from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
+from imitate.policy.ppo import Curve, learner_state, restore_learner
+from imitate.policy.vec_env import SB3VecEnv
+
+from .signals import held_back
+
+
+class Boundaries(BaseCallback):
+    """Keeps a snapshot of each moment between an update and the next rollout, when there is least to keep.
+
+    The last one is in memory. It goes to disk now and then, and when learning ends, however it does: as long as this
+    process lives, no more is lost than the rollout and the update that it is in.
+
+    Args:
+        snapshots: Where it goes.
+        env: That is learned in.
+        curve: Of the same training.
+        told_to_stop: Whether the process was.
+    """
+
+    def __init__(self, snapshots: Snapshots, env: SB3VecEnv, curve: Curve, told_to_stop: Callable[[], bool]) -> None:
+        super().__init__()
+        self._snapshots, self._env, self._curve, self._told_to_stop = snapshots, env, curve, told_to_stop
+        self._unwritten: Snapshot | None = None
+        self._stopped = False
+
+    def _on_rollout_start(self) -> None:
+        self._unwritten = Snapshot.of(
+            {
+                "learner": learner_state(self.model),  # type: ignore[arg-type]
+                "env": self._env.state(),
+                "curve": self._curve.state(),
+                "random": random_states(),
+            }
+        )
+        if self._snapshots.due:
+            self.write()
+
+    def _on_step(self) -> bool:
+        self._stopped = self._told_to_stop()
+        return not self._stopped
+
+    def _on_training_end(self) -> None:
+        if not self._stopped:
+            self._on_rollout_start()
+
+    def write(self) -> None:
+        """Write the last one, if it is not on disk yet."""
+        if self._unwritten is not None:
+            last, self._unwritten = self._unwritten, None
+            self._snapshots.write(lambda: last)
+
+
+def learn(model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots) -> tuple[list[dict[str, float]], float]:
+    """Learn, from the last snapshot on, if there is one.
+
+    Args:
+        model: That learns.
+        env: To learn in.
+        steps: At most so many, of all environments together: whole rollouts, and one at least.
+        snapshots: Of the same training.
+
+    Returns:
+        The learning curve, a row a rollout; and how long it took, s.
+    """
+    rollout = model.n_envs * model.n_steps
+    steps = max(steps // rollout, 1) * rollout  # PPO would fill the last one up, and so go beyond
+    kept = snapshots.read()
+    with held_back() as told_to_stop, tqdm(total=steps, unit="step", desc="imitate") as bar:
+
+        def tell(row: dict[str, float]) -> None:
+            bar.update(int(row["steps"]) - bar.n)
+            error = f"{100 * row['ee_error_m']:.1f} cm" if np.isfinite(row.get("ee_error_m", np.nan)) else "unknown"
+            bar.set_postfix(reward=f"{row['reward']:.3f}", true_error=error)
+
+        curve = Curve(tell)
+        boundaries = Boundaries(snapshots, env, curve, told_to_stop)
+        if kept is not None:
+            env.restore(kept["env"])
+            curve.restore(kept["curve"])
+            restore_learner(model, kept["learner"])
+            restore_random_states(kept["random"])
+            bar.update(model.num_timesteps)
+        try:
+            model.learn(steps - model.num_timesteps, [curve, boundaries], reset_num_timesteps=kept is None)
+        finally:
+            boundaries.write()
+        return curve.rows, curve.seconds
