@@ -25,7 +25,6 @@ from imitate.pipelines import embed, imitate
 from imitate.pipelines.embedding.data import digest_of, videos_of
 from imitate.pipelines.embedding.training import optimizer_of
 
-
 pytestmark = pytest.mark.slow
 
 
