@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 from unittest.mock import patch
 
 from ..__main__ import main
@@ -30,6 +31,10 @@ WORK = (  # where each command's work begins, behind all that it checks
 
 class Begun(BaseException):
     """The command took what it was given, and set to work."""
+
+
+def _begin(*args: object, **kwargs: object) -> NoReturn:
+    raise Begun
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ def said(args: Sequence[str]) -> Said:
         stack.enter_context(redirect_stderr(err))
         stack.enter_context(patch.object(sys, "argv", ["imitate", *args]))
         for name in WORK:
-            stack.enter_context(patch(name, side_effect=Begun))
+            stack.enter_context(patch(name, _begin))
         try:
             main()
             return Said(None, (), "")
