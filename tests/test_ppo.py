@@ -1,3 +1,5 @@
+import base64
+import json
 import tempfile
 import zipfile
 from dataclasses import replace
@@ -10,9 +12,12 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 
 from imitate.envs.control import CONTROLS
-from imitate.envs.tcn_imitate import tcn_imitate_vector
+from imitate.envs.kuka import ASSETS
+from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.errors import UserError
+from imitate.keeping.runs import Stage
 from imitate.keeping.snapshot import Snapshot, random_states, restore_random_states
+from imitate.pipelines.shared.policy import learned_with, load
 from imitate.pipelines.shared.rollout import REACH
 from imitate.policy.network import ImitationFeatures
 from imitate.policy.ppo import (
@@ -170,6 +175,25 @@ def test_the_saved_policy_is_one_that_sb3_loads(env, tmp_path):
         model.predict(observation, deterministic=True)[0], loaded.predict(observation, deterministic=True)[0]
     )
     assert (loaded.num_timesteps, loaded.gamma) == (32, SMALL.gamma)
+
+
+def test_the_shipped_policy_is_one_that_sb3_loads_and_tells_nothing_of_where_it_was_made():
+    shipped = ASSETS / "policy" / "policy.zip"
+    how = learned_with(Stage(shipped.parent))
+    loaded = PPO.load(shipped, device=CPU)
+    env = TCNImitateEnv(robot=how.robot, following=how.following)
+    model = load(how, env, shipped)
+    observation = env.reset(seed=0)[0]
+    np.testing.assert_array_equal(
+        model.predict(observation, deterministic=True)[0], loaded.predict(observation, deterministic=True)[0]
+    )
+    assert loaded.lr_schedule(0.5) == how.learner.learning_rate / 2
+    env.close()
+    with zipfile.ZipFile(shipped) as file:
+        values = [value for value in json.loads(file.read("data")).values() if isinstance(value, dict)]
+    pickled = [base64.b64decode(value[":serialized:"]) for value in values if ":serialized:" in value]
+    assert pickled
+    assert not any(b".py" in text for text in pickled)
 
 
 class Planted:
