@@ -74,8 +74,8 @@ class Settings:
     jobs: int = 0
     """Processes, of one thread each; 0: one a core."""
     out: Path | None = None
-    """Another table for the figures, such as results/any-video.csv, what is no row beside it as JSON; None: the run's
-    own."""
+    """Another table for the figures, such as results/any-video.csv, what is no row beside it as JSON; the run's own is
+    written too."""
 
 
 PRESETS = {
@@ -115,8 +115,8 @@ def run(settings: Settings) -> Results:
     summary = summarise(followed, ways)
     results = Results(rounded(summary), _made(settings, stage, own) | said | {"settings": kept})
     out = settings.out or own
-    if begun or settings.out:
-        write_results(out, results)
+    for place in ([own] if begun else []) + ([settings.out] if settings.out else []):
+        write_results(place, results)
     if begun and settings.films:
         films = [_film(stage.folder, number) for number in range(settings.films)]
         write_gallery(stage.folder, followed["plain"][: settings.films], films, ways[-1])
@@ -152,7 +152,8 @@ def _made(settings: Settings, stage: Stage, own: Path) -> dict[str, Any]:
     """The command, and what the demonstrations were followed with; of a finished stage, on the machine of then."""
     said = about(command_line("benchmark-follow", settings))
     if stage.finished:
-        said["machine"] = read_json(own.with_suffix(".json")).get("machine")
+        before = own.with_suffix(".json")  # an older version did not write it wherever there was another --out
+        said["machine"] = read_json(before).get("machine") if before.exists() else None
     return said | {key: stage.config.get(key) for key in ("git_commit", "versions")}
 
 
