@@ -4,8 +4,8 @@
 #   make test                   set-up and tests
 #   make record PRESET=paper    presets of each command; `ARGS="--help"` lists all settings
 
-ifndef PYTHON # the first of those that will do; PyBullet has wheels for 3.11 alone
-PYTHON := $(firstword $(foreach version,3.11 3.12 3.13,$(if $(shell command -v python$(version)),python$(version))) python3.11)
+ifndef PYTHON # the first of those that runs; PyBullet has wheels for 3.11 alone
+PYTHON := $(firstword $(foreach version,3.11 3.12 3.13,$(if $(shell python$(version) -V 2>/dev/null),python$(version))) python3.11)
 endif
 RUN    ?= runs/default
 PRESET ?= default
@@ -70,6 +70,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 	kept=$${XDG_CACHE_HOME:-$$HOME/.cache}/imitate-video; \
 	bullet() { run $(PIP) --only-binary pybullet --find-links "$$kept" pybullet; }; \
 	compiled() { \
+	  case $$answer in *"No matching distribution"*pybullet*) ;; *) return 1 ;; esac; \
 	  command -v c++ >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null || \
 	    fail "PyBullet has no wheel for this Python $$version and must be compiled, but there is no C++ compiler: on Debian and Ubuntu install g++ and python$$version-dev, on macOS say xcode-select --install, or take Python 3.11"; \
 	  echo "compiling PyBullet, which has no wheel for this Python $$version: some 10 minutes, once; it is kept in $$kept"; \
@@ -124,7 +125,7 @@ report: install ## the run on one page that opens offline, report.html [RUN= ARG
 test: install ## all tests [ARGS=]
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-test-fast: install ## the tests that train and install nothing [ARGS=]
+test-fast: install ## the quick tests: without those that train, install, or take longer [ARGS=]
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 lint: install ## style

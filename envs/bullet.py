@@ -203,7 +203,9 @@ class Bullet:
         found = (pixels.shape, pixels.dtype) if isinstance(pixels, np.ndarray) else f"a {type(pixels).__name__}"
         if found != ((side, side, 4), np.uint8):  # a tuple of a PyBullet that was built without NumPy
             raise UserError(
-                f"PyBullet draws {found}, expected a uint8 array of ({side}, {side}, 4): reinstall it, beside NumPy"
+                f"PyBullet draws {found}, expected a uint8 array of ({side}, {side}, 4): it was built without NumPy; "
+                "say pip install numpy setuptools, then pip install --force-reinstall --no-deps --no-cache-dir "
+                "--no-build-isolation pybullet"
             )
         return pixels
 

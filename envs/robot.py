@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -43,10 +44,17 @@ class Robot:
     midway: float = 0.0
 
     def __post_init__(self) -> None:
-        for noun, registry in (("arm", ARMS), ("control", CONTROLS), ("camera", CAMERAS)):
+        kinds: tuple[tuple[str, Mapping[str, Any], tuple[type, ...]], ...] = (
+            ("arm", ARMS, (Arm,)),
+            ("control", CONTROLS, ()),
+            ("camera", CAMERAS, (Camera, type(None))),
+        )
+        for noun, registry, own in kinds:
             value = getattr(self, noun)
             if isinstance(value, str):
                 choose(registry, value, noun)
+            elif not isinstance(value, own):
+                raise UserError(f"{noun} is {value!r}, expected one of {', '.join(sorted(registry))}")
         check_numbers(start_noise=self.start_noise, midway=self.midway)
         if not 0 <= self.start_noise <= np.pi:
             raise UserError(f"start_noise is {self.start_noise}, expected 0 to pi rad")

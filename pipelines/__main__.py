@@ -33,16 +33,15 @@ GROUPS = {  # what people do daily comes first
         "bench": "each stage beside what bounds it",
         "compression": "what H.264 does to the embedding",
     },
-    "For those who work on it": {
+    "For your shell, and for those who work on all this": {
+        "completion": "what bash, zsh or tcsh need to complete commands, presets and settings",
         "promote": "ship a run's encoder, policy, demonstration and film",
         "torture": "killed, damaged, lied to, worn out: what must be 0",
     },
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)
-USAGE = """imitate COMMAND [PRESET] [DEMO] [--SETTING VALUE ...]
-imitate COMMAND --help      lists its presets and settings
-imitate --completion SHELL  prints what bash, zsh or tcsh need to complete all that"""
-COMPLETION = "--completion"
+USAGE = """imitate COMMAND [PRESET] [--SETTING VALUE ...]; a video may stand by itself: imitate follow my.mp4
+imitate COMMAND --help lists its presets and settings"""
 STDOUT = 1
 
 
@@ -90,9 +89,6 @@ def _main() -> None:
     if name == "--version":
         print(f"imitate {__version__}")
         return
-    if name == COMPLETION:
-        _complete(*sys.argv[2:3])
-        return
     if name not in COMMANDS:
         print(f"imitate: unknown command {name!r}: choose one of {', '.join(COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
@@ -104,17 +100,6 @@ def _main() -> None:
         print(f"imitate {name}: stopped by {stop.name} before it began", file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
     module.main()
-
-
-def _complete(shell: str = "") -> None:
-    from imitate.errors import UserError
-    from imitate.pipelines.shared.completion import completion  # loads the parser, and then every command
-
-    try:
-        print(completion(shell, {name: module_of(name) for name in COMMANDS}))
-    except UserError as error:
-        print(f"imitate {COMPLETION}: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ from imitate.embedding.device import pick_device
 from imitate.errors import MANY, PROCESSES, UserError, check_bounds, choose
 from imitate.keeping.runs import git_commit, workshop
 
-from .benching import agent, imitating, memory, peak, recording, training
-from .benching.profile import PROFILES, Part
-from .benching.rows import Row
-from .benching.subject import FULL, QUICK, Subject
 from .shared.cli import STARTS_OVER, command, command_line
 from .shared.results import Results, Rows, about, check_out, read_results, table, write_results
+from .timing import agent, imitating, memory, peak, recording, training
+from .timing.profile import PROFILES, Part
+from .timing.rows import Row
+from .timing.subject import FULL, QUICK, Subject
 
 GROWTH = (memory.growth_record_episodes, memory.growth_embed_episodes)
 MEMORY = (memory.memory_record, memory.memory_embed, memory.memory_imitate, *GROWTH)

@@ -226,7 +226,7 @@ def _check_dataset(settings: Settings, dataset: LeRobotDataset, camera: Camera) 
     if settings.self_regression and not dataset.has(STATE):
         raise UserError(
             f"{dataset.folder}: no {STATE!r}, expected the joints for self-regression: train without, "
-            "with PRESET=plain or --self-regression 0"
+            "with the preset plain or --self-regression 0"
         )
 
 

@@ -81,7 +81,7 @@ class Settings:
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
     observe_pose: bool = True
     """Let the policy observe the pose that the robot reads off the demonstration's next frame, by imagining itself, and
-    begin with taking it. Without, learning wants more steps and another learner: PRESET=plain."""
+    begin with taking it. Without, learning wants more steps and another learner: those of the preset plain."""
     lookahead: int = 1
     """How many of the demonstration's next frames, and poses, the policy observes."""
     midway: float = 0.5

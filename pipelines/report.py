@@ -45,7 +45,7 @@ class Settings:
     out: Path | None = None
     """The page; None: report.html in the run directory."""
     benchmark: Path | None = None
-    """A table that benchmark_imitation wrote, to show as well, with its summary and the PNG of its curves beside it."""
+    """A table that benchmark-imitation wrote, to show as well, with its summary and the PNG of its curves beside it."""
 
 
 PRESETS = {"default": ("A page of everything that the run has.", Settings())}

@@ -16,9 +16,9 @@ from typing import Any
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.runs import git_commit, workshop
 
-from .benching import peak
 from .shared.cli import STARTS_OVER, command, command_line
 from .shared.results import Results, about, check_out, read_results, write_results
+from .timing import peak
 from .torturing.counts import are_counts, with_other_stages, with_part
 from .torturing.kills import VICTIMS
 from .torturing.subject import Subject

@@ -11,7 +11,7 @@ from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from imitate.pipelines.benching.peak import processes
+from imitate.pipelines.timing.peak import processes
 
 FORKED = multiprocessing.get_context("forkserver")
 FORKED.set_forkserver_preload(["imitate.pipelines.embed", "imitate.pipelines.imitate", "imitate.pipelines.record"])

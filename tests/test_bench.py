@@ -15,14 +15,14 @@ from imitate.envs.paper_arm import PAPER_ARM
 from imitate.errors import UserError
 from imitate.pipelines import bench, imitate
 from imitate.pipelines.bench import PRESETS, ROWS, Settings
-from imitate.pipelines.benching.bare import Bare, Played
-from imitate.pipelines.benching.imitating import FullPrecision, OneByOne, paper_env
-from imitate.pipelines.benching.peak import peak
-from imitate.pipelines.benching.profile import Part
-from imitate.pipelines.benching.rows import Row, compare
-from imitate.pipelines.benching.stopwatch import REST, Call, Stopwatch
-from imitate.pipelines.benching.subject import FULL
 from imitate.pipelines.shared.results import read_results
+from imitate.pipelines.timing.bare import Bare, Played
+from imitate.pipelines.timing.imitating import FullPrecision, OneByOne, paper_env
+from imitate.pipelines.timing.peak import peak
+from imitate.pipelines.timing.profile import Part
+from imitate.pipelines.timing.rows import Row, compare
+from imitate.pipelines.timing.stopwatch import REST, Call, Stopwatch
+from imitate.pipelines.timing.subject import FULL
 
 QUICK = PRESETS["quick"][1]
 

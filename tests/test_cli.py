@@ -1,3 +1,4 @@
+import ast
 import errno
 import importlib
 import os
@@ -20,6 +21,7 @@ from imitate.keeping.workers import WorkerDied
 from imitate.pipelines import __main__ as front
 from imitate.pipelines import embed, follow, imitate, record
 from imitate.pipelines.__main__ import main
+from imitate.pipelines.shared import cli
 from imitate.pipelines.shared.signals import Interrupted, held_back
 from imitate.policy.ppo import Learner
 from imitate.reward.rewards import HuberReward
@@ -290,10 +292,15 @@ def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, messag
     assert not (tmp_path / "run").exists()
 
 
-def test_a_shell_completes_commands_presets_and_settings(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["imitate", "--completion", "bash"])
-    front.main()
-    (tmp_path / "script").write_text(capsys.readouterr().out)
+@pytest.fixture(scope="module")
+def script():
+    done = subprocess.run([sys.executable, "-m", "pipelines", "completion", "bash"], cwd=ROOT, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout.decode()
+
+
+def test_a_shell_completes_commands_presets_and_settings(tmp_path, script):
+    (tmp_path / "script").write_text(script)
 
     def completed(*words):
         typed = " ".join(f"'{word}'" for word in ("imitate", *words))
@@ -307,6 +314,26 @@ def test_a_shell_completes_commands_presets_and_settings(tmp_path, capsys, monke
     assert completed("benchmark-f") == ["benchmark-follow"]
     assert completed("imitate", "pa") == ["paper"]
     assert "--demo" in completed("imitate", "default", "--de")
+
+
+def test_what_is_completed_is_what_the_commands_take(script, capsys):
+    (line,) = [line for line in script.splitlines() if line.startswith("COMPLETION_SPEC = ")]
+    commands = ast.literal_eval(line.partition(" = ")[2])["subcommands"]
+    assert list(commands) == sorted(front.COMMANDS)
+    for name, command in commands.items():
+        presets = importlib.import_module(front.module_of(name)).PRESETS
+        assert list(command["subcommands"]) == list(presets)
+        with pytest.raises(SystemExit):
+            cli._settings(name, presets, ["default", "--help"])
+        help_text = capsys.readouterr().out
+        flags = [flag for option in command["subcommands"]["default"]["options"] for flag in option["flags"]]
+        assert len(flags) == len({*flags})
+        assert [flag for flag in flags if flag not in help_text] == []
+
+
+def test_completion_of_no_such_shell_is_one_line(monkeypatch, capsys):
+    assert "unknown preset 'fish'" in refused(["completion", "fish"], monkeypatch, capsys)
+    assert "choose one of bash, tcsh, zsh" in refused(["completion", "--shell", "fish"], monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
@@ -324,6 +351,11 @@ def test_a_demonstration_may_stand_by_itself(monkeypatch, words, said):
         monkeypatch.setattr(sys, "argv", ["imitate", "follow", *args])
         main()
     assert taken[0] == taken[1] != follow.PRESETS["default"][1]
+
+
+@pytest.mark.parametrize("args", [["my.mp4", "--demo", "b.mp4"], ["my.mp4", "--seed", "5", "--demo=b.mp4"]])
+def test_two_demonstrations_are_refused(monkeypatch, capsys, args):
+    assert "'my.mp4' and --demo: expected one demonstration" in refused(["follow", *args], monkeypatch, capsys)
 
 
 @pytest.mark.parametrize("args", [[], ["follow", "--help"]])
@@ -349,16 +381,6 @@ def test_the_version_is_told(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["imitate", "--version"])
     front.main()
     assert capsys.readouterr().out == f"imitate {__version__}\n"
-
-
-@pytest.mark.parametrize("args", [[], ["fish"]])
-def test_completion_of_no_such_shell_is_one_line(monkeypatch, capsys, args):
-    monkeypatch.setattr(sys, "argv", ["imitate", "--completion", *args])
-    with pytest.raises(SystemExit) as stop:
-        front.main()
-    assert stop.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "choose one of bash, tcsh, zsh" in line
 
 
 @pytest.mark.parametrize("args", [[], ["--help"], ["-h"]])

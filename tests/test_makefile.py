@@ -245,7 +245,9 @@ def test_an_install_that_fails_is_begun_anew(checkout):
 
 TOOLS = ("sh", "rm", "mkdir", "cp", "ls", "mv", "touch", "printf", "tr", "grep", "head", "cut", "tail")
 NO_WHEEL = """case "$*" in
-    *"pip install"*--only-binary*) ls "$XDG_CACHE_HOME"/imitate-video/*.whl || { echo "ERROR: no wheel"; exit 1; } ;;
+    *"pip install"*--only-binary*) [ -e network ] || { echo "ERROR: no network"; exit 1; }
+        ls "$XDG_CACHE_HOME"/imitate-video/*.whl && exit
+        echo "ERROR: No matching distribution found for pybullet"; exit 1 ;;
     *"pip wheel"*) for folder; do case $last in -w) break ;; esac; last=$folder; done
         mkdir -p "$folder"
         [ -e compiles ] && echo >"$folder/pybullet.whl" || { echo "error: no Python.h"; exit 1; } ;; esac"""
@@ -269,6 +271,8 @@ def test_pybullet_is_compiled_once_where_it_has_no_wheel(checkout):
         path = {"PATH": str(bare), "XDG_CACHE_HOME": str(kept.parent)}
         return make(checkout, "install", f"PYTHON={python}", **path)
 
+    assert refused(install()).startswith("imitate: pip can't install (ERROR: no network): .venv/pip.log has the rest")
+    (checkout / "network").touch()
     line = refused(install(compiler=False))
     assert "PyBullet has no wheel for this Python 3.13 and must be compiled, but there is no C++ compiler" in line
     assert "install g++ and python3.13-dev" in line
@@ -288,15 +292,15 @@ def test_pybullet_is_compiled_once_where_it_has_no_wheel(checkout):
 @pytest.mark.parametrize(
     ("there", "taken"), [((), "3.11"), (("3.13",), "3.13"), (("3.13", "3.12"), "3.12"), (("3.12", "3.11"), "3.11")]
 )
-def test_a_python_that_is_there_is_taken(checkout, there, taken):
+def test_a_python_that_runs_is_taken(checkout, there, taken):
     bare = checkout / "bare"
     bare.mkdir()
     for tool in TOOLS:
         (bare / tool).symlink_to(shutil.which(tool))
     for version in there:
-        script(bare / f"python{version}", "exit 1")
+        script(bare / f"python{version}", "[ $1 = -V ] && echo Python 3.9")
     line = refused(make(checkout, "install", PATH=str(bare)))
-    assert line.startswith(f"imitate: python{taken} {'is there' if there else 'not found'}")
+    assert line.startswith(f"imitate: python{taken} {'is Python 3.9' if there else 'not found'}")
 
 
 def test_a_python_that_is_said_in_quotes_makes_the_venv(checkout):

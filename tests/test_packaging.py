@@ -104,7 +104,8 @@ def python(wheel, tmp_path_factory):
     venv.create(folder)
     python = folder / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python, "--quiet", "--disable-pip-version-check")
-    install = (*pip, "install", "--no-compile", "-c", ROOT / "constraints.txt")  # compiled is what is imported
+    kept = Path.home() / ".cache" / "imitate-video"  # where `make` keeps the PyBullet that it has compiled
+    install = (*pip, "install", "--no-compile", "-c", ROOT / "constraints.txt", "--find-links", kept)
     run(*install, "torch", cwd=folder)
     run(*install, wheel, cwd=folder)
     return python

@@ -6,7 +6,7 @@ import pytest
 from imitate.envs.returned_memory import beyond, zero_pages_returned
 from imitate.envs.vector import KukaVectorEnv
 from imitate.keeping.workers import Crew
-from imitate.pipelines.benching.peak import held
+from imitate.pipelines.timing.peak import held
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 MIB = 2**20

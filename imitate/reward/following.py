@@ -44,8 +44,8 @@ class Following:
     def __post_init__(self) -> None:
         if self.reward is not None and not callable(self.reward):
             raise UserError(f"reward is {self.reward!r}, expected a function from a Moment to (n,) rewards, or None")
-        if not self.give_up >= 0:
-            raise UserError(f"give_up is {self.give_up}, expected a distance of 0 or more")
+        if not isinstance(self.give_up, int | float | np.integer | np.floating) or not self.give_up >= 0:
+            raise UserError(f"give_up is {self.give_up!r}, expected a distance of 0 or more")
         if not isinstance(self.lookahead, int | np.integer) or not 1 <= self.lookahead <= MOST_AHEAD:
             raise UserError(f"lookahead is {self.lookahead!r}, expected 1 to {MOST_AHEAD} frames")
         for name in ("observe_pose", "clock"):

@@ -99,6 +99,8 @@ def _settings(name: str, presets: Mapping[str, tuple[str, Settings]], args: list
     else:
         choose(presets, first, "preset")
     if takes_demo and args and not args[0].startswith("-"):
+        if any(word == f"--{DEMO}" or word.startswith(f"--{DEMO}=") for word in args):
+            raise UserError(f"{args[0]!r} and --{DEMO}: expected one demonstration")
         args = [f"--{DEMO}", *args]
     return _parse(name, presets, [first, *args])
 

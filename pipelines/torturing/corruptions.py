@@ -18,7 +18,7 @@ from imitate.keeping.manifest import MANIFEST
 from imitate.keeping.runs import read_json, write_json
 
 from .. import benchmark_follow, embed, evaluate, follow, imitate, record, report
-from ..benching.subject import quiet
+from ..timing.subject import quiet
 from .damage import BYTES, draw, missing, written
 from .subject import BENCHMARK, EMBED, FOLLOW, IMITATE, RECORD, Subject
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from imitate.envs.tcn_imitate import tcn_imitate_vector
 
-from ..benching.peak import PROC, family, held
+from ..timing.peak import PROC, family, held
 from .subject import Subject
 
 ENVS_A_WORKER = 4

@@ -34,9 +34,9 @@ from imitate.keeping.manifest import MANIFEST, facts_of, manifest_of
 from imitate.keeping.runs import read_json, write_json
 
 from .. import evaluate, imitate, report
-from ..benching.subject import quiet
 from ..embedding.data import open_data, videos_of
 from ..shared.cli import CONFIG
+from ..timing.subject import quiet
 from .damage import written
 from .files import as_parquet, names_below
 from .said import said
@@ -82,7 +82,7 @@ def strangers(subject: Subject) -> dict[str, Any]:
 
 
 class _ReadOnce:
-    """``believing``, which takes most of the time, once for what looks the same: by then all files have been read."""
+    """``believing``, which takes most of the time, once for what looks the same. It reads no file."""
 
     def __init__(self) -> None:
         self._read: dict[bytes, Demonstration] = {}

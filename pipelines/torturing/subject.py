@@ -16,7 +16,7 @@ from imitate.data.video.writer import Compression, write_video
 from imitate.policy.ppo import Learner
 
 from .. import benchmark_follow, embed, evaluate, follow, imitate, record
-from ..benching.subject import quiet
+from ..timing.subject import quiet
 
 RECORD = record.Settings(
     train=3, validation=2, test=1, frames=14, held_out_frames=12, held_out_travel=0.0, image_size=32, workers=1
