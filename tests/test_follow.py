@@ -63,6 +63,7 @@ def read_once(reads, monkeypatch):
     monkeypatch.setattr("imitate.envs.tcn_imitate.watch", once)  # of the first frame, where no poses are known
 
 
+@pytest.mark.slow
 def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys):
     stage = follow.run(Settings(run=tmp_path / "new", demo=str(few)))
     assert stage.folder.name.startswith("follow-few-")
