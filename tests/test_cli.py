@@ -322,7 +322,7 @@ def test_what_is_completed_is_what_the_commands_take(script, capsys):
     assert list(commands) == sorted(front.COMMANDS)
     for name, command in commands.items():
         presets = importlib.import_module(front.module_of(name)).PRESETS
-        assert list(command["subcommands"]) == list(presets)
+        assert {*command["subcommands"]} == {*presets}
         with pytest.raises(SystemExit):
             cli._settings(name, presets, ["default", "--help"])
         help_text = capsys.readouterr().out
