@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 
 from imitate import __version__
@@ -90,7 +91,8 @@ def _main() -> None:
         print(f"imitate {__version__}")
         return
     if name not in COMMANDS:
-        print(f"imitate: unknown command {name!r}: choose one of {', '.join(COMMANDS)}", file=sys.stderr)
+        near = "".join(f", did you mean {close}?" for close in get_close_matches(name, COMMANDS, 1))
+        print(f"imitate: unknown command {name!r}{near or ':'} choose one of {', '.join(COMMANDS)}", file=sys.stderr)
         raise SystemExit(2)
     del sys.argv[1]
     try:

@@ -49,7 +49,7 @@ def run(settings: Settings) -> None:
         except SystemExit as stop:
             if stop.code:
                 raise
-    print(printed.getvalue())
+    print(printed.getvalue().replace("complete -F", "complete -o default -F"))  # else bash completes no file's name
 
 
 def _parsed_as(presets: Mapping[str, tuple[str, Any]]) -> Callable[..., None]:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -270,7 +270,7 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        (["folow"], "imitate: unknown command 'folow': choose one of follow, imitate, "),
+        (["folow"], "imitate: unknown command 'folow', did you mean follow? choose one of follow, imitate, "),
         (
             ["record", "--trian", "5"],
             "imitate record: Unrecognized options: --trian, 5, did you mean --train? (imitate",
@@ -314,6 +314,21 @@ def test_a_shell_completes_commands_presets_and_settings(tmp_path, script):
     assert completed("benchmark-f") == ["benchmark-follow"]
     assert completed("imitate", "pa") == ["paper"]
     assert "--demo" in completed("imitate", "default", "--de")
+    assert "complete -o default -F _tyro_imitate imitate" in script  # where it knows nothing, names of files
+
+
+def test_help_of_a_command_has_its_presets_and_settings(monkeypatch, capsys):
+    for name, usage in (("imitate", "[PRESET] [VIDEO] [--SETTING"), ("record", "[PRESET] [--SETTING")):
+        monkeypatch.setattr(sys, "argv", ["imitate", name, "--help"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert not stop.value.code
+        told = capsys.readouterr().out
+        assert f"imitate {name} {usage}" in told
+        for preset, (said, settings) in importlib.import_module(front.module_of(name)).PRESETS.items():
+            assert f"  {preset}" in told
+            assert said in told
+        assert all(f"--{field.name.replace('_', '-')}" in told for field in fields(settings))
 
 
 def test_what_is_completed_is_what_the_commands_take(script, capsys):

@@ -92,7 +92,10 @@ def _settings(name: str, presets: Mapping[str, tuple[str, Settings]], args: list
     if CONFIG in args:
         return _from_config(name, presets, args)
     first, takes_demo = args[0] if args else DEFAULT, hasattr(presets[DEFAULT][1], DEMO)
-    if first in presets or first in ("-h", "--help"):
+    if first in ("-h", "--help"):
+        print(_overview(name, presets, takes_demo))
+        first, args = DEFAULT, ["--help"]
+    elif first in presets:
         args = args[1:]
     elif first.startswith("-") or (takes_demo and _may_be_demo(first)):
         first = DEFAULT
@@ -106,7 +109,16 @@ def _settings(name: str, presets: Mapping[str, tuple[str, Settings]], args: list
 
 
 def _may_be_demo(word: str) -> bool:
-    return ":" in word or Path(word).suffix != "" or Path(word).exists()
+    return ":" in word or "/" in word or Path(word).suffix != "" or Path(word).exists()
+
+
+def _overview(name: str, presets: Mapping[str, tuple[str, Any]], takes_demo: bool) -> str:
+    usage = f"imitate {name} [PRESET] {'[VIDEO] ' if takes_demo else ''}[--SETTING VALUE ...]"
+    width = max(map(len, presets))
+    listed = [f"  {preset:{width}}  {said}" for preset, (said, _) in presets.items()]
+    return "\n".join(
+        [usage, "", "presets", *listed, "", f"settings of {DEFAULT}, which is taken where no preset is named"]
+    )
 
 
 def _from_config(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:

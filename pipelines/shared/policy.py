@@ -185,7 +185,7 @@ def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
         print(
             f"the robot does not recognise itself in {demonstration.name}: at the poses that it read, its embeddings "
             f"are {distance:.1f} from the video's, where 0.5 is usual. Expected a video of this arm, filmed by the "
-            f"encoder's camera{'. In the file: ' + ', '.join(found) if found else ''}",
+            f"encoder's camera, and an encoder that has learned enough{'. In the file: ' + ', '.join(found) if found else ''}",
             file=sys.stderr,
         )
 
