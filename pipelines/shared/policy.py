@@ -181,11 +181,11 @@ def acting(model: PPO, explore: bool = False) -> Policy:
 def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
     """Say so if the robot hardly looks like the demonstration at the poses that it read off it."""
     if distance > LOST:
-        found = demonstration.source.found if demonstration.source else ()
+        found = ", ".join(demonstration.source.found) if demonstration.source else ""
         print(
             f"the robot does not recognise itself in {demonstration.name}: at the poses that it read, its embeddings "
             f"are {distance:.1f} from the video's, where 0.5 is usual. Expected a video of this arm, filmed by the "
-            f"encoder's camera, and an encoder that has learned enough{'. In the file: ' + ', '.join(found) if found else ''}",
+            f"encoder's camera, and an encoder that has learned enough{found and f'. In the file: {found}'}",
             file=sys.stderr,
         )
 
