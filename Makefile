@@ -4,9 +4,7 @@
 #   make test                   set-up and tests
 #   make record PRESET=paper    presets of each command; `ARGS="--help"` lists all settings
 
-ifndef PYTHON # the first of those that runs; PyBullet has wheels for 3.11 alone
-PYTHON := $(firstword $(foreach version,3.11 3.12 3.13,$(if $(shell python$(version) -V 2>/dev/null),python$(version))) python3.11)
-endif
+PYTHON ?= auto
 RUN    ?= runs/default
 PRESET ?= default
 DEVICE ?= auto
@@ -49,6 +47,7 @@ OTHER := install Python 3.11, 3.12 or 3.13, or say make PYTHON=/path/to/python3.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 .venv/installed: setup.cfg constraints.txt pyproject.toml
 	@python=$(call said,PYTHON); \
+	[ "$$python" != auto ] || for python in python3.11 python3.12 python3.13 python3.11; do "$$python" -V >/dev/null 2>&1 && break; done; \
 	fail() { printf 'imitate: %s\n' "$$1" >&2; exit 2; }; \
 	run() { answer=$$(exec 2>&1 </dev/null; "$$@"; exit $$?); }; \
 	why() { printf '%s\n' "$${answer:-it says nothing}" | LC_ALL=C tr -cd '[:print:]\n' | grep . | head -n 1 | cut -c 1-200; }; \
