@@ -30,7 +30,16 @@ from . import check_reward, embed, imitate, record
 from .benchmarking.methods import ABLATIONS, EMBED, IMITATE, METHODS, RECORD, Method
 from .benchmarking.recipes import recipe, told
 from .benchmarking.summary import close_gaps, print_summary, summarise
-from .benchmarking.tables import check_recipes, curve_row, curves_of, earlier, encoder_rows, run_row, together
+from .benchmarking.tables import (
+    check_recipes,
+    curve_row,
+    curves_of,
+    earlier,
+    encoder_rows,
+    encoders_of,
+    run_row,
+    together,
+)
 from .shared.cli import command, command_line
 from .shared.demo import check_demo, has_poses, recording_of, stage_name
 from .shared.results import Results, about, check_out, rounded, write_results
@@ -121,7 +130,8 @@ def _written(out: Path, results: Results) -> Results:
     """The results with their summary, which is that of the rows as they can be read."""
     close_gaps(results.rows)
     runs = rounded(results.rows)
-    results = replace(results, rows=runs, more={"summary": rounded(summarise(runs)), **results.more})
+    of_encoders = {"encoders": encoders_of(runs, results.more["encoders"])}
+    results = replace(results, rows=runs, more={"summary": rounded(summarise(runs)), **results.more, **of_encoders})
     write_results(out, results)
     save_figure(out.with_suffix(".png"), benchmark_figure(curves_of(results)))
     print_summary(results.more["summary"])

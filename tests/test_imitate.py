@@ -1,4 +1,3 @@
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import compression, evaluate, imitate, report
+from imitate.pipelines.shared.results import read_results
 from imitate.pipelines.torturing.subject import IMITATE
 
 pytestmark = pytest.mark.slow
@@ -121,13 +121,13 @@ def test_a_policy_is_evaluated_on_several_demonstrations(learned, video):
 
 
 def test_compression_moves_embeddings_the_more_the_stronger_it_is(run, tmp_path):
-    out = tmp_path / "compression.json"
+    out = tmp_path / "compression.csv"
     compression.run(compression.Settings(run=run, episodes=1, crfs=(0, 45), out=out))
-    written = json.loads(out.read_text())
-    assert written["frames"] == FRAMES
-    assert [(row["pixels"], row["crf"]) for row in written["rows"]] == [
+    written = read_results(out)
+    assert written.about["frames"] == FRAMES
+    assert [(row["pixels"], row["crf"]) for row in written.rows] == [
         ("yuv444p", 0), ("yuv444p", 45), ("yuv420p", 0), ("yuv420p", 45)
     ]  # fmt: skip
-    lossless, strong = written["rows"][:2]
+    lossless, strong = written.rows[:2]
     assert lossless["bytes_per_frame"] > strong["bytes_per_frame"]
     assert 0 < lossless["embedding_moved_steps"] < strong["embedding_moved_steps"]

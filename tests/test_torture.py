@@ -233,14 +233,14 @@ def test_what_is_no_mistake_of_the_users_would_be_seen(subject, monkeypatch):
     monkeypatch.setattr(fuzz, "read_video", broken)
     wires = Wires()
     folder = shutil.copytree(subject.given, subject.folder / "fuzzed-here")
-    fuzz._work(wires, folder, 0, 0, 18)
+    fuzz._work(wires, folder, 0, 0, 20)
     assert ends_with == ["its parent"]
     crashes = [told for told in wires.sent if told[0] == "crash"]
-    assert len(crashes) == 6  # three videos of nine files, twice
+    assert len(crashes) == 6  # three videos of ten files, twice
     assert all("ZeroDivisionError: a bug" in told[2] for told in crashes)
     kind, counts = wires.sent[-1]
     assert kind == "counts"
-    assert sum(sum(count.values()) for count in counts.values()) == 12
+    assert sum(sum(count.values()) for count in counts.values()) == 14
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,12 @@ def encoder_rows(encoder: str, split: str, figures: dict[str, Any]) -> Rows:
     return [row for row in rows.values() if len(row) > 3]
 
 
+def encoders_of(runs: Rows, rows: Rows) -> Rows:
+    """The figures of encoders in the order in which the runs come to them."""
+    order = list(dict.fromkeys(row["encoder"] for row in runs))
+    return sorted(rows, key=lambda row: order.index(row["encoder"]))
+
+
 def curves_of(results: Results) -> list[dict[str, Any]]:
     """Of each run its method and its learning curve."""
     rows = results.more["curves"]
