@@ -39,7 +39,7 @@ def small(picture):
 FAULTS = {
     "blank": (blank, "takes blank pictures"),
     "stale": (stale, "takes the same picture of two poses"),
-    "tuple": (as_tuple, r"PyBullet draws a tuple, expected a uint8 array of \(64, 64, 4\): reinstall it"),
+    "tuple": (as_tuple, r"PyBullet draws a tuple, expected a uint8 array of \(64, 64, 4\): it was built without NumPy"),
     "floats": (as_floats, "PyBullet draws .*float64.*, expected a uint8 array"),
     "small": (small, r"PyBullet draws \(\(63, 64, 4\).*, expected a uint8 array"),
 }

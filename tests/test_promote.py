@@ -82,7 +82,7 @@ def test_encoder_demonstration_and_picture_are_replaced(run, assets, encoder, ep
     }  # fmt: skip
     assert verified(policy.path("policy.zip")).read_bytes() == b"policy"
     assert policy.metrics == {"ee_error_m": 0.01}
-    assert learned_with(policy).observe_pose
+    assert learned_with(policy).following.observe_pose
     assert not (assets / "demonstration/meta/old.json").exists()
 
 

@@ -63,7 +63,7 @@ VALIDATED = {  # what it says, times what, to how many digits
 }
 WITHSTOOD = {  # how many, and how many of them went wrong
     **{
-        f"`{of}` killed by SIGKILL; runs that end otherwise than an undisturbed one": (
+        f"`{of.replace('_', '-')}` killed by SIGKILL; runs that end otherwise than an undisturbed one": (
             TORTURE["kills", of],
             TORTURE["differences", of],
         )
