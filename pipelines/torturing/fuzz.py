@@ -33,7 +33,6 @@ from .subject import EMBED, IMITATE, LEARNER, RECORD, Subject
 
 MEMORY = 12 * 2**30  # bytes of addresses that a process may take: a reader that asks for more is told so
 EDGE = 2000  # bytes at both ends of a file, where headers and indices stand: half of the mutations fall there
-ROUND = 1000  # executions after which the process says how far it is
 Reader = Callable[[], object]
 
 
