@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from imitate.errors import UserError
 from imitate.keeping.call_checks import ALTOGETHER, called, check_order, checked_actions, checked_seeds
-from imitate.keeping.workers import Alone, Crew
+from imitate.keeping.workers import Alone, Crew, start_method
 
 from .kuka import developed
 from .kuka_env import KukaEnv
@@ -318,7 +317,7 @@ class _Rows:
 
 def _allocate(dtype: np.dtype, shape: tuple[int, ...], shared: bool) -> Any:
     size = int(np.prod(shape)) * dtype.itemsize
-    buffer = multiprocessing.get_context("spawn").RawArray("b", size) if shared else bytearray(size)
+    buffer = start_method().RawArray("b", size) if shared else bytearray(size)
     return buffer, dtype, shape
 
 

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
@@ -24,6 +25,12 @@ if BESIDE_OTHERS:  # a core each, for what they start too: threads that wait for
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
     torch.set_num_threads(1)
     threadpool_limits(1)
+
+# Processes of tests are forked from one that has imported what takes seconds. A command of a user spawns them.
+multiprocessing.set_start_method("forkserver")
+multiprocessing.set_forkserver_preload(
+    ["torch._dynamo", *(f"imitate.pipelines.{name}" for name in ("record", "embed", "imitate", "benchmark_imitation"))]
+)
 
 
 LONGEST = (  # files, which processes take one after the other: begun last, one would go on alone

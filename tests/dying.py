@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from imitate.pipelines.timing.peak import processes
 
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["imitate.pipelines.embed", "imitate.pipelines.imitate", "imitate.pipelines.record"])
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,8 @@ def left_of(ended):
 
 def _command(words, harm, file_bytes, prepare, folder):
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a worker's process would not hear
+    multiprocessing.set_start_method("spawn", force=True)  # as where a command is the whole program
     for descriptor, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT), descriptor)
     importlib.import_module("imitate.keeping.snapshot").SHARE = float("inf")

@@ -50,6 +50,7 @@ def test_one_measurement_is_its_own_spread():
     assert (row.ratio, row.spread) == (1.5, (1.5, 1.5))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_the_peak_is_of_a_process_and_of_those_below_it():
     alone, family = peak(hold, 200, 0), peak(hold, 200, 1)

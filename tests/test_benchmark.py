@@ -174,7 +174,7 @@ def test_what_cannot_be_measured_is_refused_at_once(tmp_path, monkeypatch, chang
 @pytest.mark.slow
 def test_the_protocol_runs_and_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     record = replace(
-        benchmark_imitation.RECORD, train=40, validation=2, test=2, frames=40, held_out_frames=40, image_size=32
+        benchmark_imitation.RECORD, train=40, validation=2, test=2, frames=34, held_out_frames=34, image_size=32
     )
     fit = replace(benchmark_imitation.EMBED, epochs=3, videos=16, batch=16)
     learn = replace(
@@ -338,7 +338,7 @@ def make_the_oracle_small():
 @pytest.mark.slow
 def test_a_benchmark_that_was_killed_goes_on(tmp_path):
     recording = replace(
-        benchmark_imitation.RECORD, train=40, validation=2, test=2, frames=40, held_out_frames=40, image_size=32
+        benchmark_imitation.RECORD, train=40, validation=2, test=2, frames=34, held_out_frames=34, image_size=32
     )
     benchmark_imitation.record.run(replace(recording, run=tmp_path / "whole"))
     benchmark_imitation.embed.run(replace(SMALL_FIT, run=tmp_path / "whole"))

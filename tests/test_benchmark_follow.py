@@ -173,6 +173,7 @@ def followed(number, error=0.01, further=0.001):
     return known | {f"{way}_{name}": value for way, of in ways.items() for name, value in of.items()}
 
 
+@pytest.mark.slow
 def test_the_first_of_a_hundred_have_rows_of_their_own():
     rows = summarise({"plain": [followed(number) for number in range(100)]}, ("direct", "policy"))
     assert [(row["way"], row["demos"]) for row in rows] == [
@@ -184,6 +185,7 @@ def test_the_first_of_a_hundred_have_rows_of_their_own():
     assert rows[1] == summarise({"plain": [followed(number) for number in range(FEW)]}, ("direct",))[0]
 
 
+@pytest.mark.slow
 def test_a_policy_is_compared_demonstration_by_demonstration():
     shown = [followed(number, further=further) for number, further in enumerate((0.002, 0.001, -0.003))]
     direct, policy = summarise({"plain": shown}, ("direct", "policy"))

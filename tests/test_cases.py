@@ -381,6 +381,7 @@ def test_a_cover_alone_is_told(tmp_path):
         read_video(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transfer", [ColorTrc.ARIB_STD_B67, ColorTrc.SMPTE2084])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 def test_high_dynamic_range_is_mapped_to_the_tones_of_a_screen(tmp_path, transfer, name):

@@ -152,6 +152,7 @@ def test_the_command_writes_a_stage(run, capsys):
         check_reward.run(settings(run, probe=replace(PROBE, seed=5)))
 
 
+@pytest.mark.slow
 def test_what_a_policy_visits(run, encoder):
     learned = imitate.Settings(
         run=run, encoder=run / "enc", learner=Learner(n_envs=1, n_steps=8, batch_size=8, width=8)
@@ -331,6 +332,7 @@ def test_only_what_can_be_drawn_is_checked(run):
         arm_of(dataset)
 
 
+@pytest.mark.slow
 def test_the_reward_that_comes_with_the_package_is_faithful():
     shipped = load_encoder(ASSETS / "encoder")
     dataset = LeRobotDataset(ASSETS / "demonstration")

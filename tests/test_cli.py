@@ -267,6 +267,7 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
     assert [path.name for path in (here / "run").iterdir()] == ["record"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -299,6 +300,7 @@ def script():
     return done.stdout.decode()
 
 
+@pytest.mark.slow
 def test_a_shell_completes_commands_presets_and_settings(tmp_path, script):
     (tmp_path / "script").write_text(script)
 
@@ -373,6 +375,7 @@ def test_two_demonstrations_are_refused(monkeypatch, capsys, args):
     assert "'my.mp4' and --demo: expected one demonstration" in refused(["follow", *args], monkeypatch, capsys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [[], ["follow", "--help"]])
 def test_whoever_reads_no_further_ends_it_quietly(args):
     read, write = os.pipe()
@@ -411,6 +414,7 @@ def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys, args):
     assert {*map(front.module_of, listed)} == modules - {"imitate.pipelines.lowpoly"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "args",
     [

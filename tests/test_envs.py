@@ -187,6 +187,7 @@ def test_an_episode_starts_where_it_is_asked_to(demonstrations):
     env.close()
 
 
+@pytest.mark.slow
 def test_episodes_start_midway_where_the_robot_believes_to_see_the_demonstration(encoder, demonstrations):
     shown = demonstrations[0]
     env = TCNImitateEnv(encoder, [shown], midway=0.5)
@@ -213,6 +214,7 @@ def test_episodes_start_midway_where_the_robot_believes_to_see_the_demonstration
     env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("video", ["bare", "known"])
 def test_poses_are_read_without_a_pose_head_too(encoder, demonstrations, video):
     blind = replace(encoder, pose_head=None)
@@ -275,6 +277,7 @@ def test_processes_imagine_what_one_does(encoder):
     several.close()
 
 
+@pytest.mark.slow
 def test_the_pose_read_off_the_next_frame_is_observed_where_asked_for(encoder, demonstrations):
     shown = demonstrations[0]
     believed = believing(shown, encoder).believed
@@ -388,6 +391,7 @@ def test_batched_equals_single_step_by_step(encoder, demonstrations, workers):
         env.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clock", [True, False])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_giving_up_batched_equals_single_step_by_step(pixels, demonstrations, workers, clock):
@@ -676,6 +680,7 @@ def same(a, b):
     return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("control", CONTROLS)
 @pytest.mark.parametrize("arm", ARMS)
 def test_an_environment_goes_on_from_its_state_to_the_bit(arm, control):
@@ -695,6 +700,7 @@ def test_an_environment_goes_on_from_its_state_to_the_bit(arm, control):
     other.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("oracle", "clock"), [(False, True), (True, True), (False, False)])
 def test_many_environments_go_on_in_any_number_of_processes(encoder, demonstrations, oracle, clock):
     def made(workers):

@@ -159,6 +159,7 @@ def test_a_policy_for_any_demonstration_follows_where_there_is_one(few, tmp_path
     assert not (settings.run / "refused").exists()
 
 
+@pytest.mark.slow
 def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):
     run = Path(shutil.copytree(unlearned, tmp_path / "run"))
     stage = follow.run(Settings(run=run, demo="test:0"))
@@ -169,6 +170,7 @@ def test_a_run_with_an_encoder_of_its_own_uses_that(unlearned, tmp_path):
     assert not Stage(run / "follow").folder.exists()
 
 
+@pytest.mark.slow
 def test_what_is_not_recognised_is_said(tmp_path, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), np.uint8)
     encode(tmp_path / "noise.mp4", noise, rate=10, matrix=(-1, 0, 0, -1))

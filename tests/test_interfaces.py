@@ -29,6 +29,7 @@ from imitate.reward.true_reward import TrueReward
 from imitate.reward.vector_wrapper import EmbeddingRewardVector
 from imitate.reward.wrapper import EmbeddingReward
 
+pytestmark = pytest.mark.slow  # each is quick, and there are three hundred
 MANY, JOINTS, STEPS = 3, 7, 20  # longer than both demonstrations: episodes end
 START = np.full(JOINTS, 0.1)
 

@@ -82,6 +82,7 @@ def refused(done):
     return line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "target", sorted(TAKES.keys() - {"help", "install", "clean", "lint", "format", "type", "check"})
 )
@@ -303,6 +304,7 @@ def test_a_python_that_runs_is_taken(checkout, there, taken):
     assert line.startswith(f"imitate: python{taken} {'is Python 3.9' if there else 'not found'}")
 
 
+@pytest.mark.slow
 def test_a_python_that_is_said_in_quotes_makes_the_venv(checkout):
     """Up to pip, with the Python that runs this."""
     folder = checkout / "my python"

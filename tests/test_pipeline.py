@@ -2,6 +2,8 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +19,18 @@ from imitate.pipelines.__main__ import main
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).resolve().parents[1]
-TRAIN, VALIDATION, TEST, FRAMES, HELD_OUT = 300, 10, 3, 50, 100
+TRAIN, VALIDATION, TEST, FRAMES, HELD_OUT = 300, 10, 2, 30, 60
 PAPER = {
     "record": "--train 4 --validation 2 --test 1 --frames 16 --held-out-frames 12 --held-out-travel 0 --image-size 75",
     "embed": "--epochs 1 --videos 2 --per-video 8 --batch 8 --positive 2 --negative 8",
     "imitate": "--steps 200 --learner.n-steps 8 --learner.batch-size 64 --workers 2",
 }  # the paper's settings but for their size; 75 pixels are the least that its encoder takes
-RECORD = f"--train {TRAIN} --validation {VALIDATION} --test {TEST} --frames {FRAMES}".split()
+RECORD = (
+    f"--train {TRAIN} --validation {VALIDATION} --test {TEST} --frames {FRAMES} --held-out-frames {HELD_OUT} "
+    "--image-size 48"
+).split()
+EMBED = ["--epochs", "250", "--videos", "96", "--batch", "96"]
+IMITATE = ["--steps", "6144"]
 
 
 def command(name, run, *args, preset="default"):
@@ -33,17 +40,12 @@ def command(name, run, *args, preset="default"):
     return done.stdout
 
 
-@pytest.fixture
-def told(monkeypatch, capsys):
-    """Runs a command in this process, which has imported what takes seconds, and returns what it said."""
-
-    def here(name, run, *args, preset="default"):
-        monkeypatch.setattr(sys, "argv", ["imitate", name, preset, "--run", str(run), *args])
-        capsys.readouterr()
+def here(name, run, *args, preset="default"):
+    """Run a command in this process, which has imported what takes seconds, and return what it said."""
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
+        patch.setattr(sys, "argv", ["imitate", name, preset, "--run", str(run), *args])
         main()
-        return capsys.readouterr().out
-
-    return here
+    return said.getvalue()
 
 
 def sums(folder):
@@ -60,10 +62,10 @@ def run(tmp_path_factory):
     """A run directory in which all commands have run, in their order."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     command("record", folder, *RECORD)
-    command("embed", folder, "--epochs", "400")
-    command("imitate", folder, "--steps", "10240")
-    command("evaluate", folder)
-    command("check_reward", folder, "--policy", "imitate", "--name", "check-reward")
+    here("embed", folder, *EMBED)
+    here("imitate", folder, *IMITATE)
+    here("evaluate", folder)
+    here("check_reward", folder, "--policy", "imitate", "--name", "check-reward")
     return folder
 
 
@@ -153,7 +155,7 @@ def test_the_policy_imitates(run):
     assert metrics["ee_error_m"] < metrics["hold_still_ee_error_m"]
     assert metrics["ee_error_m"] < metrics["random_ee_error_m"]
     assert metrics["reward"] > metrics["hold_still_reward"]
-    assert metrics["env_steps"] == 10_240
+    assert metrics["env_steps"] == int(IMITATE[1])
     steps = read_json(run / "imitate" / "rollout.json")
     assert len(steps["ee_error_m"]) == len(steps["embedding_distance"]) == HELD_OUT - 1
     assert np.mean(steps["ee_error_m"]) == pytest.approx(metrics["ee_error_m"], abs=1e-4)
@@ -168,17 +170,17 @@ def test_evaluation_measures_what_learning_did(run):
         assert evaluated[name] == pytest.approx(learned[name], abs=1e-6)
 
 
-def test_what_is_done_is_not_done_again(run, told):
+def test_what_is_done_is_not_done_again(run):
     before = sums(run)
-    assert "is recorded already" in told("record", run, *RECORD)
-    assert "is trained already" in told("embed", run, "--epochs", "400")
-    assert "has learned already" in told("imitate", run, "--steps", "10240")
-    assert "is evaluated already" in told("evaluate", run)
-    assert "is checked already" in told("check_reward", run, "--policy", "imitate", "--name", "check-reward")
+    assert "is recorded already" in here("record", run, *RECORD)
+    assert "is trained already" in here("embed", run, *EMBED)
+    assert "has learned already" in here("imitate", run, *IMITATE)
+    assert "is evaluated already" in here("evaluate", run)
+    assert "is checked already" in here("check_reward", run, "--policy", "imitate", "--name", "check-reward")
     assert sums(run) == before
 
 
-def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, told, tmp_path):
+def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, tmp_path):
     original, again = run / "record", tmp_path / "again" / "record"
     shutil.copytree(original, again, ignore=shutil.ignore_patterns("cache"))
     videos = sorted(again.glob("dataset/videos/*/*/*.mp4"))
@@ -196,7 +198,7 @@ def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, told, tmp_p
     tables[4].unlink()
     untouched = videos[2]
     written = untouched.stat().st_mtime_ns
-    told("record", again.parent, *RECORD)
+    here("record", again.parent, *RECORD)
     expected, made = sums(original), sums(again)
     for name in ("metrics.json", "manifest.json", "config.json"):  # measured times and versions
         expected.pop(name)
@@ -205,10 +207,10 @@ def test_an_interrupted_recording_goes_on_and_gives_equal_bytes(run, told, tmp_p
     assert untouched.stat().st_mtime_ns == written
 
 
-def test_the_papers_settings_run(told, tmp_path):
+def test_the_papers_settings_run(tmp_path):
     folder = tmp_path / "paper"
     for name, args in PAPER.items():
-        told(name, folder, *args.split(), preset="paper")
+        here(name, folder, *args.split(), preset="paper")
     dataset = LeRobotDataset(folder / "record" / "dataset")
     assert dataset.joints().shape[1] == 12
     trained = load_encoder(folder / "embed" / "encoder")

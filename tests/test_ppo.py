@@ -177,6 +177,7 @@ def test_the_saved_policy_is_one_that_sb3_loads(env, tmp_path):
     assert (loaded.num_timesteps, loaded.gamma) == (32, SMALL.gamma)
 
 
+@pytest.mark.slow
 def test_the_shipped_policy_is_one_that_sb3_loads_and_tells_nothing_of_where_it_was_made():
     shipped = ASSETS / "policy" / "policy.zip"
     how = learned_with(Stage(shipped.parent))

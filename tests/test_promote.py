@@ -133,6 +133,7 @@ def test_an_episode_that_is_none_is_refused(run, assets):
         promote.run(promote.Settings(run=run, episode=7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", range(7))
 def test_what_a_killed_process_left_is_mended(run, assets, moment, monkeypatch):
     """It dies at each of the renames in turn: no asset is gone that the next one does not bring back."""

@@ -233,6 +233,7 @@ def test_results_are_a_table_and_what_it_is_of(about):
     assert f"results/{about.stem}.csv" in results.about["command"] or command == ["imitate", "compression"]
 
 
+@pytest.mark.slow
 def test_the_summary_is_that_of_the_runs():
     names = {name for row in RESULTS.more["summary"] for name in row}
     again = rounded(summarise(RESULTS.rows))

@@ -41,6 +41,7 @@ def test_held_out_demonstrations_move(kuka):
         assert np.linalg.norm(flange - flange[0], axis=1)[1:].mean() > 0.68  # it lags the drawn trajectory a little
 
 
+@pytest.mark.slow
 def test_a_demonstration_can_only_move_so_far(kuka):
     with pytest.raises(UserError, match=r"none of 1000 random trajectories of 40 frames moves 3.0 m: lower"):
         record_episode(kuka, replace(SMALL, held_out_travel=3.0), 4)

@@ -266,6 +266,7 @@ def test_equal_runs_give_equal_pages_whole_or_not_at_all(whole, tmp_path):
     assert list(out.parent.iterdir()) == [out]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -299,6 +300,7 @@ def test_what_another_program_wrote_is_one_line(tmp_path, name, content, message
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["config.json", "metrics.json", "curve.json", "rollout.json", "manifest.json"])
 @pytest.mark.parametrize(
     "damage",
@@ -402,6 +404,7 @@ def browser(tmp_path_factory):
     browser.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1400])
 def test_the_page_fits_and_nothing_complains(browser, page, width, dark):
@@ -429,6 +432,7 @@ def test_the_page_fits_and_nothing_complains(browser, page, width, dark):
     assert browser.run(contrast) > 4.5
 
 
+@pytest.mark.slow
 def test_the_line_follows_the_video(browser, page):
     browser.show(page)
     seen = """

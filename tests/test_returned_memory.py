@@ -32,6 +32,7 @@ class Blocks:
         pass
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize(("apart", "given_back"), [(8 * MIB, 32), (2 * MIB, 0)])
 def test_long_stretches_of_zeros_are_given_back_and_nothing_else_changes(apart, given_back):

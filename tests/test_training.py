@@ -14,6 +14,7 @@ from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot
 from imitate.measuring.metrics import triplet_accuracy
 
+pytestmark = pytest.mark.slow
 SIZE, VIDEOS, LENGTH, STEPS = 32, 12, 40, 60
 TRAIN = Videos(np.arange(9) * LENGTH, np.full(9, LENGTH))
 HELD_OUT = Videos(np.arange(9, VIDEOS) * LENGTH, np.full(3, LENGTH))

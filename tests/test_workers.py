@@ -9,7 +9,7 @@ from time import perf_counter, sleep
 import pytest
 
 from imitate.errors import UserError
-from imitate.keeping.workers import WorkerDied, end_with_parent, worked_off
+from imitate.keeping.workers import WorkerDied, end_with_parent, start_method, worked_off
 
 
 def square(number):
@@ -28,6 +28,14 @@ def die(how):
 
 def mask():
     return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+@pytest.mark.parametrize(
+    ("said", "how"), [(None, "spawn"), ("fork", "spawn"), ("spawn", "spawn"), ("forkserver", "forkserver")]
+)
+def test_processes_are_started_as_was_said_but_never_forked(monkeypatch, said, how):
+    monkeypatch.setattr(multiprocessing, "get_start_method", lambda allow_none: said)
+    assert start_method().get_start_method() == how
 
 
 def test_jobs_are_done_by_processes():

@@ -69,6 +69,7 @@ def typical_distance(pixels, shown):
     return env.step(np.zeros(2, np.float32))[4]["embedding_distance"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gives_up", [False, True])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("make", [SyncVectorEnv, AsyncVectorEnv])

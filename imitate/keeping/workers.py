@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from threading import Thread
 from typing import Any, Protocol, TypeVar
@@ -34,6 +35,16 @@ class WorkerDied(UserError):
         if code is not None and code < 0:
             of = f"was killed by {signal.Signals(-code).name}"
         return cls(f"{which} {of}: if memory was short, take fewer workers")
+
+
+def start_method() -> SpawnContext | ForkServerContext:
+    """How processes are started: spawned, or by the fork server, where ``multiprocessing.set_start_method`` said so.
+
+    Never forked from this one: a fork has the locks of threads that it lacks, and simulations that it would share.
+    """
+    if multiprocessing.get_start_method(allow_none=True) == "forkserver":
+        return multiprocessing.get_context("forkserver")
+    return multiprocessing.get_context("spawn")
 
 
 @contextmanager
@@ -75,7 +86,7 @@ def worked_off(
         WorkerDied: A process did.
     """
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), prepare)
+    executor = ProcessPoolExecutor(processes, start_method(), prepare)
     workers: list[BaseProcess] = []
     try:
         with starting():
@@ -128,7 +139,7 @@ class Crew:
         self.processes: list[BaseProcess] = []
         self._whose = whose
         self._pipes: list[Connection] = []
-        context = multiprocessing.get_context("spawn")
+        context = start_method()
         for own in arguments:
             pipe, far = context.Pipe()
             process = context.Process(target=_answer, args=(far, member, own), daemon=True)
