@@ -11,7 +11,7 @@ from sphinx.application import Sphinx
 
 import imitate
 
-ALIASES = ("Arrays", "Floats", "Indices", "NDArray", "Reward", "Sampler", "See", "Times")
+ALIASES = ("Arrays", "Floats", "Integers", "Indices", "NDArray", "Reward", "Sampler", "See", "Times")
 
 project = "imitate"
 author = "The imitate developers"

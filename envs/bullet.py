@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from imitate.errors import UserError
+
+from .rendering.body import Link, Shape
 
 
 @contextmanager
@@ -43,6 +46,13 @@ with _quiet():
 
 Floats = NDArray[np.float64]
 NEAR, FAR = 0.1, 6.0  # m, the slice of the world that a camera draws
+KINDS = {
+    pybullet.GEOM_SPHERE: "sphere",
+    pybullet.GEOM_BOX: "box",
+    pybullet.GEOM_CYLINDER: "cylinder",
+    pybullet.GEOM_MESH: "mesh",
+    pybullet.GEOM_CAPSULE: "capsule",
+}
 DRAWING = {"shadow": 0, "flags": pybullet.ER_NO_SEGMENTATION_MASK, "renderer": pybullet.ER_TINY_RENDERER}
 
 
@@ -69,6 +79,23 @@ def block_means(drawn: Sequence[NDArray[np.uint8]], samples: int) -> NDArray[np.
     picture = Image.frombuffer("RGBX", (side, len(pixels)), pixels, "raw", "RGBX", 0, 1)  # no copy
     means = picture.reduce(samples).tobytes("raw", "RGB")
     return np.frombuffer(bytearray(means), np.uint8).reshape(len(drawn), size, size, 3)
+
+
+def _frame(position: Sequence[float], orientation: Sequence[float]) -> Floats:
+    """A frame (4, 4) at a position, m, turned by a quaternion, whose real part is last."""
+    frame = np.eye(4)
+    frame[:3, :3] = Rotation.from_quat(orientation).as_matrix()
+    frame[:3, 3] = position
+    return frame
+
+
+def _shape(data: tuple[Any, ...]) -> Shape:
+    """One of ``getVisualShapeData``."""
+    _, _, kind, size, file, position, orientation, colour, *_ = data
+    if kind not in KINDS:
+        raise UserError(f"a shape of kind {kind}, expected one of {', '.join(KINDS.values())}")
+    path = Path(file.decode()) if KINDS[kind] == "mesh" else None
+    return Shape(KINDS[kind], path, tuple(size), _frame(position, orientation)[:3], tuple(colour[:3]))
 
 
 class _Client(BulletClient):
@@ -143,6 +170,47 @@ class Bullet:
         """Position of the frame of ``link`` in the world (3,), m."""
         state = self._client.getLinkState(self._robot, self._links[link], computeForwardKinematics=1)
         return np.array(state[4])
+
+    def links(self) -> list[Link]:
+        """What is seen of the robot, and how its links hang together. Leaves the joints at 0.
+
+        Raises:
+            UserError: A shape of a kind that is not known here.
+        """
+        turned = [self._link_frames(np.full(len(self._indices), angle)) for angle in (1.0, 0.0)]
+        shapes: dict[int, list[Shape]] = {}
+        for data in self._client.getVisualShapeData(self._robot):
+            shapes.setdefault(data[1], []).append(_shape(data))
+        links = []
+        for number in range(-1, self._client.getNumJoints(self._robot)):
+            info = self._client.getJointInfo(self._robot, number) if number >= 0 else None
+            parent = info[16] if info else None
+            at_1, at_0 = (
+                frames[number] if parent is None else np.linalg.inv(frames[parent]) @ frames[number]
+                for frames in turned
+            )
+            links.append(
+                Link(
+                    name=info[12].decode() if info else "base",
+                    parent=-1 if parent is None else parent + 1,
+                    joint=self._indices.index(number) if number in self._indices else -1,
+                    frame=at_0[:3],
+                    axis=Rotation.from_matrix(at_0[:3, :3].T @ at_1[:3, :3]).as_rotvec(),
+                    shapes=tuple(shapes.get(number, ())),
+                )
+            )
+        return links
+
+    def _link_frames(self, positions: Floats) -> dict[int, Floats]:
+        """Frames (4, 4) of the links in the world, with the joints at ``positions`` (joints,), rad."""
+        self.set_joints(positions)
+        base = _frame(*self._client.getBasePositionAndOrientation(self._robot))
+        inertial = _frame(*self._client.getDynamicsInfo(self._robot, -1)[3:5])
+        frames = {-1: base @ np.linalg.inv(inertial)}
+        for number in range(self._client.getNumJoints(self._robot)):
+            state = self._client.getLinkState(self._robot, number, computeForwardKinematics=1)
+            frames[number] = _frame(*state[4:6])
+        return frames
 
     def drive_velocities(self, velocities: Floats, forces: Floats) -> None:
         """Let motors hold ``velocities`` (joints,), rad/s, with at most ``forces`` (joints,), N m."""

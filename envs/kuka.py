@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,17 @@ from imitate.errors import UserError, choose
 
 from .bullet import Bullet, block_means
 from .control import CONTROLS, MOTOR_FORCE, VELOCITY_SCALE
+from .rendering.body import Body, body_of
+from .rendering.rasteriser import Rasteriser
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PHYSICS_HZ = 240
 CONTROL_HZ = 20
 EXPOSED_BYTES = 2**24  # of pictures as they were drawn, held in memory
-RENDERER = "tiny"  # the only one: PyBullet's software renderer
+RENDERERS = {
+    "raster": "ours, compiled: several times as fast",
+    "tiny": "PyBullet's own, in software",
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,21 @@ ARMS = {
 
 def developed(drawn: Sequence[NDArray[np.uint8]], camera: Camera) -> NDArray[np.uint8]:
     """The pictures (n, size, size, 3), uint8, of what ``Kuka.expose`` returned for a camera."""
-    return block_means(drawn, camera.samples)
+    return block_means(drawn, camera.samples) if camera.renderer == "tiny" else np.stack(drawn)
+
+
+@lru_cache(maxsize=8)
+def body_of_arm(arm: Arm) -> Body:
+    """What is seen of an arm, and how it hangs together.
+
+    Raises:
+        UserError: As ``body_of`` does.
+    """
+    bullet = Bullet(ASSETS / "kuka" / arm.file)
+    try:
+        return body_of(bullet.links())
+    finally:
+        bullet.close()
 
 
 class Film:
@@ -129,6 +149,7 @@ class Kuka:
         self._bullet = Bullet(ASSETS / "kuka" / self.arm.file, physics_hz=PHYSICS_HZ)
         self._torques = np.array(self.arm.torques)
         self._checked: set[tuple[Camera, int]] = set()  # whose pictures are pictures
+        self._rasteriser: Rasteriser | None = None  # until it is asked for
 
     def reset(self, positions: NDArray[np.floating]) -> None:
         """Put the joints at ``positions`` (joints,), rad, at rest."""
@@ -161,7 +182,8 @@ class Kuka:
         Raises:
             UserError: The camera's pictures are another renderer's.
         """
-        return developed([self.expose(camera, size)], camera)[0]
+        drawn = self.expose(camera, size)
+        return developed([drawn], camera)[0] if camera.renderer == "tiny" else drawn
 
     def expose(self, camera: Camera, size: int) -> NDArray[np.uint8]:
         """What ``film`` takes, as it was drawn, to be ``developed`` with others.
@@ -169,9 +191,9 @@ class Kuka:
         Raises:
             UserError: The camera's pictures are another renderer's.
         """
-        if camera.renderer != RENDERER:
-            raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected {RENDERER!r}")
-        return self._bullet.draw(camera.eye, camera.target, camera.up, camera.fov, size * camera.samples)
+        if self._draws_itself(camera):
+            return self._bullet.draw(camera.eye, camera.target, camera.up, camera.fov, size * camera.samples)
+        return self.rasteriser.draw(self._bullet.joint_states()[:1], camera, size)[0]
 
     def film_at(self, poses: NDArray[np.floating], camera: Camera, size: int) -> NDArray[np.uint8]:
         """Take a picture at each of ``poses`` (n, joints), rad: (n, size, size, 3), uint8. The arm ends at the last.
@@ -181,11 +203,29 @@ class Kuka:
         """
         if (camera, size) not in self._checked:
             self.check_pictures(camera, size)
+        if not self._draws_itself(camera):
+            for pose in poses[-1:]:
+                self.reset(pose)
+            return self.rasteriser.draw(poses, camera, size)
         film = Film(camera, size, len(poses))
         for pose in poses:
             self.reset(pose)
             film.add(self.expose(camera, size))
         return film.frames()
+
+    @property
+    def rasteriser(self) -> Rasteriser:
+        """What draws the pictures of a camera whose renderer is ``raster``."""
+        if self._rasteriser is None:
+            self._rasteriser = Rasteriser(body_of_arm(self.arm))
+        return self._rasteriser
+
+    def _draws_itself(self, camera: Camera) -> bool:
+        """Whether the simulation does."""
+        if camera.renderer not in RENDERERS:
+            known = ", ".join(RENDERERS)
+            raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected one of {known}")
+        return camera.renderer == "tiny"
 
     def check_pictures(self, camera: Camera, size: int) -> None:
         """Film two poses, as a broken renderer does not: two pictures, each of more than one colour. Moves the arm.
@@ -200,12 +240,10 @@ class Kuka:
             pictures.append(self.film(camera, size))
         seen = f"camera {camera.name!r} at {size}x{size} pixels"
         if any(picture.min() == picture.max() for picture in pictures):
-            raise UserError(
-                f"{seen} takes blank pictures: it looks away from the arm, or PyBullet's renderer is broken"
-            )
+            raise UserError(f"{seen} takes blank pictures: it looks away from the arm, or its renderer is broken")
         if np.array_equal(pictures[0], pictures[1]):
             raise UserError(
-                f"{seen} takes the same picture of two poses: it does not see the arm, or PyBullet's renderer is broken"
+                f"{seen} takes the same picture of two poses: it does not see the arm, or its renderer is broken"
             )
         self._checked.add((camera, size))
 

@@ -20,7 +20,7 @@ from imitate.keeping.runs import git_commit, workshop
 
 from .shared.cli import STARTS_OVER, command, command_line
 from .shared.results import Results, Rows, about, check_out, read_results, table, write_results
-from .timing import agent, imitating, memory, peak, recording, training
+from .timing import agent, filming, imitating, memory, peak, recording, training
 from .timing.profile import PROFILES, Part
 from .timing.rows import Row
 from .timing.subject import FULL, QUICK, Subject
@@ -30,6 +30,9 @@ MEMORY = (memory.memory_record, memory.memory_embed, memory.memory_imitate, *GRO
 ROWS = {
     function.__name__: function
     for function in (
+        filming.film_vs_tiny,
+        filming.film_one_vs_tiny,
+        filming.growth_film_threads,
         recording.record_vs_limit,
         training.embed_vs_limit,
         training.embed_vs_paper,
@@ -44,7 +47,9 @@ ROWS = {
         *MEMORY,
     )
 }
-ON_HOST = frozenset(name for name in (*ROWS, *PROFILES) if "record" in name.split("_"))  # has no use for a GPU
+ON_HOST = frozenset(
+    name for name in (*ROWS, *PROFILES) if {"record", "film"} & set(name.split("_"))
+)  # has no use for a GPU
 PROFILE = "profile"  # the table beside that of the rows
 BYTES_A_PIXEL = 4  # 3 decoded, and a compressed video of less than one
 

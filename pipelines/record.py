@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
@@ -63,6 +65,9 @@ class Settings:
     """iiwa (7 joints and a tool) or iiwa_gripper (the paper's 12 joints)."""
     cameras: tuple[str, ...] = ("front",)
     """Cameras that film; the first is the one that is embedded."""
+    renderer: Literal["tiny", "raster"] = "tiny"
+    """What draws the frames: tiny is PyBullet's own; raster is ours, several times as fast. An encoder means nothing on
+    the pictures of the other."""
     image_size: int = 64
     """Pixels a side."""
     crf: int = 0
@@ -89,7 +94,7 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     """Draw a trajectory and let the arm follow it with velocity control, filming at 20 Hz."""
     trajectory = _trajectory(kuka, settings, episode)
     frames = len(trajectory)
-    cameras = [CAMERAS[name] for name in settings.cameras]
+    cameras = _cameras(settings)
     n = kuka.arm.joints
     films = {camera.name: Film(camera, settings.image_size, frames) for camera in cameras}
     states = np.zeros((2, frames, n), np.float32)
@@ -149,6 +154,10 @@ def record_file(settings: Settings, layout: Layout, stage: Stage, file: int) -> 
     return sum(len(episode) for episode in episodes)
 
 
+def _cameras(settings: Settings) -> list[Camera]:
+    return [replace(choose(CAMERAS, name, "camera"), renderer=settings.renderer) for name in settings.cameras]
+
+
 def layout_of(settings: Settings) -> Layout:
     """What the dataset of these settings holds."""
     counts = (settings.train, settings.validation, settings.test)
@@ -156,7 +165,7 @@ def layout_of(settings: Settings) -> Layout:
     arm = choose(ARMS, settings.arm, "arm")
     episode = _bytes_of(settings, max(lengths))
     return Layout(
-        cameras=tuple(choose(CAMERAS, name, "camera") for name in settings.cameras),
+        cameras=tuple(_cameras(settings)),
         image_size=settings.image_size,
         joint_names=tuple(f"joint_{k + 1}" for k in range(arm.joints)),
         fps=CONTROL_HZ,

@@ -266,7 +266,14 @@ def test_all_rows_end_to_end(tmp_path):
     out = tmp_path / "results.csv"
     rows = bench.run(replace(QUICK, run=tmp_path / "run", repeats=1, device="cpu", out=out))
     names = [row.name for row in rows]
-    more = {"record_processes": 2, "imitate_processes": 2, "imitate_envs": 4, "record_episodes": 6, "embed_episodes": 6}
+    more = {
+        "film_threads": 2,
+        "record_processes": 2,
+        "imitate_processes": 2,
+        "imitate_envs": 4,
+        "record_episodes": 6,
+        "embed_episodes": 6,
+    }
     grown = [f"growth_{name}_{n}" for name, n in more.items()]
     alone = [name for name in ROWS if not name.startswith(("growth", "agent"))]
     several = ["agent_fast_seconds", "agent_fast_error", "imitate_vs_paper_float32"]

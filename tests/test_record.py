@@ -54,3 +54,15 @@ def test_files_of_large_pictures_hold_fewer_episodes():
     assert huge.episodes_a_file == 1
     everything = [episode for file in range(paper.files) for episode in paper.episodes_of(file)]
     assert everything == list(range(205))
+
+
+def test_another_renderer_films_the_same_episodes(kuka):
+    ours = replace(SMALL, renderer="raster")
+    (camera,) = layout_of(ours).cameras
+    assert (camera.name, camera.renderer) == ("front", "raster")
+    one, other = record_episode(kuka, ours, 0), record_episode(kuka, SMALL, 0)
+    np.testing.assert_array_equal(one.joints, other.joints)
+    apart = np.abs(one.frames["front"].astype(int) - other.frames["front"]).mean(axis=(1, 2, 3))
+    assert (apart > 0).all()
+    assert (apart < 5).all()
+    np.testing.assert_array_equal(one.frames["front"][-1], kuka.film(camera, SMALL.image_size))
