@@ -25,7 +25,8 @@ class Imagination:
     Args:
         encoder: That embeds the pictures; its camera takes them.
         arm: One of ``ARMS``, or an arm of your own.
-        workers: Processes that take them, each with an arm; 0: this one, which needs no ``if __name__ == "__main__"``.
+        workers: Processes that take them, each with an arm, if PyBullet draws; 0: this one, which needs no
+            ``if __name__ == "__main__"``.
 
     Raises:
         UserError: An unknown arm, one that the encoder was not trained on, or an encoder whose camera is unknown.
@@ -37,6 +38,7 @@ class Imagination:
         encoder.check_arm(self.arm.joints)
         self._encoder = encoder
         taken = (self.arm, encoder.camera, encoder.image_size)
+        workers = workers if encoder.camera.renderer == "tiny" else 0  # ours has threads of its own
         self._crew = Crew("imagination", Pictures, [taken] * workers) if workers else Alone(Pictures, [taken])
 
     def __call__(self, poses: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -79,11 +79,6 @@ ARMS = {
 }
 
 
-def developed(drawn: Sequence[NDArray[np.uint8]], camera: Camera) -> NDArray[np.uint8]:
-    """The pictures (n, size, size, 3), uint8, of what ``Kuka.expose`` returned for a camera."""
-    return block_means(drawn, camera.samples) if camera.renderer == "tiny" else np.stack(drawn)
-
-
 @lru_cache(maxsize=8)
 def body_of_arm(arm: Arm) -> Body:
     """What is seen of an arm, and how it hangs together.
@@ -96,40 +91,6 @@ def body_of_arm(arm: Arm) -> Body:
         return body_of(bullet.links())
     finally:
         bullet.close()
-
-
-class Film:
-    """What ``Kuka.expose`` returns, one after the other, developed many at once but never more than memory holds.
-
-    Args:
-        camera: That exposes it.
-        size: Pixels a side of the frames.
-        length: Frames.
-    """
-
-    def __init__(self, camera: Camera, size: int, length: int) -> None:
-        self._camera = camera
-        self._frames = np.empty((length, size, size, 3), np.uint8)
-        self._done = 0
-        self._exposed: list[NDArray[np.uint8]] = []
-
-    def add(self, drawn: NDArray[np.uint8]) -> None:
-        """The next one."""
-        self._exposed.append(drawn)
-        if len(self._exposed) * drawn.nbytes >= EXPOSED_BYTES:
-            self._develop()
-
-    def frames(self) -> NDArray[np.uint8]:
-        """All of them: (length, size, size, 3), uint8."""
-        self._develop()
-        return self._frames
-
-    def _develop(self) -> None:
-        if self._exposed:
-            end = self._done + len(self._exposed)
-            self._frames[self._done : end] = developed(self._exposed, self._camera)
-            self._done = end
-            self._exposed.clear()
 
 
 class Kuka:
@@ -180,20 +141,25 @@ class Kuka:
         """Take a picture (size, size, 3), uint8.
 
         Raises:
-            UserError: The camera's pictures are another renderer's.
+            UserError: The camera's renderer is unknown.
         """
-        drawn = self.expose(camera, size)
-        return developed([drawn], camera)[0] if camera.renderer == "tiny" else drawn
+        return self.develop([self.expose(camera, size)], camera, size)[0]
 
-    def expose(self, camera: Camera, size: int) -> NDArray[np.uint8]:
-        """What ``film`` takes, as it was drawn, to be ``developed`` with others.
+    def expose(self, camera: Camera, size: int) -> NDArray:
+        """What ``film`` makes a picture of, for ``develop``: a drawing, or the pose that is drawn.
 
         Raises:
-            UserError: The camera's pictures are another renderer's.
+            UserError: The camera's renderer is unknown.
         """
         if self._draws_itself(camera):
             return self._bullet.draw(camera.eye, camera.target, camera.up, camera.fov, size * camera.samples)
-        return self.rasteriser.draw(self._bullet.joint_states()[:1], camera, size)[0]
+        return self._bullet.joint_states()[0]
+
+    def develop(self, exposed: Sequence[NDArray], camera: Camera, size: int) -> NDArray[np.uint8]:
+        """The pictures (n, size, size, 3), uint8, of what this arm, or others like it, ``expose`` to a camera."""
+        if self._draws_itself(camera):
+            return block_means(exposed, camera.samples)
+        return self.rasteriser.draw(np.asarray(exposed), camera, size)
 
     def film_at(self, poses: NDArray[np.floating], camera: Camera, size: int) -> NDArray[np.uint8]:
         """Take a picture at each of ``poses`` (n, joints), rad: (n, size, size, 3), uint8. The arm ends at the last.
@@ -207,7 +173,7 @@ class Kuka:
             for pose in poses[-1:]:
                 self.reset(pose)
             return self.rasteriser.draw(poses, camera, size)
-        film = Film(camera, size, len(poses))
+        film = Film(self, camera, size, len(poses))
         for pose in poses:
             self.reset(pose)
             film.add(self.expose(camera, size))
@@ -259,3 +225,38 @@ class Kuka:
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""
         self._bullet.close()
+
+
+class Film:
+    """What ``Kuka.expose`` returns, one after the other, developed many at once but never more than memory holds.
+
+    Args:
+        kuka: That develops it.
+        camera: That exposes it.
+        size: Pixels a side of the frames.
+        length: Frames.
+    """
+
+    def __init__(self, kuka: Kuka, camera: Camera, size: int, length: int) -> None:
+        self._kuka, self._camera, self._size = kuka, camera, size
+        self._frames = np.empty((length, size, size, 3), np.uint8)
+        self._done = 0
+        self._exposed: list[NDArray] = []
+
+    def add(self, exposed: NDArray) -> None:
+        """The next one."""
+        self._exposed.append(exposed)
+        if len(self._exposed) * exposed.nbytes >= EXPOSED_BYTES:
+            self._develop()
+
+    def frames(self) -> NDArray[np.uint8]:
+        """All of them: (length, size, size, 3), uint8."""
+        self._develop()
+        return self._frames
+
+    def _develop(self) -> None:
+        if self._exposed:
+            end = self._done + len(self._exposed)
+            self._frames[self._done : end] = self._kuka.develop(self._exposed, self._camera, self._size)
+            self._done = end
+            self._exposed.clear()

@@ -15,7 +15,6 @@ from imitate.errors import UserError
 from imitate.keeping.call_checks import ALTOGETHER, called, check_order, checked_actions, checked_seeds
 from imitate.keeping.workers import Alone, Crew, start_method
 
-from .kuka import developed
 from .kuka_env import KukaEnv
 from .returned_memory import zero_pages_returned
 
@@ -231,7 +230,7 @@ class _Unseen(KukaEnv):
     """One that takes no picture by itself: all are asked for theirs once all have moved, and developed together."""
 
     def expose(self) -> NDArray[np.uint8]:
-        """The picture as it is drawn, to be ``developed``."""
+        """What its picture is made of, to be developed."""
         return self.kuka.expose(self.camera, self.image_size)
 
     def _film(self) -> NDArray[np.uint8]:
@@ -273,7 +272,7 @@ class _Rows:
             self._arrays["truncated"][row] = truncated
             if truncated:
                 self._write(row, "final_", observation, info)
-                self._arrays["final_image"][row] = developed([env.expose()], env.camera)[0]
+                self._arrays["final_image"][row] = env.kuka.film(env.camera, env.image_size)
                 observation, info = env.reset()
             self._write(row, "", observation, info)
         self._film(self._rows)
@@ -312,7 +311,9 @@ class _Rows:
         """Take the pictures of these rows."""
         if len(rows):
             envs = [self._envs[row - self._rows.start] for row in rows]
-            self._arrays["image"][list(rows)] = developed([env.expose() for env in envs], envs[0].camera)
+            first = envs[0]
+            exposed = [env.expose() for env in envs]
+            self._arrays["image"][list(rows)] = first.kuka.develop(exposed, first.camera, first.image_size)
 
 
 def _allocate(dtype: np.dtype, shape: tuple[int, ...], shared: bool) -> Any:

@@ -96,7 +96,7 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     frames = len(trajectory)
     cameras = _cameras(settings)
     n = kuka.arm.joints
-    films = {camera.name: Film(camera, settings.image_size, frames) for camera in cameras}
+    films = {camera.name: Film(kuka, camera, settings.image_size, frames) for camera in cameras}
     states = np.zeros((2, frames, n), np.float32)
     flange = np.zeros((frames, 3), np.float32)
     actions = np.zeros((frames, n), np.float32)

@@ -12,9 +12,11 @@ import pytest
 from imitate.data.camera import Camera
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, ASSETS, Kuka, body_of_arm
+from imitate.envs.kuka_env import KukaEnv, Reference
 from imitate.envs.rendering import kernel
 from imitate.envs.rendering.body import Link, Shape, body_of
 from imitate.envs.rendering.rasteriser import CHUNK, NEAR, Rasteriser, plain_light, view_of
+from imitate.envs.vector import KukaVectorEnv
 from imitate.errors import UserError
 
 POSES = 200
@@ -181,6 +183,34 @@ def test_an_arm_films_with_either(kuka, poses):
     assert 0 < np.abs(apart).mean() < 5
     with pytest.raises(UserError, match="renderer 'egl', expected one of raster, tiny"):
         kuka.film(replace(OURS, renderer="egl"), 32)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_many_environments_film_as_one_does(workers):
+    settings = {
+        "references": [Reference.from_joints(np.linspace(-0.3, 0.3, 4)[:, None].repeat(7, axis=1))],
+        "camera": OURS,
+        "image_size": 24,
+        "start_noise": 0.2,
+    }
+    alone, many = KukaEnv(**settings), KukaVectorEnv(3, workers, **settings)
+    seen, _ = many.reset(seed=5)
+    frames = [seen["image"]]
+    for _ in range(4):  # beyond the end of the reference
+        seen, _, _, truncated, infos = many.step(np.full((3, 7), 0.5))
+        frames.append(seen["image"])
+        if truncated.any():
+            last = infos["final_obs"][1]["image"]
+    expected, _ = alone.reset(seed=6)
+    for frame in frames:
+        np.testing.assert_array_equal(frame[1], expected["image"])
+        expected, _, _, truncated, _ = alone.step(np.full(7, 0.5))
+        if truncated:
+            np.testing.assert_array_equal(last, expected["image"])
+            expected, _ = alone.reset()
+    assert len({frame[1].tobytes() for frame in frames}) > 3
+    many.close()
+    alone.close()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from .body import Body
 from .kernel import Light, Scratch, View
 
 NEAR = 0.1  # m; what is nearer to a camera is not seen
-CHUNK = 32  # frames that are worth a part of their own
+CHUNK = 16  # frames that are worth a part of their own
 PARTS = 4  # a thread
 MIDDLE = 0.5  # of its cell: where a sample is taken
 
