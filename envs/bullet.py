@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from imitate.errors import UserError
 
-from .rendering.body import Link, Shape
+from .rendering.link import Link, Shape
 
 
 @contextmanager
@@ -130,6 +130,7 @@ class Bullet:
         )
         infos = [self._client.getJointInfo(self._robot, j) for j in range(self._client.getNumJoints(self._robot))]
         self._links = {i[12].decode(): i[0] for i in infos}
+        self.link_names = ["base", *self._links]
         self._indices = [i[0] for i in infos if i[2] == pybullet.JOINT_REVOLUTE]
         # Bullet's links come with a damping of their own and a default motor at each joint: both off, so
         # that a joint does what its controller says and nothing else.
@@ -175,7 +176,7 @@ class Bullet:
         """What is seen of the robot, and how its links hang together. Leaves the joints at 0.
 
         Raises:
-            UserError: A shape of a kind that is not known here.
+            UserError: A shape of a kind that is not known here, or a joint that does not turn about its link's origin.
         """
         turned = [self._link_frames(np.full(len(self._indices), angle)) for angle in (1.0, 0.0)]
         shapes: dict[int, list[Shape]] = {}
@@ -189,6 +190,9 @@ class Bullet:
                 frames[number] if parent is None else np.linalg.inv(frames[parent]) @ frames[number]
                 for frames in turned
             )
+            if not np.allclose(at_1[:3, 3], at_0[:3, 3], atol=1e-6):
+                name = self.link_names[number + 1]
+                raise UserError(f"link {name} does not turn about its own origin: it can't be drawn by this renderer")
             links.append(
                 Link(
                     name=info[12].decode() if info else "base",

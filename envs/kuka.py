@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,16 @@ from imitate.errors import UserError, choose
 
 from .bullet import Bullet, block_means
 from .control import CONTROLS, MOTOR_FORCE, VELOCITY_SCALE
-from .rendering.body import Body, body_of
-from .rendering.rasteriser import Rasteriser
+
+if TYPE_CHECKING:
+    from .rendering.kernel import Body
+    from .rendering.rasteriser import Rasteriser
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PHYSICS_HZ = 240
 CONTROL_HZ = 20
 EXPOSED_BYTES = 2**24  # of pictures as they were drawn, held in memory
-RENDERERS = {
-    "raster": "ours, compiled: several times as fast",
-    "tiny": "PyBullet's own, in software",
-}
+RENDERERS = ("raster", "tiny")  # ours, and PyBullet's
 
 
 @dataclass(frozen=True)
@@ -80,15 +80,17 @@ ARMS = {
 
 
 @lru_cache(maxsize=8)
-def body_of_arm(arm: Arm) -> Body:
-    """What is seen of an arm, and how it hangs together.
+def body_of(file: str) -> Body:
+    """What is seen of the arm with this description, and how it hangs together.
 
     Raises:
-        UserError: As ``body_of`` does.
+        UserError: A mesh that can't be read, or an arm of which nothing is seen.
     """
-    bullet = Bullet(ASSETS / "kuka" / arm.file)
+    from .rendering import body  # compiled: who does not draw with it need not wait for that
+
+    bullet = Bullet(ASSETS / "kuka" / file)
     try:
-        return body_of(bullet.links())
+        return body.body_of(bullet.links())
     finally:
         bullet.close()
 
@@ -151,13 +153,13 @@ class Kuka:
         Raises:
             UserError: The camera's renderer is unknown.
         """
-        if self._draws_itself(camera):
+        if self._drawn_by_bullet(camera):
             return self._bullet.draw(camera.eye, camera.target, camera.up, camera.fov, size * camera.samples)
         return self._bullet.joint_states()[0]
 
     def develop(self, exposed: Sequence[NDArray], camera: Camera, size: int) -> NDArray[np.uint8]:
         """The pictures (n, size, size, 3), uint8, of what this arm, or others like it, ``expose`` to a camera."""
-        if self._draws_itself(camera):
+        if self._drawn_by_bullet(camera):
             return block_means(exposed, camera.samples)
         return self.rasteriser.draw(np.asarray(exposed), camera, size)
 
@@ -169,10 +171,11 @@ class Kuka:
         """
         if (camera, size) not in self._checked:
             self.check_pictures(camera, size)
-        if not self._draws_itself(camera):
-            for pose in poses[-1:]:
-                self.reset(pose)
-            return self.rasteriser.draw(poses, camera, size)
+        if not self._drawn_by_bullet(camera):
+            frames = self.rasteriser.draw(poses, camera, size)
+            if len(poses):
+                self.reset(poses[-1])
+            return frames
         film = Film(self, camera, size, len(poses))
         for pose in poses:
             self.reset(pose)
@@ -182,12 +185,19 @@ class Kuka:
     @property
     def rasteriser(self) -> Rasteriser:
         """What draws the pictures of a camera whose renderer is ``raster``."""
+        from .rendering.rasteriser import Rasteriser
+
         if self._rasteriser is None:
-            self._rasteriser = Rasteriser(body_of_arm(self.arm))
+            self._rasteriser = Rasteriser(body_of(self.arm.file))
         return self._rasteriser
 
-    def _draws_itself(self, camera: Camera) -> bool:
-        """Whether the simulation does."""
+    @property
+    def links(self) -> list[str]:
+        """Names of the links, as ``Rasteriser.identify`` counts them."""
+        return self._bullet.link_names
+
+    def _drawn_by_bullet(self, camera: Camera) -> bool:
+        """Whether PyBullet draws its pictures."""
         if camera.renderer not in RENDERERS:
             known = ", ".join(RENDERERS)
             raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected one of {known}")

@@ -31,7 +31,7 @@ ROWS = {
     function.__name__: function
     for function in (
         filming.film_vs_tiny,
-        filming.film_one_vs_tiny,
+        filming.film_many_vs_tiny,
         filming.growth_film_threads,
         recording.record_vs_limit,
         training.embed_vs_limit,

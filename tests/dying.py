@@ -94,7 +94,6 @@ def left_of(ended):
 
 def _command(words, harm, file_bytes, prepare, folder):
     os.setsid()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # which a worker's process would not hear
     multiprocessing.set_start_method("spawn", force=True)  # as where a command is the whole program
     for descriptor, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT), descriptor)

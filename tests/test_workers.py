@@ -9,7 +9,7 @@ from time import perf_counter, sleep
 import pytest
 
 from imitate.errors import UserError
-from imitate.keeping.workers import WorkerDied, end_with_parent, start_method, worked_off
+from imitate.keeping.workers import Crew, WorkerDied, end_with_parent, is_worker, start_method, worked_off
 
 
 def square(number):
@@ -24,6 +24,24 @@ def die(how):
     if how:
         os.kill(os.getpid(), how)
     os._exit(3)
+
+
+class Told:
+    """Says what a worker knows of itself."""
+
+    def __call__(self):
+        return is_worker(), signal.SIGINT in mask()
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(autouse=True, params=["spawn", "forkserver"])
+def method(request):
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method(request.param, force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
 
 
 def mask():
@@ -79,6 +97,15 @@ def test_ctrl_c_is_not_for_workers():
     with closing(worked_off([mask] * 3, 3, end_with_parent)) as done:
         assert all(signal.SIGINT in blocked for blocked in done)
     assert signal.SIGINT not in mask()
+
+
+def test_workers_know_that_they_are_and_others_started_alike_do_not():
+    assert not is_worker()
+    with closing(Crew("tests", Told, [(), ()])) as crew:
+        assert crew.ask([(), ()]) == [(True, True)] * 2
+    with multiprocessing.Pool(1) as others:  # of the same fork server, where there is one
+        assert not others.apply(is_worker)
+        assert signal.SIGINT not in others.apply(mask)
 
 
 def test_what_a_process_died_of_comes_out_of_another_process_whole():

@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .body import Body, Floats, Integers
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int32]
 
 
 def compiled(function: Any) -> Any:
@@ -26,6 +27,35 @@ def compiled(function: Any) -> Any:
         return njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # neither this folder nor the user's own for such things can be written to
         return njit(nogil=True, error_model="numpy")(function)
+
+
+# What compiled code takes as one value stands here: what was compiled is kept until this file changes.
+class Body(NamedTuple):
+    """An arm, as compiled code takes it. Lengths in m; triangles of one link stand together.
+
+    Attributes:
+        parents: (links,) each link's parent, which stands before it; -1 is the world.
+        joints: (links,) which joint turns the link against its parent; -1: none does.
+        frames: (links, 3, 4) where the link stands in its parent's frame, with its joint at 0.
+        axes: (links, 3) of its joint, in its own frame.
+        starts: (links + 1,) a link's vertices are those from its own number to the next.
+        vertices: (vertices, 3) in their link's frame.
+        triangles: (triangles, 3) vertices, counterclockwise seen from outside.
+        owners: (triangles,) the link of each.
+        normals: (triangles, 3) outward, in their link's frame.
+        colours: (triangles, 3) 0 to 255.
+    """
+
+    parents: Integers
+    joints: Integers
+    frames: Floats
+    axes: Floats
+    starts: Integers
+    vertices: Floats
+    triangles: Integers
+    owners: Integers
+    normals: Floats
+    colours: Floats
 
 
 class View(NamedTuple):
@@ -148,6 +178,8 @@ def _fill(
     bottom = min(side, math.ceil(max(ay, by, cy) - down))
     if left >= right or top >= bottom:  # it lies between samples, as most triangles of a small picture do
         return
+    # What lies on a common edge must not be lost between two triangles: their numbers differ by what is rounded.
+    slack = 1e-10 * (right - left + bottom - top) ** 2
     share = 1.0 / area
     x, y = left + across, top + down
     # Twice the areas opposite to a and to b, at the first sample, and how they grow to the right and downwards.
@@ -161,7 +193,7 @@ def _fill(
         spans[row, 0], spans[row, 1] = min(spans[row, 0], left), max(spans[row, 1], right)
         in_a, in_b, closeness = at_a, at_b, closer
         for column in range(left, right):
-            if in_a >= 0.0 and in_b >= 0.0 and in_a + in_b <= area and closeness > depth[row, column]:
+            if in_a >= -slack and in_b >= -slack and in_a + in_b <= area + slack and closeness > depth[row, column]:
                 depth[row, column] = closeness
                 nearest[row, column] = t
             in_a += a_right
@@ -240,7 +272,7 @@ def _shade(body: Body, light: Light, scratch: Scratch) -> None:
         i = owners[t]
         facing = max(0.0, own[i, 0] * normals[t, 0] + own[i, 1] * normals[t, 1] + own[i, 2] * normals[t, 2])
         for k in range(3):
-            shades[t, k] = min(255.0, colours[t, k] * (ambient[k] + direct[k] * facing))
+            shades[t, k] = min(255.0, colours[t, k] * (ambient[k] + direct[k] * facing) + 0.5)
     for k in range(3):
         shades[len(owners), k] = light.background[k]
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from itertools import pairwise, starmap
+from pickle import UnpicklingError
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
-from imitate.errors import UserError
+from imitate.errors import UserError, first_line
+from imitate.keeping.workers import is_worker
 
 from . import kernel
-from .body import Body
-from .kernel import Light, Scratch, View
+from .kernel import Body, Light, Scratch, View
 
 NEAR = 0.1  # m; what is nearer to a camera is not seen
 CHUNK = 16  # frames that are worth a part of their own
 PARTS = 4  # a thread
-MIDDLE = 0.5  # of its cell: where a sample is taken
+ACROSS, DOWN = 0.0, 1.0  # where in its cell a sample is taken: its lower left corner, as PyBullet's renderer does
 
 
 class Rasteriser:
@@ -32,14 +32,12 @@ class Rasteriser:
 
     Args:
         body: What is drawn.
-        threads: That share the frames of a call. None: as many as there are cores, or, in a process that another one
-            started to share the work, one.
+        threads: That share the frames of a call. None: as many as there are cores, or one in a worker process.
     """
 
     def __init__(self, body: Body, threads: int | None = None) -> None:
-        alone = multiprocessing.parent_process() is None
         self.body = body
-        self.threads = threads or ((os.cpu_count() or 1) if alone else 1)
+        self.threads = threads or (1 if is_worker() else os.cpu_count() or 1)
         self._joints = int(body.joints.max()) + 1
         self._idle: dict[int, list[Scratch]] = {}  # by the side of what is drawn
 
@@ -81,20 +79,30 @@ class Rasteriser:
         own = np.ascontiguousarray(poses, np.float64)
         if own.ndim != 2 or own.shape[1] != self._joints:
             raise UserError(f"poses of shape {own.shape}, expected (n, {self._joints})")
+        if not np.isfinite(own).all():
+            raise UserError("poses that are no numbers can't be drawn: the simulation has lost its arm")
         if size < 1:
             raise UserError(f"a picture of {size}x{size} pixels, expected 1 or more a side")
         return own
 
     def _share(self, part: Callable[[slice, Scratch], None], frames: int, side: int) -> None:
         """Do a part of the frames in each thread. In a few more parts than threads: none then waits long for others."""
-        idle = self._idle.setdefault(side, [])
+        if side not in self._idle:
+            self._idle = {side: []}  # pictures of another size are given back
+        idle = self._idle[side]
 
         def work(share: slice) -> None:
             try:
                 scratch = idle.pop()
             except IndexError:  # all are at work
                 scratch = self._scratch(side)
-            part(share, scratch)
+            try:
+                part(share, scratch)
+            except (OSError, EOFError, UnpicklingError) as error:  # at the first call, of what was compiled
+                raise UserError(
+                    f"{kernel.draw.stats.cache_path}: no place for the compiled renderer ({first_line(error)}): "
+                    "delete what is there, or name another folder by NUMBA_CACHE_DIR"
+                ) from None
             idle.append(scratch)
 
         parts = min(frames // CHUNK, PARTS * self.threads)
@@ -102,7 +110,7 @@ class Rasteriser:
             work(slice(0, frames))
             return
         edges = np.linspace(0, frames, parts + 1).astype(int)
-        with ThreadPoolExecutor(self.threads) as pool:  # which takes less than a frame to begin
+        with ThreadPoolExecutor(self.threads) as pool:  # which takes as long as a few frames
             list(pool.map(work, starmap(slice, pairwise(edges.tolist()))))
 
     def _scratch(self, side: int) -> Scratch:
@@ -132,9 +140,8 @@ def view_of(camera: Camera) -> View:
         raise UserError(f"camera {camera.name!r} looks along what is up, or at where it stands: it has no direction")
     forward, right = forward / lengths[0], right / lengths[1]
     rows = np.stack([right, np.cross(right, forward), forward])
-    return View(
-        np.column_stack([rows, -rows @ eye]), float(1 / np.tan(np.radians(camera.fov) / 2)), NEAR, MIDDLE, MIDDLE
-    )
+    focal = float(1 / np.tan(np.radians(camera.fov) / 2))
+    return View(np.column_stack([rows, -rows @ eye]), focal, NEAR, ACROSS, DOWN)
 
 
 @lru_cache(maxsize=1)

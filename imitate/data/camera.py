@@ -47,6 +47,7 @@ class Camera:
             vector = getattr(self, name)
             if len(vector) != 3 or not all(map(_is_finite, vector)):
                 raise UserError(f"camera {self.name!r}: {name} is {vector!r}, expected three numbers")
+            object.__setattr__(self, name, tuple(map(float, vector)))  # of a list too
         if not _is_finite(self.fov) or not 0 < self.fov < 180:
             raise UserError(
                 f"camera {self.name!r}: fov is {self.fov!r}, expected more than 0 and less than 180 degrees"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 DEVICE = "device"  # the setting that makes no other stage: figures differ by rounding
-_PACKAGES = ("numpy", "torch", "gymnasium", "stable-baselines3", "pybullet", "av", "pyarrow")
+_PACKAGES = ("numpy", "numba", "torch", "gymnasium", "stable-baselines3", "pybullet", "av", "pyarrow")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -51,6 +51,8 @@ def start_method() -> SpawnContext | ForkServerContext:
 def starting() -> Iterator[None]:
     """Start processes here, to which Ctrl-C means nothing: a terminal sends it to all, and this one ends the others."""
     resource_tracker.ensure_running()  # it would be started with the first process, and let signals through again
+    if start_method().get_start_method() == "forkserver":
+        forkserver.ensure_running()  # to which others' processes come too: it is not to block them anything
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: from their very first moment
     try:
         yield
@@ -58,8 +60,24 @@ def starting() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+_working = False
+
+
+def is_worker() -> bool:
+    """Whether this process is one of those that share another one's work."""
+    return _working
+
+
+def _begin() -> None:
+    """In a worker: know that it is one, and leave Ctrl-C to the process that started it."""
+    global _working
+    _working = True
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
 def end_with_parent() -> None:
     """In a worker: end at once when the process that started it has ended, even if that was killed."""
+    _begin()
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -210,6 +228,7 @@ class Alone:
 
 def _answer(pipe: Connection, member: Callable[..., Member], arguments: tuple) -> None:
     """The loop of a process, until its pipe is closed: by the other end, or by the system when that has died."""
+    _begin()
     answering = member(*arguments)
     try:
         while True:

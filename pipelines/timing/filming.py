@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.envs.cameras import CAMERAS
-from imitate.envs.kuka import ARMS, Kuka, body_of_arm
+from imitate.envs.kuka import ARMS, Kuka, body_of
 from imitate.envs.rendering.rasteriser import CHUNK, Rasteriser
 
 from .rows import Row, compare
@@ -22,14 +22,14 @@ from .subject import Subject
 FILMED, AT_ONCE = 1000, 4000  # pictures that are timed: beside another renderer, and by several threads
 
 
-def film_vs_tiny(subject: Subject) -> Iterator[Row]:
+def film_many_vs_tiny(subject: Subject) -> Iterator[Row]:
     """Pictures of one core, at many poses: ours against PyBullet's TinyRenderer."""
-    yield _against_tiny(subject, "film_vs_tiny", _rate_at_once)
+    yield _against_tiny(subject, "film_many_vs_tiny", _rate_at_once)
 
 
-def film_one_vs_tiny(subject: Subject) -> Iterator[Row]:
+def film_vs_tiny(subject: Subject) -> Iterator[Row]:
     """One picture a call, of a robot that has just moved: what is in the caches is of the move, not of pictures."""
-    yield _against_tiny(subject, "film_one_vs_tiny", _rate_one_by_one)
+    yield _against_tiny(subject, "film_vs_tiny", _rate_one_by_one)
 
 
 def _against_tiny(subject: Subject, name: str, rate: Callable[[Kuka, NDArray, Camera, int], float]) -> Row:
@@ -66,7 +66,7 @@ def growth_film_threads(subject: Subject) -> Iterator[Row]:
     poses = _poses(settings.arm, max(AT_ONCE, CHUNK * max(subject.processes)))
 
     def rate(threads: int) -> float:
-        rasteriser = Rasteriser(body_of_arm(ARMS[settings.arm]), threads)
+        rasteriser = Rasteriser(body_of(ARMS[settings.arm].file), threads)
         start = perf_counter()
         rasteriser.draw(poses, camera, settings.image_size)
         return len(poses) / (perf_counter() - start)
