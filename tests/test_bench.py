@@ -98,6 +98,7 @@ def test_the_bare_simulation_moves_and_draws_as_the_arm_does(monkeypatch):
         assert np.abs(pixels - picture).max() <= 0.5
 
 
+@pytest.mark.slow
 def test_the_bare_processes_play_all_episodes():
     episodes = [Played(np.zeros(7), np.zeros((n, 7))) for n in (1, 4, 2)]
     bare = Bare(episodes, "iiwa", CAMERAS["front"], 16, workers=2)

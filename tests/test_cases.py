@@ -390,6 +390,7 @@ def test_high_dynamic_range_is_mapped_to_the_tones_of_a_screen(tmp_path, transfe
     assert [found for found in read.source.found if "HDR" in found]
 
 
+@pytest.mark.slow
 def test_phones_do_several_of_these_at_once(tmp_path):
     matrix = (0, 1, -1, 0)
     stored = turned(shipped()[EVENLY], matrix)

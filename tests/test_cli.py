@@ -333,6 +333,7 @@ def test_help_of_a_command_has_its_presets_and_settings(monkeypatch, capsys):
         assert all(f"--{field.name.replace('_', '-')}" in told for field in settings)
 
 
+@pytest.mark.slow
 def test_what_is_completed_is_what_the_commands_take(script, capsys):
     (line,) = [line for line in script.splitlines() if line.startswith("COMPLETION_SPEC = ")]
     commands = ast.literal_eval(line.partition(" = ")[2])["subcommands"]

@@ -83,6 +83,7 @@ def overlap(one, other):
     return (seen[0] & seen[1]).sum() / (seen[0] | seen[1]).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*CAMERAS, "near"])
 def test_what_is_seen_is_what_bullet_draws(kuka, poses, name):
     camera = CAMERAS[name] if name != "near" else Camera("near", (0.9, 0.5, 0.7), (0.0, 0.0, 0.5), fov=60.0, samples=2)
@@ -202,6 +203,7 @@ def test_an_arm_films_with_either(kuka, poses):
         kuka.film(replace(OURS, renderer="egl"), 32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_many_environments_film_as_one_does(workers):
     settings = {

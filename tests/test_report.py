@@ -466,6 +466,7 @@ def test_the_line_follows_the_video(browser, page):
     assert browser.complaints == []
 
 
+@pytest.mark.slow
 def test_without_scripts_the_plots_are_there(browser, page):
     browser.show(page, scripts=False)
     tree = browser.call("DOM.getDocument", depth=-1)["root"]

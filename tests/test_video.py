@@ -252,6 +252,7 @@ def test_pictures_that_grow_on_the_way_are_refused(tmp_path, monkeypatch):
         read_video(tmp_path / "a.h264", size=16)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
 def test_a_picture_beyond_the_limit_takes_no_memory(tmp_path):
     script = (

@@ -63,6 +63,7 @@ def test_jobs_are_done_by_processes():
         assert not list(done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "words"),
     [
