@@ -167,6 +167,10 @@ class Bullet:
         states = self._client.getJointStates(self._robot, self._indices)
         return np.array([[s[0] for s in states], [s[1] for s in states]])
 
+    def joint_positions(self) -> Floats:
+        """The first of them, (joints,), rad."""
+        return np.array([state[0] for state in self._client.getJointStates(self._robot, self._indices)])
+
     def link_position(self, link: str) -> Floats:
         """Position of the frame of ``link`` in the world (3,), m."""
         state = self._client.getLinkState(self._robot, self._links[link], computeForwardKinematics=1)

@@ -16,9 +16,10 @@ from imitate.errors import UserError, choose
 
 from .bullet import Bullet, block_means
 from .control import CONTROLS, MOTOR_FORCE, VELOCITY_SCALE
+from .scenes.scene import PLAIN, Scene
 
 if TYPE_CHECKING:
-    from .rendering.kernel import Body
+    from .rendering.arrays import Body
     from .rendering.rasteriser import Rasteriser
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -101,18 +102,20 @@ class Kuka:
     Args:
         arm: One of ``ARMS``, or an arm of your own.
         control: One of ``CONTROLS``: what an action means.
+        scene: Where it stands.
 
     Raises:
         UserError: Unknown arm or control.
     """
 
-    def __init__(self, arm: str | Arm = "iiwa", control: str = "velocity") -> None:
+    def __init__(self, arm: str | Arm = "iiwa", control: str = "velocity", scene: Scene = PLAIN) -> None:
         self.arm = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
         self._control = choose(CONTROLS, control, "control")
         self._bullet = Bullet(ASSETS / "kuka" / self.arm.file, physics_hz=PHYSICS_HZ)
         self._torques = np.array(self.arm.torques)
         self._checked: set[tuple[Camera, int]] = set()  # whose pictures are pictures
         self._rasteriser: Rasteriser | None = None  # until it is asked for
+        self._scenes = (scene,)
 
     def reset(self, positions: NDArray[np.floating]) -> None:
         """Put the joints at ``positions`` (joints,), rad, at rest."""
@@ -145,7 +148,9 @@ class Kuka:
         Raises:
             UserError: The camera's renderer is unknown.
         """
-        return self.develop([self.expose(camera, size)], camera, size)[0]
+        if self._drawn_by_bullet(camera):
+            return self.develop([self.expose(camera, size)], camera, size)[0]
+        return self.rasteriser.draw(self._bullet.joint_positions()[None], camera, size, self._scenes)[0]
 
     def expose(self, camera: Camera, size: int) -> NDArray:
         """What ``film`` makes a picture of, for ``develop``: a drawing, or the pose that is drawn.
@@ -155,13 +160,13 @@ class Kuka:
         """
         if self._drawn_by_bullet(camera):
             return self._bullet.draw(camera.eye, camera.target, camera.up, camera.fov, size * camera.samples)
-        return self._bullet.joint_states()[0]
+        return self._bullet.joint_positions()
 
     def develop(self, exposed: Sequence[NDArray], camera: Camera, size: int) -> NDArray[np.uint8]:
         """The pictures (n, size, size, 3), uint8, of what this arm, or others like it, ``expose`` to a camera."""
         if self._drawn_by_bullet(camera):
             return block_means(exposed, camera.samples)
-        return self.rasteriser.draw(np.asarray(exposed), camera, size)
+        return self.rasteriser.draw(np.asarray(exposed), camera, size, self._scenes)
 
     def film_at(self, poses: NDArray[np.floating], camera: Camera, size: int) -> NDArray[np.uint8]:
         """Take a picture at each of ``poses`` (n, joints), rad: (n, size, size, 3), uint8. The arm ends at the last.
@@ -169,10 +174,9 @@ class Kuka:
         Raises:
             UserError: As ``film`` does; and as ``check_pictures``, before the first.
         """
-        if (camera, size) not in self._checked:
-            self.check_pictures(camera, size)
+        self.check_pictures(camera, size)
         if not self._drawn_by_bullet(camera):
-            frames = self.rasteriser.draw(poses, camera, size)
+            frames = self.rasteriser.draw(poses, camera, size, self._scenes)
             if len(poses):
                 self.reset(poses[-1])
             return frames
@@ -181,6 +185,17 @@ class Kuka:
             self.reset(pose)
             film.add(self.expose(camera, size))
         return film.frames()
+
+    @property
+    def scene(self) -> Scene:
+        """Where the arm stands, and is filmed: it is only seen, and touches nothing."""
+        return self._scenes[0]
+
+    @scene.setter
+    def scene(self, scene: Scene) -> None:
+        if self._scenes != (scene,):
+            self._scenes = (scene,)
+            self._checked.clear()  # its pictures are others
 
     @property
     def rasteriser(self) -> Rasteriser:
@@ -201,7 +216,14 @@ class Kuka:
         if camera.renderer not in RENDERERS:
             known = ", ".join(RENDERERS)
             raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected one of {known}")
-        return camera.renderer == "tiny"
+        if camera.renderer == "raster":
+            return False
+        if self.scene is not PLAIN and self.scene != PLAIN:
+            raise UserError(
+                f"scene {self.scene.name!r} can't be drawn by the renderer {camera.renderer!r} of camera "
+                f"{camera.name!r}, which knows the plain one only: take one of renderer raster"
+            )
+        return True
 
     def check_pictures(self, camera: Camera, size: int) -> None:
         """Film two poses, as a broken renderer does not: two pictures, each of more than one colour. Moves the arm.
@@ -209,6 +231,8 @@ class Kuka:
         Raises:
             UserError: They are blank, or the same.
         """
+        if (camera, size) in self._checked:
+            return
         lower, upper = np.array(self.arm.lower), np.array(self.arm.upper)
         pictures = []
         for share in (0.5, 0.8):

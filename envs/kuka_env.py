@@ -102,7 +102,7 @@ class KukaEnv(gym.Env):
         self.render_mode, self.render_size = render_mode, render_size
         self.max_episode_steps = _limit(max_episode_steps)
         self.start_noise, self.midway = robot.start_noise, robot.midway
-        self.kuka = Kuka(robot.arm, robot.control)
+        self.kuka = Kuka(robot.arm, robot.control, robot.surroundings)
         n = robot.joints
         self.references = tuple(references) if references is not None else (Reference.from_joints(np.zeros((100, n))),)
         _check_references(self.references, robot)

@@ -14,6 +14,8 @@ from imitate.errors import UserError, choose
 from .cameras import CAMERAS
 from .control import CONTROLS
 from .kuka import ARMS, Arm
+from .scenes.named import SCENES
+from .scenes.scene import Scene
 
 Whole = TypeVar("Whole")
 
@@ -27,6 +29,7 @@ class Robot:
         control: One of ``CONTROLS``: what an action means.
         camera: One of ``CAMERAS``, or a camera of your own. None: the encoder's; where there is no encoder, front.
         image_size: Pixels a side of what the camera takes. None: the encoder's; where there is none, 64.
+        scene: One of ``SCENES``, or a scene of your own: where it stands. Only seen: it touches nothing.
         start_noise: The first pose differs from the demonstration's by up to this, uniformly, in each joint, rad.
         midway: Share of the episodes that start at a random frame instead of the first, at the pose that the robot
             believes to see there (reference state initialisation, Peng et al., DeepMimic, 2018, section 6.1). Else
@@ -40,6 +43,7 @@ class Robot:
     control: str = "velocity"
     camera: str | Camera | None = None
     image_size: int | None = None
+    scene: str | Scene = "plain"
     start_noise: float = 0.0
     midway: float = 0.0
 
@@ -48,6 +52,7 @@ class Robot:
             ("arm", ARMS, (Arm,)),
             ("control", CONTROLS, ()),
             ("camera", CAMERAS, (Camera, type(None))),
+            ("scene", SCENES, (Scene,)),
         )
         for noun, registry, own in kinds:
             value = getattr(self, noun)
@@ -65,6 +70,11 @@ class Robot:
     def joints(self) -> int:
         """Of its arm."""
         return (choose(ARMS, self.arm, "arm") if isinstance(self.arm, str) else self.arm).joints
+
+    @property
+    def surroundings(self) -> Scene:
+        """Its scene."""
+        return choose(SCENES, self.scene, "scene") if isinstance(self.scene, str) else self.scene
 
     def eyes(self, camera: Camera, image_size: int) -> tuple[Camera, int]:
         """Its camera, and the pixels a side of what that takes; these, where it has none of its own."""

@@ -131,7 +131,8 @@ def _write_demonstration(folder: Path, dataset: LeRobotDataset, number: int, cam
         compression=Compression(0, "yuv444p"),  # decoded frames once more, and hardly worse for it
     )
     write_file(folder, layout, 0, [episode])
-    write_meta(folder, layout)
+    scenes = dataset.places.scenes()
+    write_meta(folder, layout, scenes and [scenes[number]])
 
 
 def main() -> None:

@@ -26,6 +26,9 @@ from imitate.data.video.writer import Compression
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.control import VELOCITY_SCALE
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
+from imitate.envs.scenes.named import SCENES
+from imitate.envs.scenes.random_scene import random_scene
+from imitate.envs.scenes.scene import Scene
 from imitate.envs.trajectories import Babbling, random_trajectory
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.runs import Stage, kept_settings
@@ -37,6 +40,8 @@ from .shared.cli import command
 EPISODES_A_FILE = 50
 FILE_BYTES = 512 * 2**20  # of pixels, at most, unless a single episode has more: a worker holds a file in memory
 EPISODE_BYTES = 4 * 2**30  # that an episode may have
+RANDOM = "random"  # scenes
+SCENERY = 1  # what a scene's random numbers are told apart by from those of its episode's trajectory
 DRAWS = 1000  # of a held-out trajectory before giving up; half of them move 0.4 m
 
 
@@ -68,6 +73,9 @@ class Settings:
     renderer: Literal["tiny", "raster"] = "tiny"
     """What draws the frames: tiny is PyBullet's own; raster is ours, several times as fast. An encoder means nothing on
     the pictures of the other."""
+    scene: str = "plain"
+    """Where the robot stands: plain, table; or random, another one in each episode. What is no plain one wants the
+    renderer raster."""
     image_size: int = 64
     """Pixels a side."""
     crf: int = 0
@@ -96,6 +104,9 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     frames = len(trajectory)
     cameras = _cameras(settings)
     n = kuka.arm.joints
+    kuka.scene = _scene(settings, episode)
+    for camera in cameras:
+        kuka.check_pictures(camera, settings.image_size)
     films = {camera.name: Film(kuka, camera, settings.image_size, frames) for camera in cameras}
     states = np.zeros((2, frames, n), np.float32)
     flange = np.zeros((frames, 3), np.float32)
@@ -131,6 +142,14 @@ def _trajectory(kuka: Kuka, settings: Settings, episode: int) -> NDArray[np.floa
     )
 
 
+def _scene(settings: Settings, episode: int) -> Scene:
+    """Where an episode takes place."""
+    if settings.scene != RANDOM:
+        return choose(SCENES, settings.scene, "scene")
+    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, *_place(settings, episode), SCENERY]))
+    return random_scene(rng)
+
+
 def _place(settings: Settings, episode: int) -> tuple[int, int]:
     """Which split an episode is of, and which of it: the same test episodes, however many are trained on."""
     split = 0
@@ -145,8 +164,6 @@ def record_file(settings: Settings, layout: Layout, stage: Stage, file: int) -> 
     """Record one file's episodes, and say how many frames they have. Runs in a worker process."""
     kuka = Kuka(settings.arm, "velocity")
     try:
-        for camera in layout.cameras:
-            kuka.check_pictures(camera, layout.image_size)
         episodes = [record_episode(kuka, settings, episode) for episode in layout.episodes_of(file)]
     finally:
         kuka.close()
@@ -186,6 +203,9 @@ def _bytes_of(settings: Settings, frames: int) -> int:
 def _check(settings: Settings) -> None:
     check_bounds(settings, train=(1, MANY), validation=(2, MANY), test=(1, MANY), seed=SEED, workers=PROCESSES)
     check_bounds(settings, frames=(2, MANY), held_out_frames=(2, MANY), via_points=(0, MANY))
+    choose({**SCENES, RANDOM: None}, settings.scene, "scene")
+    if settings.scene != "plain" and settings.renderer == "tiny":
+        raise UserError(f"scene is {settings.scene}, which the renderer tiny can't draw: take --renderer raster")
     check_bounds(settings, image_size=(16, 1024), crf=(0, 51))  # lossless, worst
     if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):
         raise UserError(f"cameras are {settings.cameras}, expected at least one, each named once")
@@ -222,10 +242,10 @@ def run(settings: Settings) -> Stage:
             recorded += count
             bar.update(count)
     seconds = perf_counter() - start
-    write_meta(folder, layout)
+    write_meta(folder, layout, [_scene(settings, episode).to_json() for episode in range(len(layout.lengths))])
     dataset = LeRobotDataset(folder)
     sheet = stage.path("contact_sheet.png")
-    _contact_sheet(dataset, sheet)
+    (_sheet_of_scenes if settings.scene == RANDOM else _contact_sheet)(dataset, sheet)
     stage.finish(
         {
             "episodes": len(dataset),
@@ -253,6 +273,16 @@ def _contact_sheet(dataset: LeRobotDataset, path: Path, episodes: int = 4, colum
         frames = demonstration.frames
         rows.append(frames[np.linspace(0, len(frames) - 1, columns).astype(int)])
     contact_sheet(path, rows, [f"episode {episode}" for episode in shown])
+
+
+def _sheet_of_scenes(dataset: LeRobotDataset, path: Path, episodes: int = 40, columns: int = 8) -> None:
+    """The middle frame of each of the first episodes: each is in another scene."""
+    shown = range(min(episodes, len(dataset)))
+    frames = np.stack(
+        [demonstration.frames[len(demonstration.frames) // 2] for demonstration in dataset.demonstrations(shown)]
+    )
+    rows = [frames[first : first + columns] for first in range(0, len(shown), columns)]
+    contact_sheet(path, rows, [f"from episode {columns * row} on" for row in range(len(rows))])
 
 
 def main() -> None:

@@ -18,7 +18,9 @@ from imitate.envs.kuka_env import KukaEnv, Reference
 from imitate.envs.rendering import kernel
 from imitate.envs.rendering.body import body_of
 from imitate.envs.rendering.link import Link, Shape
-from imitate.envs.rendering.rasteriser import CHUNK, NEAR, Rasteriser, plain_light
+from imitate.envs.rendering.rasteriser import CHUNK, Rasteriser
+from imitate.envs.rendering.view import NEAR
+from imitate.envs.scenes.scene import PLAIN
 from imitate.envs.vector import KukaVectorEnv
 from imitate.errors import UserError
 
@@ -101,9 +103,11 @@ def test_a_box_is_where_it_is_calculated_to_be():
     corners = np.arange(65) / 64 * 2.1 - 1.05  # m, across and down; samples are taken at the lower left of each cell
     within = np.abs(corners) < 0.5
     np.testing.assert_array_equal(seen, within[1:, None] & within[:-1])
-    light = plain_light()
-    lambert = light.ambient + light.direct * -light.direction[0]  # it faces back along x
-    np.testing.assert_allclose(picture[seen] / 255, np.tile(lambert * (1.0, 0.5, 0.0), (seen.sum(), 1)), atol=1 / 255)
+    light = PLAIN.light
+    lambert = light.ambient_strength + light.strength * -light.direction[0]  # it faces back along x
+    np.testing.assert_allclose(
+        picture[seen] / 255, np.tile(lambert * np.array([1.0, 0.5, 0.0]), (seen.sum(), 1)), atol=1 / 255
+    )
 
 
 def test_no_sample_is_lost_on_a_diagonal():

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from imitate.errors import UserError, first_line
 
-from .kernel import Body
+from .arrays import Body
 from .link import Floats, Link, Shape
 
 if TYPE_CHECKING:
     import trimesh
+
+TOUCHING = 1e-5  # m; corners that are nearer than this are the same
+CREASE = np.cos(np.radians(50))  # triangles that turn more than this from each other meet at an edge that is seen
 
 
 def body_of(links: Sequence[Link]) -> Body:
@@ -56,8 +59,30 @@ def body_of(links: Sequence[Link]) -> Body:
         triangles=np.ascontiguousarray(corners[seen]),
         owners=np.concatenate(owners)[seen],
         normals=normals[seen] / lengths[seen, None],
+        bent=_bent(points, corners[seen], np.concatenate(owners)[seen], normals[seen]),
         colours=np.concatenate(colours)[seen],
     )
+
+
+def _bent(points: Floats, corners: NDArray[np.int32], owners: NDArray[np.int32], normals: Floats) -> Floats:
+    """Normals (triangles, 3, 3) at the corners: of all triangles of the link that meet there and turn little.
+
+    Args:
+        points: (vertices, 3).
+        corners: (triangles, 3).
+        owners: (triangles,) links.
+        normals: (triangles, 3), as long as twice the triangle's area: the larger counts more.
+    """
+    directions = normals / np.linalg.norm(normals, axis=1, keepdims=True)
+    keys = np.column_stack([np.repeat(owners, 3), np.round(points[corners].reshape(-1, 3) / TOUCHING)])
+    _, place = np.unique(keys, axis=0, return_inverse=True)  # meshes have a vertex for each triangle at an edge
+    order = np.argsort(place, kind="stable")
+    bent = np.empty((len(keys), 3))
+    for group in np.split(order, np.flatnonzero(np.diff(place[order])) + 1):
+        triangles = group // 3
+        alike = directions[triangles] @ directions[triangles].T > CREASE
+        bent[group] = alike @ normals[triangles]
+    return (bent / np.linalg.norm(bent, axis=1, keepdims=True)).reshape(-1, 3, 3)
 
 
 def _mesh(shape: Shape) -> trimesh.Trimesh:

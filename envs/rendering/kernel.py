@@ -2,19 +2,21 @@
 
 A sample is drawn where it lies in a triangle and no triangle is nearer to the camera; a pixel is the mean of its
 samples. Compiled once for each processor, and kept beside this file, or where Numba keeps what can't be written there.
+All of it stands here: what was compiled is kept until this file changes.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int32]
+from .arrays import Body, Floats, Integers, Scratch, Stage, View
+
+GRID, REACH = 64, 1.6  # cells a side of a shadow on the ground, and how far that reaches from the arm's base, m
 
 
 def compiled(function: Any) -> Any:
@@ -27,89 +29,6 @@ def compiled(function: Any) -> Any:
         return njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # neither this folder nor the user's own for such things can be written to
         return njit(nogil=True, error_model="numpy")(function)
-
-
-# What compiled code takes as one value stands here: what was compiled is kept until this file changes.
-class Body(NamedTuple):
-    """An arm, as compiled code takes it. Lengths in m; triangles of one link stand together.
-
-    Attributes:
-        parents: (links,) each link's parent, which stands before it; -1 is the world.
-        joints: (links,) which joint turns the link against its parent; -1: none does.
-        frames: (links, 3, 4) where the link stands in its parent's frame, with its joint at 0.
-        axes: (links, 3) of its joint, in its own frame.
-        starts: (links + 1,) a link's vertices are those from its own number to the next.
-        vertices: (vertices, 3) in their link's frame.
-        triangles: (triangles, 3) vertices, counterclockwise seen from outside.
-        owners: (triangles,) the link of each.
-        normals: (triangles, 3) outward, in their link's frame.
-        colours: (triangles, 3) 0 to 255.
-    """
-
-    parents: Integers
-    joints: Integers
-    frames: Floats
-    axes: Floats
-    starts: Integers
-    vertices: Floats
-    triangles: Integers
-    owners: Integers
-    normals: Floats
-    colours: Floats
-
-
-class View(NamedTuple):
-    """A camera, as compiled code takes it.
-
-    Attributes:
-        world: (3, 4) from the world's frame to the camera's: right, up, forward, m.
-        focal: Of a picture whose half side is 1.
-        near: m; what is nearer is not seen.
-        across: Where in its cell a sample is taken, from the left, in shares of the cell's side.
-        down: The same, from above.
-    """
-
-    world: Floats
-    focal: float
-    near: float
-    across: float
-    down: float
-
-
-class Light(NamedTuple):
-    """What light falls on the arm.
-
-    Attributes:
-        direction: (3,) of length 1, to the light.
-        ambient: (3,) share of each colour that comes from everywhere.
-        direct: (3,) share that comes from there.
-        background: (3,) 0 to 255.
-    """
-
-    direction: Floats
-    ambient: Floats
-    direct: Floats
-    background: Floats
-
-
-class Scratch(NamedTuple):
-    """What one thread draws on, and wipes after each frame.
-
-    Attributes:
-        links: (links, 3, 4) where each stands in the world.
-        seen: (vertices, 6) right, up, forward, m, then across and down the picture, in samples, and 1 over forward.
-        depth: (side, side) 1 over the distance of what is nearest, per m; 0: nothing is there.
-        nearest: (side, side) the triangle that is; as many as there are: none.
-        spans: (side, 2) the columns in which something was drawn, of each row: from, to.
-        shades: (triangles + 1, 3) 0 to 255: what colour each has; the last one is the background.
-    """
-
-    links: Floats
-    seen: Floats
-    depth: NDArray[np.float32]
-    nearest: Integers
-    spans: Integers
-    shades: Integers
 
 
 @compiled
@@ -207,17 +126,21 @@ def _fill(
 @compiled
 def _fill_clipped(t: int, corners: NDArray[np.int32], view: View, half: float, scratch: Scratch) -> None:
     """Draw what lies beyond the near plane of a triangle that crosses it (Sutherland and Hodgman, 1974)."""
+    seen, near = scratch.seen, view.near
     cut = np.empty((4, 3))
     count = 0
     for k in range(3):
-        here, there = scratch.seen[corners[k]], scratch.seen[corners[(k + 1) % 3]]
-        if here[2] >= view.near:
-            cut[count] = here[:3]
+        here, there = corners[k], corners[(k + 1) % 3]
+        ahead, behind = seen[here, 2], seen[there, 2]
+        if ahead >= near:
+            for a in range(3):
+                cut[count, a] = seen[here, a]
             count += 1
-        if (here[2] >= view.near) != (there[2] >= view.near):
-            share = (view.near - here[2]) / (there[2] - here[2])
-            cut[count] = here[:3] + share * (there[:3] - here[:3])
-            cut[count, 2] = view.near
+        if (ahead >= near) != (behind >= near):
+            share = (near - ahead) / (behind - ahead)
+            for a in range(2):
+                cut[count, a] = seen[here, a] + share * (seen[there, a] - seen[here, a])
+            cut[count, 2] = near
             count += 1
     for k in range(count):
         scale = half * view.focal / cut[k, 2]
@@ -230,13 +153,12 @@ def _fill_clipped(t: int, corners: NDArray[np.int32], view: View, half: float, s
 
 
 @compiled
-def _draw_one(body: Body, pose: Floats, view: View, scratch: Scratch) -> None:
-    """Find what is nearest at each sample. To be wiped."""
+def find_nearest(body: Body, view: View, scratch: Scratch) -> None:
+    """Find what of a body that has been placed is nearest at each sample. To be wiped."""
     # Taken out of their values once: doing so counts references, which takes longer than a triangle.
     seen, depth, nearest, spans = scratch.seen, scratch.depth, scratch.nearest, scratch.spans
     triangles, near, across, down = body.triangles, view.near, view.across, view.down
     half = 0.5 * len(depth)
-    place(body, pose, scratch.links)
     _project(body, view, half, scratch)
     for t in range(len(triangles)):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -251,75 +173,229 @@ def _draw_one(body: Body, pose: Floats, view: View, scratch: Scratch) -> None:
 
 
 @compiled
-def _wipe(row: int, depth: NDArray[np.float32], nearest: Integers, spans: Integers, nothing: int) -> None:
+def _wipe(row: int, scratch: Scratch, backdrop: NDArray[np.float32], nothing: int) -> None:
     """Leave a row of samples as the next frame wants it."""
+    depth, nearest, spans = scratch.depth, scratch.nearest, scratch.spans
     for column in range(spans[row, 0], spans[row, 1]):
-        depth[row, column] = 0.0
+        depth[row, column] = backdrop[row, column]
         nearest[row, column] = nothing
     spans[row, 0], spans[row, 1] = len(depth), 0
 
 
 @compiled
-def _shade(body: Body, light: Light, scratch: Scratch) -> None:
-    """Find the colour of each triangle, flat (Lambert)."""
-    links, shades, owners, normals, colours = scratch.links, scratch.shades, body.owners, body.normals, body.colours
-    to_light, ambient, direct = light.direction, light.ambient, light.direct
-    own = np.empty((len(links), 3))  # the light's direction, in the frame of each link
+def cast(body: Body, direction: Floats, blur: int, scratch: Scratch) -> None:
+    """Find the shadow of what is placed on the plane of the arm's base, with light from a direction above it."""
+    links, shadow, line = scratch.links, scratch.shadow, scratch.line
+    starts, vertices, seen, triangles = body.starts, body.vertices, scratch.seen, body.triangles
+    scale = 0.5 * GRID / REACH
+    aslant_x, aslant_y = direction[0] / direction[2], direction[1] / direction[2]
+    for i in range(len(links)):
+        for v in range(starts[i], starts[i + 1]):
+            for a in range(3):
+                seen[v, a] = links[i, a, 3]
+                for b in range(3):
+                    seen[v, a] += links[i, a, b] * vertices[v, b]
+            seen[v, 0] = 0.5 * GRID + scale * (seen[v, 0] - aslant_x * seen[v, 2])
+            seen[v, 1] = 0.5 * GRID - scale * (seen[v, 1] - aslant_y * seen[v, 2])
+    for y in range(GRID):
+        for x in range(GRID):
+            shadow[y, x] = 0.0
+    for t in range(len(triangles)):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        _fill(
+            t, seen[a, 0], seen[a, 1], 1.0, seen[b, 0], seen[b, 1], 1.0, seen[c, 0], seen[c, 1], 1.0,
+            0.5, 0.5, shadow, scratch.under, scratch.rows,
+        )  # fmt: skip
+    if blur > 0:
+        for _ in range(2):  # along rows, and then, turned, along columns
+            _blur(shadow, blur, line)
+            for y in range(GRID):
+                for x in range(y):
+                    shadow[x, y], shadow[y, x] = shadow[y, x], shadow[x, y]
+
+
+@compiled
+def _blur(shadow: NDArray[np.float32], reach: int, line: NDArray[np.float32]) -> None:
+    """Make each of a row the mean of those around it, as far as they reach to either side."""
+    share = np.float32(1.0 / (2 * reach + 1))
+    for y in range(GRID):
+        for x in range(GRID):
+            line[x] = shadow[y, x]
+        total = np.float32(0.0)
+        for x in range(min(reach, GRID)):
+            total += line[x]
+        for x in range(GRID):
+            if x + reach < GRID:
+                total += line[x + reach]
+            if x > reach:
+                total -= line[x - reach - 1]
+            shadow[y, x] = share * total
+
+
+@compiled
+def _copy_rows(values: NDArray[np.float32], into: NDArray[np.float32]) -> None:
+    for y in range(len(values)):
+        for x in range(values.shape[1]):
+            into[y, x] = values[y, x]
+
+
+@compiled
+def _copy_pixels(values: NDArray[np.uint8], into: NDArray[np.uint8]) -> None:
+    for y in range(len(values)):
+        for x in range(values.shape[1]):
+            for k in range(3):
+                into[y, x, k] = values[y, x, k]
+
+
+@compiled
+def shaded(shadow: NDArray[np.float32], across: float, down: float) -> float:
+    """The shadow at a place between cells, bilinear. None beyond what it reaches."""
+    x, y = across - 0.5, down - 0.5
+    if not (0.0 <= x < GRID - 1 and 0.0 <= y < GRID - 1):
+        return 0.0
+    column, row = int(x), int(y)
+    right, below = x - column, y - row
+    above = (1.0 - right) * shadow[row, column] + right * shadow[row, column + 1]
+    beneath = (1.0 - right) * shadow[row + 1, column] + right * shadow[row + 1, column + 1]
+    return (1.0 - below) * above + below * beneath
+
+
+@compiled
+def _turn_lamp(links: Floats, direction: Floats, lamp: Floats) -> None:
+    """See the direction to the lamp from the frame of each link."""
     for i in range(len(links)):
         for b in range(3):
-            own[i, b] = to_light[0] * links[i, 0, b] + to_light[1] * links[i, 1, b] + to_light[2] * links[i, 2, b]
-    for t in range(len(owners)):
-        i = owners[t]
-        facing = max(0.0, own[i, 0] * normals[t, 0] + own[i, 1] * normals[t, 1] + own[i, 2] * normals[t, 2])
-        for k in range(3):
-            shades[t, k] = min(255.0, colours[t, k] * (ambient[k] + direct[k] * facing) + 0.5)
+            lamp[i, b] = direction[0] * links[i, 0, b] + direction[1] * links[i, 1, b] + direction[2] * links[i, 2, b]
+
+
+@compiled
+def _shade(body: Body, stage: Stage, s: int, t: int, facing: float, shade: Integers) -> None:
+    """Find the colour of a triangle of which so much faces the lamp (Lambert)."""
+    i = body.owners[t]
+    facing = max(0.0, facing)
     for k in range(3):
-        shades[len(owners), k] = light.background[k]
+        colour = stage.paint[s, i, k]
+        if colour < 0.0:
+            colour = body.colours[t, k]
+        shade[k] = int(min(255.0, colour * (stage.ambient[s, k] + stage.direct[s, k] * facing) + 0.5))
+
+
+@compiled
+def _facing(body: Body, view: View, smooth: bool, t: int, column: int, row: int, scratch: Scratch) -> float:
+    """How much of a triangle faces the lamp at a sample; smooth: with the normal of a round body (Phong, 1975)."""
+    seen, i = scratch.seen, body.owners[t]
+    a, b, c = body.triangles[t, 0], body.triangles[t, 1], body.triangles[t, 2]
+    lamp, flat, near = scratch.lamp, body.normals, view.near
+    # Where a corner lies before the near plane, it is nowhere in the picture.
+    if not smooth or min(seen[a, 2], seen[b, 2], seen[c, 2]) < near:
+        return lamp[i, 0] * flat[t, 0] + lamp[i, 1] * flat[t, 1] + lamp[i, 2] * flat[t, 2]
+    x, y = column + view.across, row + view.down
+    in_a = (seen[c, 3] - x) * (seen[b, 4] - y) - (seen[b, 3] - x) * (seen[c, 4] - y)
+    in_b = (seen[a, 3] - x) * (seen[c, 4] - y) - (seen[c, 3] - x) * (seen[a, 4] - y)
+    in_c = (seen[b, 3] - x) * (seen[a, 4] - y) - (seen[a, 3] - x) * (seen[b, 4] - y)
+    bent = body.bent[t]
+    facing = square = 0.0
+    for k in range(3):
+        normal = in_a * bent[0, k] + in_b * bent[1, k] + in_c * bent[2, k]
+        facing += normal * lamp[i, k]
+        square += normal * normal
+    return facing / math.sqrt(square) if square > 0.0 else 0.0
+
+
+@compiled
+def _darken(ground: NDArray[np.float32], dim: NDArray[np.float32], shadow: NDArray, frame: NDArray[np.uint8]) -> None:
+    """Lay the arm's shadow over a picture."""
+    for y in range(len(frame)):
+        for x in range(len(frame)):
+            if dim[y, x, 0] + dim[y, x, 1] + dim[y, x, 2] > 0.0:
+                taken = shaded(shadow, ground[y, x, 0], ground[y, x, 1])
+                for k in range(3):
+                    frame[y, x, k] = int(frame[y, x, k] * (1.0 - taken * dim[y, x, k]) + 0.5)
+
+
+@compiled
+def _resolve(
+    body: Body, view: View, stage: Stage, s: int, samples: int, scratch: Scratch, frame: NDArray[np.uint8]
+) -> None:
+    """Lay the arm over a picture: a pixel is the mean of its samples, of which some may be of what is behind."""
+    nearest, spans, shades = scratch.nearest, scratch.spans, scratch.shades
+    colours, depth, smooth, nothing = stage.colours[s], stage.depth[s], stage.smooth[s], len(body.triangles)
+    _turn_lamp(scratch.links, stage.direction[s], scratch.lamp)
+    for t in range(nothing):
+        shades[t, 0] = -1
+    share = 1.0 / samples**2
+    for y in range(len(frame)):
+        first, last = len(nearest), 0
+        for v in range(y * samples, (y + 1) * samples):
+            first, last = min(first, spans[v, 0]), max(last, spans[v, 1])
+        for x in range(first // samples, (last + samples - 1) // samples):
+            red = green = blue = behind = 0
+            back_red = back_green = back_blue = 0
+            for v in range(y * samples, (y + 1) * samples):
+                for u in range(x * samples, (x + 1) * samples):
+                    t = nearest[v, u]
+                    if t == nothing:
+                        behind += 1
+                        back_red += colours[v, u, 0]
+                        back_green += colours[v, u, 1]
+                        back_blue += colours[v, u, 2]
+                        continue
+                    if smooth or shades[t, 0] < 0:
+                        _shade(body, stage, s, t, _facing(body, view, smooth, t, u, v, scratch), shades[t])
+                    red += shades[t, 0]
+                    green += shades[t, 1]
+                    blue += shades[t, 2]
+            if behind == samples**2:
+                continue
+            if behind:
+                taken = 0.0
+                if stage.blur[s] >= 0:
+                    taken = shaded(scratch.shadow, stage.ground[s, y, x, 0], stage.ground[s, y, x, 1])
+                red += back_red * (1.0 - taken * stage.dim[s, y, x, 0])
+                green += back_green * (1.0 - taken * stage.dim[s, y, x, 1])
+                blue += back_blue * (1.0 - taken * stage.dim[s, y, x, 2])
+            frame[y, x, 0] = int(share * red + 0.5)
+            frame[y, x, 1] = int(share * green + 0.5)
+            frame[y, x, 2] = int(share * blue + 0.5)
+        for v in range(y * samples, (y + 1) * samples):
+            _wipe(v, scratch, depth, nothing)
 
 
 @compiled
 def draw(
-    body: Body, poses: Floats, view: View, light: Light, samples: int, scratch: Scratch, frames: NDArray[np.uint8]
-) -> None:
-    """Draw a picture (size, size, 3) into ``frames`` for each of ``poses`` (n, joints), rad."""
-    depth, nearest, spans, shades = scratch.depth, scratch.nearest, scratch.spans, scratch.shades
-    nothing = len(body.triangles)
-    share = 1.0 / samples**2
+    body: Body, poses: Floats, view: View, stage: Stage, scenes: Integers, samples: int, scratch: Scratch,
+    frames: NDArray[np.uint8],
+) -> None:  # fmt: skip
+    """Draw a picture (size, size, 3) into ``frames`` for each of ``poses`` (n, joints), rad, in ``scenes`` (n,)."""
+    shown = 0
     for n in range(len(poses)):
-        _draw_one(body, poses[n], view, scratch)
-        _shade(body, light, scratch)
-        for y in range(frames.shape[1]):
-            first, last = len(depth), 0
-            for v in range(y * samples, (y + 1) * samples):
-                first, last = min(first, spans[v, 0]), max(last, spans[v, 1])
-            for x in range(frames.shape[2]):
-                if x * samples >= last or (x + 1) * samples <= first:
-                    for k in range(3):
-                        frames[n, y, x, k] = shades[nothing, k]
-                    continue
-                red = green = blue = 0
-                for v in range(y * samples, (y + 1) * samples):
-                    for u in range(x * samples, (x + 1) * samples):
-                        t = nearest[v, u]
-                        red += shades[t, 0]
-                        green += shades[t, 1]
-                        blue += shades[t, 2]
-                frames[n, y, x, 0] = int(share * red + 0.5)
-                frames[n, y, x, 1] = int(share * green + 0.5)
-                frames[n, y, x, 2] = int(share * blue + 0.5)
-            for v in range(y * samples, (y + 1) * samples):
-                _wipe(v, depth, nearest, spans, nothing)
+        s = scenes[n]
+        if s != shown:
+            _copy_rows(stage.depth[s], scratch.depth)
+            shown = s
+        place(body, poses[n], scratch.links)
+        _copy_pixels(stage.pictures[s], frames[n])
+        if stage.blur[s] >= 0:
+            cast(body, stage.direction[s], stage.blur[s], scratch)
+            _darken(stage.ground[s], stage.dim[s], scratch.shadow, frames[n])
+        find_nearest(body, view, scratch)
+        _resolve(body, view, stage, s, samples, scratch, frames[n])
+    if shown:
+        _copy_rows(stage.depth[0], scratch.depth)
 
 
 @compiled
-def identify(body: Body, poses: Floats, view: View, scratch: Scratch, ids: NDArray[np.int16]) -> None:
+def identify(
+    body: Body, poses: Floats, view: View, backdrop: NDArray[np.float32], scratch: Scratch, ids: NDArray[np.int16]
+) -> None:
     """Write the link that is seen at each pixel (size, size) into ``ids`` for each of ``poses``; -1: none is."""
-    depth, nearest, spans, owners = scratch.depth, scratch.nearest, scratch.spans, body.owners
+    nearest, owners = scratch.nearest, body.owners
     nothing = len(owners)
     for n in range(len(poses)):
-        _draw_one(body, poses[n], view, scratch)
+        place(body, poses[n], scratch.links)
+        find_nearest(body, view, scratch)
         for y in range(ids.shape[1]):
             for x in range(ids.shape[2]):
                 t = nearest[y, x]
                 ids[n, y, x] = owners[t] if t < nothing else -1
-            _wipe(y, depth, nearest, spans, nothing)
+            _wipe(y, scratch, backdrop, nothing)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise, starmap
 from pickle import UnpicklingError
@@ -16,17 +17,20 @@ from imitate.data.camera import Camera
 from imitate.errors import UserError, first_line
 from imitate.keeping.workers import is_worker
 
+from ..scenes.scene import PLAIN, Scene
 from . import kernel
-from .kernel import Body, Light, Scratch, View
+from .arrays import Body, Scratch, Stage
+from .scratch import scratch_of
+from .stage import stage_of
+from .view import view_of
 
-NEAR = 0.1  # m; what is nearer to a camera is not seen
 CHUNK = 16  # frames that are worth a part of their own
 PARTS = 4  # a thread
-ACROSS, DOWN = 0.0, 1.0  # where in its cell a sample is taken: its lower left corner, as PyBullet's renderer does
+SETS = 4  # scenes, or several of them, with a camera: as many are kept
 
 
 class Rasteriser:
-    """Draws an arm: a z-buffer, flat shading, several samples a pixel.
+    """Draws an arm in a scene: a z-buffer, flat or smooth shading, several samples a pixel, a soft shadow.
 
     Equal poses give equal pictures, to the bit, however many are drawn at once and by however many threads.
 
@@ -39,27 +43,44 @@ class Rasteriser:
         self.body = body
         self.threads = threads or (1 if is_worker() else os.cpu_count() or 1)
         self._joints = int(body.joints.max()) + 1
-        self._idle: dict[int, list[Scratch]] = {}  # by the side of what is drawn
+        self._set = lru_cache(maxsize=SETS)(self._built)
 
     def draw(
-        self, poses: NDArray[np.floating], camera: Camera, size: int, light: Light | None = None
+        self,
+        poses: NDArray[np.floating],
+        camera: Camera,
+        size: int,
+        scenes: Sequence[Scene] = (PLAIN,),
+        shown: NDArray[np.integer] | None = None,
     ) -> NDArray[np.uint8]:
         """Draw a picture at each of ``poses`` (n, joints), rad: (n, size, size, 3), uint8.
 
+        Args:
+            poses: Of the arm.
+            camera: That takes the pictures.
+            size: Pixels a side.
+            scenes: That the arm stands in. Each is set up once, which takes milliseconds, for as long as few others
+                are asked for.
+            shown: (n,) which of them each picture shows; None: the first.
+
         Raises:
-            UserError: A picture without pixels, or poses of another number of joints.
+            UserError: A picture without pixels, poses of another number of joints, or a scene that is not there.
         """
         own = self._checked(poses, size)
+        which = np.zeros(len(own), np.int32) if shown is None else _checked_scenes(shown, len(scenes), len(own))
         frames = np.empty((len(own), size, size, 3), np.uint8)
-        view, light, samples = view_of(camera), light or plain_light(), camera.samples
+        stage, idle = self._set(tuple(scenes), camera, size)
+        view, samples = view_of(camera), camera.samples
 
         def part(share: slice, scratch: Scratch) -> None:
-            kernel.draw(self.body, own[share], view, light, samples, scratch, frames[share])
+            kernel.draw(self.body, own[share], view, stage, which[share], samples, scratch, frames[share])
 
-        self._share(part, len(own), size * samples)
+        self._share(part, len(own), stage, idle)
         return frames
 
-    def identify(self, poses: NDArray[np.floating], camera: Camera, size: int) -> NDArray[np.int16]:
+    def identify(
+        self, poses: NDArray[np.floating], camera: Camera, size: int, scene: Scene = PLAIN
+    ) -> NDArray[np.int16]:
         """Which link is seen at each pixel, at each of ``poses`` (n, joints), rad: (n, size, size); -1: none.
 
         Raises:
@@ -67,13 +88,19 @@ class Rasteriser:
         """
         own = self._checked(poses, size)
         ids = np.empty((len(own), size, size), np.int16)
+        camera = replace(camera, samples=1)
+        stage, idle = self._set((scene,), camera, size)
         view = view_of(camera)
 
         def part(share: slice, scratch: Scratch) -> None:
-            kernel.identify(self.body, own[share], view, scratch, ids[share])
+            kernel.identify(self.body, own[share], view, stage.depth[0], scratch, ids[share])
 
-        self._share(part, len(own), size)
+        self._share(part, len(own), stage, idle)
         return ids
+
+    def _built(self, scenes: tuple[Scene, ...], camera: Camera, size: int) -> tuple[Stage, list[Scratch]]:
+        """Scenes as the camera sees them, and what threads have drawn on there, to do so again."""
+        return stage_of(scenes, camera, size, len(self.body.parents)), []
 
     def _checked(self, poses: NDArray[np.floating], size: int) -> NDArray[np.float64]:
         own = np.ascontiguousarray(poses, np.float64)
@@ -85,17 +112,14 @@ class Rasteriser:
             raise UserError(f"a picture of {size}x{size} pixels, expected 1 or more a side")
         return own
 
-    def _share(self, part: Callable[[slice, Scratch], None], frames: int, side: int) -> None:
+    def _share(self, part: Callable[[slice, Scratch], None], frames: int, stage: Stage, idle: list[Scratch]) -> None:
         """Do a part of the frames in each thread. In a few more parts than threads: none then waits long for others."""
-        if side not in self._idle:
-            self._idle = {side: []}  # pictures of another size are given back
-        idle = self._idle[side]
 
         def work(share: slice) -> None:
             try:
                 scratch = idle.pop()
             except IndexError:  # all are at work
-                scratch = self._scratch(side)
+                scratch = scratch_of(self.body, stage.depth[0])
             try:
                 part(share, scratch)
             except (OSError, EOFError, UnpicklingError) as error:  # at the first call, of what was compiled
@@ -113,39 +137,9 @@ class Rasteriser:
         with ThreadPoolExecutor(self.threads) as pool:  # which takes as long as a few frames
             list(pool.map(work, starmap(slice, pairwise(edges.tolist()))))
 
-    def _scratch(self, side: int) -> Scratch:
-        body = self.body
-        return Scratch(
-            links=np.empty((len(body.parents), 3, 4)),
-            seen=np.empty((len(body.vertices), 6)),
-            depth=np.zeros((side, side), np.float32),
-            nearest=np.full((side, side), len(body.triangles), np.int32),
-            spans=np.tile(np.array([side, 0], np.int32), (side, 1)),
-            shades=np.empty((len(body.triangles) + 1, 3), np.int32),
-        )
 
-
-@lru_cache(maxsize=64)
-def view_of(camera: Camera) -> View:
-    """A camera as compiled code takes it.
-
-    Raises:
-        UserError: It looks at where it stands, or along what is up.
-    """
-    eye, target, up = (np.array(vector, np.float64) for vector in (camera.eye, camera.target, camera.up))
-    forward = target - eye
-    right = np.cross(forward, up)
-    lengths = np.linalg.norm(forward), np.linalg.norm(right)
-    if not all(length > 1e-9 for length in lengths):
-        raise UserError(f"camera {camera.name!r} looks along what is up, or at where it stands: it has no direction")
-    forward, right = forward / lengths[0], right / lengths[1]
-    rows = np.stack([right, np.cross(right, forward), forward])
-    focal = float(1 / np.tan(np.radians(camera.fov) / 2))
-    return View(np.column_stack([rows, -rows @ eye]), focal, NEAR, ACROSS, DOWN)
-
-
-@lru_cache(maxsize=1)
-def plain_light() -> Light:
-    """One lamp, on white: fitted to the pictures of PyBullet's TinyRenderer, which are then hardly to be told apart."""
-    direction = np.array([-0.436, 0.251, 0.864])
-    return Light(direction / np.linalg.norm(direction), np.full(3, 0.6), np.full(3, 0.36), np.full(3, 255.0))
+def _checked_scenes(shown: NDArray[np.integer], scenes: int, poses: int) -> NDArray[np.int32]:
+    own = np.ascontiguousarray(shown, np.int32)
+    if own.shape != (poses,) or (poses and not 0 <= own.min() <= own.max() < scenes):
+        raise UserError(f"shown is of shape {own.shape}, expected (n,) = ({poses},), each one of the {scenes} scenes")
+    return own

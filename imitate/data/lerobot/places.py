@@ -21,6 +21,7 @@ from imitate.keeping.manifest import MANIFEST, listed_frames
 PLACE = ("chunk_index", "file_index")
 SPAN = ("from_timestamp", "to_timestamp")
 DATA = "data"
+SCENE = "scene"  # the column, not of the format, that says what is in an episode's pictures beside the robot
 TEMPLATE = re.compile(r"([^{}]|\{(video_key|((chunk|file)_index(:0?[0-9]d)?))\})+")  # a wider number fills the memory
 NEAR = 0.25  # of the time from one frame to the next: how far one may be from where it is looked for
 
@@ -80,6 +81,23 @@ class Places:
             raise UserError(f"{folder}: damaged: meta/episodes can't be read ({first_line(error)})") from None
         places._check()
         return places
+
+    def scenes(self) -> list[str] | None:
+        """What each episode's pictures hold beside the robot, (episodes,); None: the dataset does not say.
+
+        Raises:
+            UserError: It is damaged.
+        """
+        try:
+            table = pq.read_table(self.folder / "meta/episodes")
+            if SCENE not in table.column_names:
+                return None
+            scenes = table.sort_by("episode_index")[SCENE].to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{self.folder}: damaged: meta/episodes can't be read ({first_line(error)})") from None
+        if not all(isinstance(scene, str) for scene in scenes):
+            raise UserError(f"{self.folder}: damaged: {SCENE} in meta/episodes is not text throughout")
+        return scenes
 
     def _check(self) -> None:
         """Whatever can't be true shows now rather than in the middle of the work."""

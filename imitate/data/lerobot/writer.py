@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.data.lerobot.column import matrix, vectors
-from imitate.data.lerobot.places import PLACE
+from imitate.data.lerobot.places import PLACE, SCENE
 from imitate.data.lerobot.version import VERSION
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
@@ -149,10 +149,16 @@ def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episo
     return [*videos, table]
 
 
-def write_meta(folder: Path, layout: Layout) -> None:
-    """Write ``meta/``, which makes the files a dataset. Reads tables and videos back for the statistics."""
+def write_meta(folder: Path, layout: Layout, scenes: Sequence[str] | None = None) -> None:
+    """Write ``meta/``, which makes the files a dataset. Reads tables and videos back for the statistics.
+
+    Args:
+        folder: Of the dataset.
+        layout: What it holds.
+        scenes: (episodes,) what is in each episode's pictures beside the robot, as text; None: nobody says.
+    """
     _write_tasks(folder)
-    _write_episodes(folder, layout)
+    _write_episodes(folder, layout, scenes)
     columns = ("observation.state", "observation.flange", "action")
     write_json(folder / "meta/stats.json", _stats(folder, layout, columns))
     write_json(folder / "meta/info.json", _info(layout))
@@ -176,7 +182,7 @@ def _write_tasks(folder: Path) -> None:
         pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), aside)
 
 
-def _write_episodes(folder: Path, layout: Layout) -> None:
+def _write_episodes(folder: Path, layout: Layout, scenes: Sequence[str] | None) -> None:
     starts, lengths = layout.starts[:-1], np.array(layout.lengths)
     episodes = np.arange(len(lengths))
     files = episodes // layout.episodes_a_file
@@ -191,6 +197,8 @@ def _write_episodes(folder: Path, layout: Layout) -> None:
         **{f"meta/episodes/{key}": nothing for key in place},
         **{f"data/{key}": values for key, values in place.items()},
     }
+    if scenes is not None:
+        columns[SCENE] = list(scenes)
     before = starts - starts[files * layout.episodes_a_file]  # frames in the same file
     for camera in layout.cameras:
         prefix = f"videos/{_video_key(camera.name)}"

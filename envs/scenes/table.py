@@ -1,0 +1,32 @@
+"""What the arm stands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from imitate.errors import UserError, check_bounds
+
+from .texture import Texture
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table on four legs, whose top is at the height of the arm's base.
+
+    Attributes:
+        texture: Of its top.
+        size: From back to front (x), from right to left (y), and its height, m.
+        middle: Of its top: x and y, m. One that is not under the base shows which way is front.
+
+    Raises:
+        UserError: A number out of its range.
+    """
+
+    texture: Texture = field(default_factory=lambda: Texture("wood", (0.75, 0.57, 0.38), (0.6, 0.43, 0.27), 0.5))
+    size: tuple[float, float, float] = (1.2, 1.6, 0.75)
+    middle: tuple[float, float] = (0.35, 0.0)
+
+    def __post_init__(self) -> None:
+        check_bounds(self, "table's ", size=(0.1, 5.0), middle=(-5.0, 5.0))
+        if len(self.size) != 3 or len(self.middle) != 2:
+            raise UserError(f"table of size {self.size} at {self.middle}, expected three numbers and two")
