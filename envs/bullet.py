@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.spatial.transform import Rotation
 
 from imitate.errors import UserError
 
@@ -84,9 +83,15 @@ def block_means(drawn: Sequence[NDArray[np.uint8]], samples: int) -> NDArray[np.
 def _frame(position: Sequence[float], orientation: Sequence[float]) -> Floats:
     """A frame (4, 4) at a position, m, turned by a quaternion, whose real part is last."""
     frame = np.eye(4)
-    frame[:3, :3] = Rotation.from_quat(orientation).as_matrix()
+    frame[:3, :3] = np.reshape(pybullet.getMatrixFromQuaternion(orientation), (3, 3))
     frame[:3, 3] = position
     return frame
+
+
+def _axis(turned: Floats) -> Floats:
+    """About what a matrix (3, 3) turns by 1 rad; zeros, if it does not turn."""
+    skew = (turned - turned.T) / (2 * np.sin(1.0))
+    return np.array([skew[2, 1], skew[0, 2], skew[1, 0]])
 
 
 def _shape(data: tuple[Any, ...]) -> Shape:
@@ -203,7 +208,7 @@ class Bullet:
                     parent=-1 if parent is None else parent + 1,
                     joint=self._indices.index(number) if number in self._indices else -1,
                     frame=at_0[:3],
-                    axis=Rotation.from_matrix(at_0[:3, :3].T @ at_1[:3, :3]).as_rotvec(),
+                    axis=_axis(at_0[:3, :3].T @ at_1[:3, :3]),
                     shapes=tuple(shapes.get(number, ())),
                 )
             )
@@ -301,12 +306,22 @@ class Bullet:
         A picture of (drawn, drawn) pixels as ``draw`` draws it; then, for each row of ``velocities`` (n, joints),
         rad/s, ``drive_velocities`` and ``step`` as they are, and another picture.
         """
+        camera = (drawn, drawn, *_matrices(tuple(eye), tuple(target), tuple(up), fov))
+        look = partial(pybullet.getCameraImage, *camera, **DRAWING, physicsClientId=self._client._client)
+        for _ in self._played(velocities, forces, steps):
+            look()
+
+    def replay_poses(self, velocities: Floats, forces: Floats, steps: int) -> Floats:
+        """The same, but for the pictures: the poses (n + 1, joints), rad, that they would be of."""
+        look = partial(pybullet.getJointStates, self._robot, self._indices, physicsClientId=self._client._client)
+        return np.array([[state[0] for state in look()] for _ in self._played(velocities, forces, steps)])
+
+    def _played(self, velocities: Floats, forces: Floats, steps: int) -> Iterator[None]:
         control = partial(pybullet.setJointMotorControlArray, self._robot, self._indices, pybullet.VELOCITY_CONTROL)
         client, held = {"physicsClientId": self._client._client}, forces.tolist()
-        camera = (drawn, drawn, *_matrices(tuple(eye), tuple(target), tuple(up), fov))
-        pybullet.getCameraImage(*camera, **DRAWING, **client)
+        yield
         for row in velocities.tolist():
             control(targetVelocities=row, forces=held, **client)
             for _ in range(steps):
                 pybullet.stepSimulation(**client)
-            pybullet.getCameraImage(*camera, **DRAWING, **client)
+            yield

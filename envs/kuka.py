@@ -96,6 +96,18 @@ def body_of(file: str) -> Body:
         bullet.close()
 
 
+@lru_cache(maxsize=8)
+def rasteriser_of(file: str) -> Rasteriser:
+    """What draws the arm with this description, for all that have it: it keeps what it draws on.
+
+    Raises:
+        UserError: As ``body_of`` does.
+    """
+    from .rendering.rasteriser import Rasteriser
+
+    return Rasteriser(body_of(file))
+
+
 class Kuka:
     """One arm in a simulation of its own, moved by normalised actions and filmed by cameras.
 
@@ -114,7 +126,6 @@ class Kuka:
         self._bullet = Bullet(ASSETS / "kuka" / self.arm.file, physics_hz=PHYSICS_HZ)
         self._torques = np.array(self.arm.torques)
         self._checked: set[tuple[Camera, int]] = set()  # whose pictures are pictures
-        self._rasteriser: Rasteriser | None = None  # until it is asked for
         self._scenes = (scene,)
 
     def reset(self, positions: NDArray[np.floating]) -> None:
@@ -200,11 +211,7 @@ class Kuka:
     @property
     def rasteriser(self) -> Rasteriser:
         """What draws the pictures of a camera whose renderer is ``raster``."""
-        from .rendering.rasteriser import Rasteriser
-
-        if self._rasteriser is None:
-            self._rasteriser = Rasteriser(body_of(self.arm.file))
-        return self._rasteriser
+        return rasteriser_of(self.arm.file)
 
     @property
     def links(self) -> list[str]:
@@ -248,13 +255,16 @@ class Kuka:
         self._checked.add((camera, size))
 
     def replay(self, actions: NDArray[np.floating], camera: Camera, size: int) -> None:
-        """Make Bullet's part of ``film``, and of a ``step`` and a ``film`` for each of ``actions`` (n, joints).
+        """Make the engine's part of a ``film``, and of a ``step`` and a ``film`` for each of ``actions`` (n, joints).
 
         Nothing else, and nothing comes of it: a benchmark asks how fast that is. Actions are velocities.
         """
         velocities = VELOCITY_SCALE * np.clip(np.asarray(actions, np.float64), -1.0, 1.0)
         forces, steps, drawn = np.full(self.arm.joints, MOTOR_FORCE), PHYSICS_HZ // CONTROL_HZ, size * camera.samples
-        self._bullet.replay(velocities, forces, steps, camera.eye, camera.target, camera.up, camera.fov, drawn)
+        if self._drawn_by_bullet(camera):
+            self._bullet.replay(velocities, forces, steps, camera.eye, camera.target, camera.up, camera.fov, drawn)
+        else:
+            self.rasteriser.draw(self._bullet.replay_poses(velocities, forces, steps), camera, size, self._scenes)
 
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""

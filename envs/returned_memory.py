@@ -37,7 +37,7 @@ def _private() -> Ranges:
     found = []
     for line in MAPS.read_bytes().split(b"\n"):
         addresses, rights, _, _, inode, *name = line.split(maxsplit=5) if line else [b""] * 5
-        if rights == b"rw-p" and inode == b"0" and not name:
+        if rights == b"rw-p" and inode == b"0" and name in ([], [b"[heap]"]):
             start, end = (int(address, 16) for address in addresses.split(b"-"))
             found.append((start, end))
     return found

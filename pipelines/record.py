@@ -51,7 +51,7 @@ class Settings:
 
     run: Path = Path("runs/default")
     """The run directory."""
-    train: int = 3000
+    train: int = 1000
     """Episodes to train the encoder on."""
     validation: int = 20
     """Episodes to tune by."""
@@ -70,12 +70,12 @@ class Settings:
     """iiwa (7 joints and a tool) or iiwa_gripper (the paper's 12 joints)."""
     cameras: tuple[str, ...] = ("front",)
     """Cameras that film; the first is the one that is embedded."""
-    renderer: Literal["tiny", "raster"] = "tiny"
-    """What draws the frames: tiny is PyBullet's own; raster is ours, several times as fast. An encoder means nothing on
+    renderer: Literal["raster", "tiny"] = "raster"
+    """What draws the frames: raster is ours; tiny is PyBullet's own, several times as slow. An encoder means nothing on
     the pictures of the other."""
     scene: str = "plain"
-    """Where the robot stands: plain, table; or random, another one in each episode. What is no plain one wants the
-    renderer raster."""
+    """Where the robot stands: plain, table; or random, another one in each episode. PyBullet's renderer knows the plain
+    one only."""
     image_size: int = 64
     """Pixels a side."""
     crf: int = 0
@@ -88,11 +88,18 @@ class Settings:
 
 PRESETS = {
     "default": ("Many short episodes: what the embedding wants.", Settings()),
-    "fast": ("A third of the episodes: enough to read poses off a video.", Settings(train=1000)),
+    "thorough": ("Three times as many.", Settings(train=3000)),
     "paper": (
         "The paper's 200 videos of 100 frames, 12 joints, 299x299 pixels; and 5 to test with.",
         Settings(
-            train=190, validation=10, test=5, frames=100, arm="iiwa_gripper", image_size=299, cameras=("front_aliased",)
+            train=190,
+            validation=10,
+            test=5,
+            frames=100,
+            arm="iiwa_gripper",
+            image_size=299,
+            cameras=("front_aliased",),
+            renderer="tiny",
         ),
     ),
 }

@@ -80,22 +80,39 @@ def test_the_bare_simulation_moves_and_draws_as_the_arm_does(monkeypatch):
         "imitate.envs.bullet.pybullet.getCameraImage", lambda *args, **kwargs: drawn.append(real(*args, **kwargs)[2])
     )
     start, actions = np.full(7, 0.3), np.random.default_rng(0).uniform(-1.2, 1.2, (5, 7))
+    camera = replace(CAMERAS["front"], renderer="tiny")
     kuka.reset(start)
-    kuka.replay(actions, CAMERAS["front"], 32)
+    kuka.replay(actions, camera, 32)
     replayed = kuka.joint_states()
     monkeypatch.undo()
     kuka.reset(start)
-    pictures = [kuka.film(CAMERAS["front"], 32)]
+    pictures = [kuka.film(camera, 32)]
     for action in actions:
         kuka.step(action)
-        pictures.append(kuka.film(CAMERAS["front"], 32))
+        pictures.append(kuka.film(camera, 32))
     np.testing.assert_array_equal(kuka.joint_states(), replayed)
     kuka.close()
     assert len(drawn) == len(pictures)
-    samples = CAMERAS["front"].samples
+    samples = camera.samples
     for raw, picture in zip(drawn, pictures, strict=True):
         pixels = np.asarray(raw).reshape(32, samples, 32, samples, 4)[..., :3].mean((1, 3))
         assert np.abs(pixels - picture).max() <= 0.5
+
+
+def test_the_bare_simulation_draws_with_our_renderer_what_the_arm_films(monkeypatch):
+    kuka, camera, drawn = Kuka("iiwa", "velocity"), CAMERAS["front"], []
+    real = kuka.rasteriser.draw
+    monkeypatch.setattr(kuka.rasteriser, "draw", lambda *args: drawn.append(real(*args)) or drawn[-1])
+    start, actions = np.full(7, 0.3), np.random.default_rng(0).uniform(-1.2, 1.2, (5, 7))
+    kuka.reset(start)
+    kuka.replay(actions, camera, 32)
+    (pictures,) = drawn
+    kuka.reset(start)
+    for k, picture in enumerate(pictures):
+        if k:
+            kuka.step(actions[k - 1])
+        np.testing.assert_array_equal(kuka.film(camera, 32), picture)
+    kuka.close()
 
 
 @pytest.mark.slow
@@ -168,7 +185,7 @@ def test_a_part_is_not_charged_for_another():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"only": ("record_vs_limits",)}, "unknown row 'record_vs_limits': choose one of agent_fast, embed_vs_limit"),
+        ({"only": ("record_vs_limits",)}, "unknown row 'record_vs_limits': choose one of agent, embed_vs_limit"),
         ({"repeats": 0}, "repeats is 0, expected 1 to 1000000"),
         ({"episodes": ()}, "episodes : expected"),
         ({"processes": (1, 0)}, "processes is 0, expected 1 to 1024"),
@@ -277,7 +294,8 @@ def test_all_rows_end_to_end(tmp_path):
     }
     grown = [f"growth_{name}_{n}" for name, n in more.items()]
     alone = [name for name in ROWS if not name.startswith(("growth", "agent"))]
-    several = ["agent_fast_seconds", "agent_fast_error", "imitate_vs_paper_float32"]
+    parts = ("record_seconds", "embed_seconds", "imitate_seconds", "seconds", "error")
+    several = [*(f"agent_{part}" for part in parts), "imitate_vs_paper_float32"]
     assert sorted(names) == sorted([*alone, *grown, *several])
     assert all(row.ours > 0 and row.reference > 0 and row.spread[0] <= row.ratio <= row.spread[1] for row in rows)
     parts = read_results(out, ("profile",)).more["profile"]

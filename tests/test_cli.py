@@ -162,7 +162,7 @@ DATASET = ["--dataset", "run/record/dataset"]
         ([*DATASET, "--noise", "-0.1"], "noise is -0.1, expected 0 or more"),
         ([*DATASET, "--learning-rate", "0"], "learning_rate is 0.0, expected more than 0"),
         ([*DATASET, "--preset", "large", "--dim", "0"], "dim is 0, expected 1 to 100000"),
-        (["--preset", "large"], "unknown preset 'large': choose one of default, fast, paper"),
+        (["--preset", "large"], "unknown preset 'large': choose one of default, paper, thorough"),
     ],
 )
 def test_embed_refuses(here, monkeypatch, capsys, args, message):
@@ -206,7 +206,7 @@ def test_imitate_refuses(here, monkeypatch, capsys, args, message):
     [
         ({"fov": 60.0}, "!= 60.0"),
         ({"eye": [2.0, 0.0, 1.0]}, "eye"),
-        ({"renderer": "gl"}, "renderer tiny != gl"),
+        ({"renderer": "gl"}, "!= gl"),
     ],
 )
 def test_a_demonstration_of_another_camera_is_refused(here, monkeypatch, capsys, change, difference):

@@ -265,6 +265,7 @@ def test_observation_holds_the_next_frame_and_reward_the_present_one(encoder, de
 
 def test_processes_imagine_what_one_does(encoder):
     poses = np.random.default_rng(0).uniform(-1, 1, (9, 7))
+    encoder = replace(encoder, camera=replace(encoder.camera, renderer="tiny"))  # ours has threads instead
     alone = Imagination(encoder)
     expected, one = alone(poses), alone(poses[:1])
     alone.close()

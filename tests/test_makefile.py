@@ -133,7 +133,7 @@ def test_a_line_break_is_refused(installed, name):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("DEMOS=all", "PRESET=fast"), "PRESET=fast: DEMOS=all is a preset of its own, leave PRESET out"),
+        (("DEMOS=all", "PRESET=thorough"), "PRESET=thorough: DEMOS=all is a preset of its own, leave PRESET out"),
         (("DEMOS=all", "PRESET=default x"), "PRESET=default x: DEMOS=all is a preset of its own"),
         (("DEMOS=3",), "DEMOS=3: expected all; name one with DEMO="),
         (("DEMOS=all 3",), "DEMOS=all 3: expected all; name one with DEMO="),

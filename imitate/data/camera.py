@@ -38,7 +38,7 @@ class Camera:
     up: Vector = (0.0, 0.0, 1.0)
     fov: float = 50.0
     samples: int = 1
-    renderer: str = "tiny"
+    renderer: str = "raster"
 
     def __post_init__(self) -> None:
         if type(self.samples) is not int or not 1 <= self.samples <= MOST_SAMPLES:

@@ -84,6 +84,7 @@ def build_ppo(
     tensorboard: Path | None = None,
     dim: int = 32,
     lookahead: int = 1,
+    learns: bool = True,
 ) -> PPO:
     """Make a PPO model that has learned nothing yet.
 
@@ -95,6 +96,7 @@ def build_ppo(
         tensorboard: Folder of its logs.
         dim: Of the embeddings.
         lookahead: Frames of the demonstration that are observed.
+        learns: Whether it will. Else it is without an optimiser, whose first one in a process takes seconds to import.
 
     Raises:
         UserError: Embeddings of that dimension do not fit the observations.
@@ -110,7 +112,8 @@ def build_ppo(
         gamma=learner.gamma,
         gae_lambda=learner.gae_lambda,
         clip_range=learner.clip_range,
-        policy_kwargs=_network(learner, env.action_space.shape[0], dim, lookahead),  # type: ignore[index]
+        policy_kwargs=_network(learner, env.action_space.shape[0], dim, lookahead)  # type: ignore[index]
+        | ({} if learns else {"optimizer_class": NoOptimizer}),
         seed=seed,
         device=device,
         tensorboard_log=str(tensorboard) if tensorboard else None,
@@ -118,6 +121,16 @@ def build_ppo(
     if tensorboard is None:
         model.set_logger(Logger(folder=None, output_formats=[]))  # its own would leave a folder in /tmp
     return model
+
+
+class NoOptimizer:
+    """In the place of an optimiser: takes a saved one's state, and does nothing with it."""
+
+    def __init__(self, parameters: Any, **settings: Any) -> None:
+        self.param_groups: list[Any] = []
+
+    def load_state_dict(self, state: dict[str, Any], strict: bool = True) -> None:
+        """Leave it."""
 
 
 def _falling(rate: float, remaining: float) -> float:

@@ -73,14 +73,14 @@ class Training:
         return [*self._modules, self._optimizer, self._scheduler]
 
     @property
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
         """Since the start, without interruptions."""
         return perf_counter() - self._start
 
     @property
     def frames_per_second(self) -> float:
         """How fast it has been."""
-        return self._frames / self._seconds
+        return self._frames / self.seconds
 
     def snapshot(self) -> Snapshot:
         """All that it goes on with, for ``restore``.
@@ -94,7 +94,7 @@ class Training:
             {
                 "step": self.done,
                 "frames": self._frames,
-                "seconds": self._seconds,
+                "seconds": self.seconds,
                 "loss": self.loss,
                 "baselines": self._baselines,
                 "parts": [part.state_dict() for part in self._parts],
@@ -191,4 +191,8 @@ def fit_encoder(
                 snapshots.write(training.snapshot)
             if told_to_stop():
                 break
-    return {"frames_per_second": training.frames_per_second, "final_loss": training.loss}
+    return {
+        "train_seconds": training.seconds,
+        "frames_per_second": training.frames_per_second,
+        "final_loss": training.loss,
+    }

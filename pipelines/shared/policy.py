@@ -94,7 +94,9 @@ def load(learned: Learned, env: TCNImitateEnv, path: Path) -> PPO:
     """The policy in a file, for one environment."""
     alone = replace(learned.learner, batch_size=learned.learner.n_steps)  # SB3 warns of a batch above one env's steps
     envs = DummyVecEnv([partial(_same, env)])
-    model = build_ppo(alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim, lookahead=learned.following.lookahead)
+    model = build_ppo(
+        alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim, lookahead=learned.following.lookahead, learns=False
+    )
     return load_policy(model, path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -36,11 +36,20 @@ def _against_tiny(subject: Subject, name: str, rate: Callable[[Kuka, NDArray, Ca
     settings = subject.sizes.record
     poses = _poses(settings.arm, FILMED)
     cameras = (replace(CAMERAS[settings.cameras[0]], renderer=renderer) for renderer in ("raster", "tiny"))
-    with closing(Kuka(settings.arm)) as kuka:
-        kuka.rasteriser.threads = 1
+    with closing(Kuka(settings.arm)) as kuka, one_thread(kuka.rasteriser):
         ours, theirs = (partial(rate, kuka, poses, camera, settings.image_size) for camera in cameras)
         ours()  # compiled
         return compare(name, "frames/s", ours, theirs, subject.repeats)
+
+
+@contextmanager
+def one_thread(rasteriser: Rasteriser) -> Iterator[None]:
+    """What draws for all of this process, with a thread."""
+    several, rasteriser.threads = rasteriser.threads, 1
+    try:
+        yield
+    finally:
+        rasteriser.threads = several
 
 
 def _rate_at_once(kuka: Kuka, poses: NDArray[np.float64], camera: Camera, size: int) -> float:

@@ -42,6 +42,15 @@ def imitate_vs_limit(subject: Subject) -> Iterator[Row]:
 
     It follows the demonstration, but for the noise by which it explores; and so does the bare simulation.
     """
+    yield _against_bare(subject, "imitate_vs_limit")
+
+
+def imitate_vs_tiny(subject: Subject) -> Iterator[Row]:
+    """The same, but against the bare simulation that is drawn by PyBullet's renderer."""
+    yield _against_bare(subject, "imitate_vs_tiny", renderer="tiny")
+
+
+def _against_bare(subject: Subject, name: str, **drawn: str) -> Row:
     settings, dataset = subject.sizes.imitate, subject.recording("imitating")
     shown, rng, camera = dataset.split("test")[:1], np.random.default_rng(0), dataset.camera()
     joints, actions = dataset.joints(shown), dataset.column("action", shown)[:-1]
@@ -50,13 +59,13 @@ def imitate_vs_limit(subject: Subject) -> Iterator[Row]:
         noise = np.exp(settings.learner.log_std) * rng.standard_normal(actions.shape)
         episodes.append(Played(joints[0], np.clip(actions + noise, -1, 1)))
     size = dataset.image_size(camera.name)
-    bare = Bare(episodes, settings.arm, camera, size, subject.workers)
+    bare = Bare(episodes, settings.arm, replace(camera, **drawn), size, subject.workers)  # type: ignore[arg-type]
 
     def limit() -> float:
         return bare() * len(actions) / len(joints)  # an episode has a picture more than it has steps
 
     with closing(bare), learning(subject) as ours:
-        yield compare("imitate_vs_limit", "steps/s", ours, limit, subject.repeats)
+        return compare(name, "steps/s", ours, limit, subject.repeats)
 
 
 def imitate_vs_single(subject: Subject) -> Iterator[Row]:
@@ -105,7 +114,7 @@ def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = F
     """
     settings, dataset = subject.sizes.imitate, subject.recording("imitating")
     settings = replace(settings, learner=subject.sizes.learner(envs), workers=workers or subject.workers)
-    encoder = subject.untrained("conv", dataset)
+    encoder = subject.untrained(subject.sizes.embed.encoder, dataset)
     demonstration = dataset.demonstration(dataset.split("test")[0])
     # Poses are read once, before the first step, and with an encoder that knows something: not asked for here.
     demonstration = replace(demonstration, believed=demonstration.joints)

@@ -20,14 +20,23 @@ from .subject import Subject, quiet
 
 def record_vs_limit(subject: Subject) -> Iterator[Row]:
     """The whole recording of a run, against the same episodes, played again by the bare simulation."""
+    yield _against_bare(subject, "record_vs_limit")
+
+
+def record_vs_tiny(subject: Subject) -> Iterator[Row]:
+    """The same, but against the bare simulation that is drawn by PyBullet's renderer."""
+    yield _against_bare(subject, "record_vs_tiny", renderer="tiny")
+
+
+def _against_bare(subject: Subject, name: str, **drawn: str) -> Row:
     whole = subject.sizes.recipes["default"].record
     settings = replace(whole, run=subject.folder / "record-whole", workers=subject.workers)
     with quiet():
         stage = record.run(settings)
     dataset = LeRobotDataset(stage.path("dataset"))
-    camera = dataset.camera()
+    camera = replace(dataset.camera(), **drawn)  # type: ignore[arg-type]
     with closing(Bare(_played(dataset), settings.arm, camera, settings.image_size, subject.workers)) as bare:
-        yield compare("record_vs_limit", "frames/s", partial(_rate, settings), bare, subject.repeats)
+        return compare(name, "frames/s", partial(_rate, settings), bare, subject.repeats)
 
 
 def growth_record_processes(subject: Subject) -> Iterator[Row]:

@@ -49,7 +49,7 @@ class Sizes:
         paper_record: What the paper's encoder is trained on here.
         paper_embed: The paper's, a single batch.
         paper: The paper's; ``steps`` are those of all environments between two updates.
-        recipes: Whole ones: ``fast`` and the ``default``.
+        recipes: Whole ones: the ``default``, and ``thorough``.
     """
 
     record: Record
@@ -74,7 +74,7 @@ FULL = Sizes(
     paper_record=replace(PAPER_RECORD, train=4, validation=2, test=1, frames=40, held_out_frames=40),
     paper_embed=replace(PAPER_EMBED, epochs=1, videos=4, per_video=16, passes=1),
     paper=replace(PAPER, steps=PAPER.learner.batch_size),
-    recipes={name: Recipe.of(name) for name in ("fast", "default")},
+    recipes={name: Recipe.of(name) for name in ("default", "thorough")},
 )
 SHORT = {"train": 3, "validation": 2, "test": 1, "frames": 34, "held_out_frames": 34, "held_out_travel": 0.0}
 QUICK_RECIPE = Recipe(
@@ -89,7 +89,7 @@ QUICK = Sizes(
     paper_record=replace(PAPER_RECORD, **SHORT, image_size=75),
     paper_embed=replace(PAPER_EMBED, epochs=1, videos=2, per_video=1, passes=1, batch=2),
     paper=replace(PAPER, steps=4),
-    recipes=dict.fromkeys(("fast", "default"), QUICK_RECIPE),
+    recipes=dict.fromkeys(("default", "thorough"), QUICK_RECIPE),
 )
 
 

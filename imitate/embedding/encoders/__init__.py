@@ -6,13 +6,20 @@ To add one: a module like ``conv.py`` whose class takes ``image_size`` and ``dim
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import nn
 
 from imitate.embedding.encoders.conv import ConvEncoder
 from imitate.embedding.encoders.inception import InceptionEncoder
 from imitate.errors import choose
 
-ENCODERS: dict[str, type[nn.Module]] = {"conv": ConvEncoder, "inception": InceptionEncoder}
+ENCODERS: dict[str, Callable[..., nn.Module]] = {
+    "conv": ConvEncoder,
+    "inception": InceptionEncoder,
+    "shallow": partial(ConvEncoder, depth=1),
+}
 
 
 def build_encoder(name: str, image_size: int, dim: int = 32) -> nn.Module:

@@ -19,11 +19,13 @@ class ConvEncoder(nn.Module):
         image_size: Pixels a side, at least 16.
         dim: Of the embedding.
         width: Channels.
+        depth: Convolutions before the two readings, the stem's included.
     """
 
-    def __init__(self, image_size: int = 64, dim: int = 32, width: int = 48) -> None:
+    def __init__(self, image_size: int = 64, dim: int = 32, width: int = 48, depth: int = 2) -> None:
         super().__init__()
-        self.maps = nn.Sequential(conv_bn(3, width, 8, 4, padding=2), conv_bn(width, width, 3, 1))
+        deeper = (conv_bn(width, width, 3, 1) for _ in range(depth - 1))
+        self.maps = nn.Sequential(conv_bn(3, width, 8, 4, padding=2), *deeper)
         self.where = nn.Sequential(nn.Conv2d(width, 32, 1), SpatialSoftmax())
         self.what = nn.Sequential(conv_bn(width, 64, 3, 2), nn.Conv2d(64, 16, 1), nn.Flatten())
         with torch.no_grad():
