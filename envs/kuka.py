@@ -19,7 +19,7 @@ from .control import CONTROLS, MOTOR_FORCE, VELOCITY_SCALE
 from .scenes.scene import PLAIN, Scene
 
 if TYPE_CHECKING:
-    from .rendering.arrays import Body
+    from .rendering.kernel import Body
     from .rendering.rasteriser import Rasteriser
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -225,7 +225,7 @@ class Kuka:
             raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected one of {known}")
         if camera.renderer == "raster":
             return False
-        if self.scene is not PLAIN and self.scene != PLAIN:
+        if self.scene != PLAIN:
             raise UserError(
                 f"scene {self.scene.name!r} can't be drawn by the renderer {camera.renderer!r} of camera "
                 f"{camera.name!r}, which knows the plain one only: take one of renderer raster"
@@ -233,21 +233,26 @@ class Kuka:
         return True
 
     def check_pictures(self, camera: Camera, size: int) -> None:
-        """Film two poses, as a broken renderer does not: two pictures, each of more than one colour. Moves the arm.
+        """Film two poses, as a broken renderer does not: two pictures, in each of which the arm is seen. Moves the arm.
 
         Raises:
-            UserError: They are blank, or the same.
+            UserError: They are blank, without the arm, or the same.
         """
         if (camera, size) in self._checked:
             return
         lower, upper = np.array(self.arm.lower), np.array(self.arm.upper)
+        poses = [lower + share * (upper - lower) for share in (0.5, 0.8)]
         pictures = []
-        for share in (0.5, 0.8):
-            self.reset(lower + share * (upper - lower))
+        for pose in poses:
+            self.reset(pose)
             pictures.append(self.film(camera, size))
         seen = f"camera {camera.name!r} at {size}x{size} pixels"
         if any(picture.min() == picture.max() for picture in pictures):
             raise UserError(f"{seen} takes blank pictures: it looks away from the arm, or its renderer is broken")
+        if self.scene != PLAIN and not (self.rasteriser.identify(np.array(poses), camera, size, self.scene) >= 0).any():
+            raise UserError(
+                f"{seen} does not see the arm in the scene {self.scene.name!r}: move it, or what is before it"
+            )
         if np.array_equal(pictures[0], pictures[1]):
             raise UserError(
                 f"{seen} takes the same picture of two poses: it does not see the arm, or its renderer is broken"

@@ -25,6 +25,7 @@ from .imagination import believing, watch
 from .kuka import ASSETS, Arm
 from .kuka_env import KukaEnv, Reference
 from .robot import Robot, taken
+from .scenes.scene import PLAIN
 from .vector import KukaVectorEnv
 
 
@@ -55,7 +56,8 @@ class TCNImitateEnv(gym.Env):
             start_noise=0.1``; and of ``KukaEnv``: render_mode, render_size, max_episode_steps.
 
     Raises:
-        UserError: An unknown name, a camera or an arm that is not the encoder's, a demonstration of the wrong size.
+        UserError: An unknown name, a camera or an arm that is not the encoder's, another scene than the plain one, in
+            which encoders are trained, or a demonstration of the wrong size.
     """
 
     metadata = KukaEnv.metadata
@@ -158,6 +160,11 @@ def _resolve(
     camera, image_size = robot.eyes(trained.camera, trained.image_size)
     trained.check_camera(camera, image_size)
     trained.check_arm(robot.joints)
+    if robot.surroundings != PLAIN:
+        raise UserError(
+            f"scene {robot.surroundings.name!r}: encoders are trained in the plain one, expected that; others are of "
+            "KukaEnv"
+        )
     _check_demonstrations(demonstrations, robot)
     if following.observe_pose or robot.midway > 0:
         demonstrations = [believing(shown, trained, robot.arm) for shown in demonstrations]

@@ -18,7 +18,7 @@ from imitate.pipelines.shared.signals import Interrupted, raised
 
 GROUPS = {  # what people do daily comes first
     "Show the robot a video": {
-        "follow": "follow a video at once, without learning",
+        "follow": "follow a video at once, without learning: imitate follow my.mp4",
         "imitate": "learn to follow a demonstration, or any",
         "evaluate": "run a policy again, on other demonstrations and seeds",
         "report": "a run on one page that opens offline",
@@ -31,6 +31,7 @@ GROUPS = {  # what people do daily comes first
     "How well, and how fast": {
         "benchmark-imitation": "several methods and seeds on demonstrations held out",
         "benchmark-follow": "a hundred demonstrations that nothing has seen",
+        "benchmark-training": "what an encoder costs, and what it is worth",
         "bench": "each stage beside what bounds it",
         "compression": "what H.264 does to the embedding",
     },
@@ -41,8 +42,7 @@ GROUPS = {  # what people do daily comes first
     },
 }
 COMMANDS = tuple(name for group in GROUPS.values() for name in group)
-USAGE = """imitate COMMAND [PRESET] [--SETTING VALUE ...]; a video may stand by itself: imitate follow my.mp4
-imitate COMMAND --help lists its presets and settings"""
+USAGE = "imitate COMMAND [PRESET] [--SETTING VALUE ...]; imitate COMMAND --help lists both"
 STDOUT = 1
 
 

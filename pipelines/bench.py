@@ -32,6 +32,7 @@ ROWS = {
     for function in (
         filming.film_vs_tiny,
         filming.film_many_vs_tiny,
+        filming.film_table_vs_plain,
         filming.growth_film_threads,
         recording.record_vs_limit,
         recording.record_vs_tiny,

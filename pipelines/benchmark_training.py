@@ -24,7 +24,7 @@ from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.imagination import watch
 from imitate.envs.kuka import Kuka
-from imitate.errors import MANY, check_bounds, choose
+from imitate.errors import check_bounds, choose
 from imitate.keeping.lock import held
 from imitate.keeping.runs import git_commit
 from imitate.measuring.metrics import SUCCESS_M
@@ -52,7 +52,7 @@ VARIANTS = {
     **{f"epochs-{n}": Variant(embed={"epochs": n}) for n in (200, 400, 1600)},
     **{f"episodes-{n}": Variant(record={"train": n}) for n in (300, 3000)},
     **{f"batch-{n}": Variant(embed={"videos": n, "batch": n}) for n in (72, 288)},
-    **{f"encoder-{name}": Variant(embed={"encoder": name}) for name in ("conv",)},
+    "encoder-conv": Variant(embed={"encoder": "conv"}),
 }
 
 
@@ -78,7 +78,7 @@ PRESETS = {"default": ("One setting changed at a time.", Settings())}
 
 def run(settings: Settings) -> Rows:
     """Train what is missing, measure, print, write."""
-    check_bounds(settings, demos=(1, MANY))
+    check_bounds(settings, demos=(1, record.PRESETS["default"][1].validation))
     pick_device(settings.device)
     variants = {name: choose(VARIANTS, name, "variant") for name in settings.variants}
     out = settings.out or settings.run / "training.csv"
@@ -130,7 +130,7 @@ def _measured(settings: Settings, name: str, variant: Variant) -> dict[str, Any]
 
 
 def _errors(encoder: TrainedEncoder, shown: Sequence[Demonstration]) -> NDArray[np.float64]:
-    """How far the poses that are read off demonstrations are from the true ones: (n, 2) of the flange, m; joints, rad."""
+    """How far the poses read off demonstrations are from the true ones: (n, 2), of the flange, m, and joints, rad."""
     errors = np.empty((len(shown), 2))
     with closing(Kuka()) as kuka:
         for k, demonstration in enumerate(shown):

@@ -124,7 +124,7 @@ PRESETS = {
         Settings(steps=50_000, preset="thorough"),
     ),
     "plain": (
-        "The policy reads no poses: it learns from pixels and time alone, and takes three times as long.",
+        "The policy reads no poses: it learns from pixels and time alone, in seven times as many steps.",
         Settings(
             steps=150_000,
             observe_pose=False,

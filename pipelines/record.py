@@ -70,9 +70,9 @@ class Settings:
     """iiwa (7 joints and a tool) or iiwa_gripper (the paper's 12 joints)."""
     cameras: tuple[str, ...] = ("front",)
     """Cameras that film; the first is the one that is embedded."""
-    renderer: Literal["raster", "tiny"] = "raster"
+    renderer: Literal["raster", "tiny"] | None = None
     """What draws the frames: raster is ours; tiny is PyBullet's own, several times as slow. An encoder means nothing on
-    the pictures of the other."""
+    the pictures of the other. None: what the camera says, raster but for front_aliased."""
     scene: str = "plain"
     """Where the robot stands: plain, table; or random, another one in each episode. PyBullet's renderer knows the plain
     one only."""
@@ -99,7 +99,6 @@ PRESETS = {
             arm="iiwa_gripper",
             image_size=299,
             cameras=("front_aliased",),
-            renderer="tiny",
         ),
     ),
 }
@@ -179,7 +178,8 @@ def record_file(settings: Settings, layout: Layout, stage: Stage, file: int) -> 
 
 
 def _cameras(settings: Settings) -> list[Camera]:
-    return [replace(choose(CAMERAS, name, "camera"), renderer=settings.renderer) for name in settings.cameras]
+    cameras = [choose(CAMERAS, name, "camera") for name in settings.cameras]
+    return [replace(camera, renderer=settings.renderer or camera.renderer) for camera in cameras]
 
 
 def layout_of(settings: Settings) -> Layout:
@@ -211,7 +211,7 @@ def _check(settings: Settings) -> None:
     check_bounds(settings, train=(1, MANY), validation=(2, MANY), test=(1, MANY), seed=SEED, workers=PROCESSES)
     check_bounds(settings, frames=(2, MANY), held_out_frames=(2, MANY), via_points=(0, MANY))
     choose({**SCENES, RANDOM: None}, settings.scene, "scene")
-    if settings.scene != "plain" and settings.renderer == "tiny":
+    if settings.scene != "plain" and any(camera.renderer == "tiny" for camera in _cameras(settings)):
         raise UserError(f"scene is {settings.scene}, which the renderer tiny can't draw: take --renderer raster")
     check_bounds(settings, image_size=(16, 1024), crf=(0, 51))  # lossless, worst
     if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):
@@ -285,9 +285,8 @@ def _contact_sheet(dataset: LeRobotDataset, path: Path, episodes: int = 4, colum
 def _sheet_of_scenes(dataset: LeRobotDataset, path: Path, episodes: int = 40, columns: int = 8) -> None:
     """The middle frame of each of the first episodes: each is in another scene."""
     shown = range(min(episodes, len(dataset)))
-    frames = np.stack(
-        [demonstration.frames[len(demonstration.frames) // 2] for demonstration in dataset.demonstrations(shown)]
-    )
+    lengths = dataset.lengths
+    frames = np.stack([dataset.demonstration(episode).frames[lengths[episode] // 2] for episode in shown])
     rows = [frames[first : first + columns] for first in range(0, len(shown), columns)]
     contact_sheet(path, rows, [f"from episode {columns * row} on" for row in range(len(rows))])
 

@@ -206,7 +206,7 @@ def test_imitate_refuses(here, monkeypatch, capsys, args, message):
     [
         ({"fov": 60.0}, "!= 60.0"),
         ({"eye": [2.0, 0.0, 1.0]}, "eye"),
-        ({"renderer": "gl"}, "!= gl"),
+        ({"renderer": "gl"}, "renderer raster != gl"),
     ],
 )
 def test_a_demonstration_of_another_camera_is_refused(here, monkeypatch, capsys, change, difference):
@@ -618,7 +618,7 @@ def test_a_command_that_is_told_to_stop_says_how_to_go_on(here, monkeypatch, cap
     assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-GOING_ON = ("record", "embed", "imitate", "benchmark-imitation", "benchmark-follow")
+GOING_ON = ("record", "embed", "imitate", "benchmark-imitation", "benchmark-follow", "benchmark-training")
 
 
 @pytest.mark.parametrize("name", front.COMMANDS)

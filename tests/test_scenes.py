@@ -27,8 +27,9 @@ from imitate.envs.scenes.scene import PLAIN, Scene
 from imitate.envs.scenes.table import Table
 from imitate.envs.scenes.texture import TEXTURES, Texture
 from imitate.envs.scenes.thing import Thing
+from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
-from imitate.pipelines import record
+from imitate.pipelines import embed, record
 
 OURS = replace(CAMERAS["front"], renderer="raster")
 ABOVE = Camera("above", eye=(0.0, 0.0, 3.0), target=(0.0, 0.0, 0.0), up=(1.0, 0.0, 0.0), fov=60.0, renderer="raster")
@@ -118,15 +119,44 @@ def test_a_shadow_falls_away_from_the_lamp(lamp):
 
 def test_things_cast_shadows_on_what_they_stand_on():
     light = Light(direction=(0.0, 1.0, 1.0), strength=0.5, ambient_strength=0.5, shadow=1.0, softness=0.0)
-    thing = Thing("box", (0.5, 0.0, 0.1), (0.2, 0.2, 0.2))
     grey = Texture("plain", (0.6, 0.6, 0.6))
-    bare, full = (Scene("s", light=light, table=Table(grey), floor=grey, clutter=clutter) for clutter in ((), (thing,)))
-    pictures = [Rasteriser(HIGH).draw(POSE, ABOVE, 128, (scene,))[0].astype(int) for scene in (bare, full)]
-    darker = (pictures[0] - pictures[1])[..., 0] > 20
-    _, columns = np.nonzero(darker)
+
+    def darker(light, height=0.1):
+        thing = Thing("box", (0.5, 0.0, height), (0.2, 0.2, 0.2), colour=(1.0, 1.0, 1.0))
+        bare, full = (
+            Scene("s", light=light, table=Table(grey), floor=grey, clutter=clutter) for clutter in ((), (thing,))
+        )
+        pictures = [Rasteriser(HIGH).draw(POSE, ABOVE, 128, (scene,))[0].astype(int) for scene in (bare, full)]
+        return (pictures[0] - pictures[1])[..., 0] > 20
+
+    _, columns = np.nonzero(darker(light))
     y = -((columns + 0.5) / 128 - 0.5) * 6 * np.tan(np.radians(30))
-    assert -0.35 < y.min() < y.max() < 0.12  # behind it, seen from the lamp
-    assert darker.sum() > 30
+    assert -0.35 < y.min() < -0.2  # behind it, seen from the lamp
+    assert -0.2 < y.max() < 0.12
+    assert len(columns) > 30
+    assert not darker(replace(light, shadow=0.0)).any()
+    assert not darker(light, height=-0.4).any()  # it is under the table, and darkens nothing above
+
+
+def test_what_is_nearer_to_the_lamp_takes_no_shadow_and_two_shadows_are_one():
+    """A white box above the plate, between lamp and plate; and the floor where arm and thing both cast a shadow."""
+    light = replace(STRAIGHT, shadow=0.5, softness=0.0)
+    white = Texture("plain", (1.0, 1.0, 1.0))
+    over, lit = (
+        Scene("over", light=one, floor=white, clutter=(Thing("box", (0.0, 0.0, 1.3), (0.2,) * 3, colour=(1.0,) * 3),))
+        for one in (light, replace(light, shadow=0.0))
+    )
+    pictures = [Rasteriser(HIGH).draw(POSE, ABOVE, 64, (scene,))[0] for scene in (over, lit)]
+    np.testing.assert_array_equal(pictures[0][31, 31], pictures[1][31, 31])
+    aslant = replace(light, direction=(0.0, 1.0, 1.0))
+    thing = Thing("box", (0.0, 0.4, 0.4), (0.3, 0.3, 0.02))  # on the way of light to where the plate's shadow falls
+    shades = [
+        Rasteriser(HIGH).draw(POSE, ABOVE, 128, (Scene("both", light=aslant, floor=white, clutter=clutter),))[0]
+        for clutter in ((), (thing,))
+    ]
+    column = round((0.5 + 0.8 / (6 * np.tan(np.radians(30)))) * 128)  # y = -0.8, to the right
+    assert shades[0][64, column, 0] < 250
+    np.testing.assert_allclose(shades[0][64, column].astype(int), shades[1][64, column], atol=1)
 
 
 def test_what_stands_before_the_arm_hides_it(arm):
@@ -193,8 +223,11 @@ def test_random_scenes_differ_and_show_which_way_is_front():
     assert kinds == set(TEXTURES) - {"picture"}
     for scene in several:
         assert scene.table.middle[0] > 0.2
-        for turned in (np.pi, np.pi / 2):  # about the base
-            assert abs(np.exp(1j * turned) * complex(*scene.table.middle) - complex(*scene.table.middle)) > 0.2
+    arm = Rasteriser(HIGH)
+    behind = replace(OURS, eye=(-OURS.eye[0], -OURS.eye[1], OURS.eye[2]))  # the scene, turned by half
+    for scene in several:
+        ours, theirs = (arm.draw(POSE, camera, 32, (scene,)).astype(int) for camera in (OURS, behind))
+        assert np.abs(ours - theirs).mean() > 2
 
 
 @pytest.mark.parametrize("scene", [*SCENES.values(), *many(5)], ids=lambda scene: scene.name)
@@ -214,6 +247,14 @@ def test_a_scene_survives_being_written_down(scene):
         {"weather": "rain"},
         {"floor": {**asdict(Texture()), "period": float("nan")}},
         {"floor": {**asdict(Texture()), "period": "wide"}},
+        {"floor": {**asdict(Texture()), "seed": 1.5}},
+        {"smooth": "no"},
+        {"smooth": [1]},
+        {"name": ["a"]},
+        {"light": {**asdict(Light()), "strength": [0.5]}},
+        {"clutter": [None]},
+        {"table": {**asdict(Table()), "texture": None}},
+        {"table": "wood"},
     ],
 )
 def test_what_is_no_scene_is_refused(change):
@@ -232,7 +273,19 @@ def test_texts_that_are_no_json_are_refused():
     ("make", "said"),
     [
         (lambda: Texture("velvet"), "unknown texture 'velvet': choose one of checker, gradient"),
-        (lambda: Texture("picture", file="nowhere.png"), "nowhere.png: no such picture"),
+        (lambda: Texture("picture", file="nowhere.png").at(np.zeros((1, 2))), "nowhere.png: no such picture"),
+        (lambda: Texture(first=3), "first is 3, expected red, green and blue"),
+        (lambda: Thing("box", [0, 0, 0], (1, 1, 1)), "thing's position is .0, 0, 0., expected 3 numbers"),
+        (lambda: Scene("x", floor="wood"), "floor of a scene is 'wood', expected a Texture or NoneType"),
+        (lambda: Scene("x", clutter=(3,)), "expected things"),
+        (lambda: Scene("x", links=[(0.0, 0.0, 0.0)]), "links of a scene"),
+        (lambda: TCNImitateEnv(scene="table"), "scene 'table': encoders are trained in the plain one"),
+        (lambda: Rasteriser(HIGH).draw(POSE, ABOVE, 8, ()), "0 scenes of 8x8 samples, expected 1 to"),
+        (
+            lambda: Rasteriser(HIGH).draw(POSE, ABOVE, 2000, (PLAIN,) * 20),
+            "20 scenes of 2000x2000 samples, expected 1 to",
+        ),
+        (lambda: Rasteriser(HIGH).draw(POSE, ABOVE, 8, (PLAIN,), np.array([0.9])), "no whole numbers"),
         (lambda: Texture("picture"), "expected a picture and its file, or neither"),
         (lambda: Texture("plain", file="some.png"), "expected a picture and its file, or neither"),
         (lambda: Texture(first=(2.0, 0.0, 0.0)), "first is .2.0, 0.0, 0.0., expected red, green and blue"),
@@ -268,7 +321,22 @@ def test_pictures_are_textures_and_others_are_not(tmp_path):
     for wrong in (b"", b"no picture", file.read_bytes()[:40], b"GIF89a" + bytes(30)):
         (tmp_path / "w.png").write_bytes(wrong)
         with pytest.raises(UserError, match=r"w\.png: not a PNG or JPEG picture"):
-            Texture("picture", file=str(tmp_path / "w.png"))
+            Texture("picture", file=str(tmp_path / "w.png")).at(np.zeros((1, 2)))
+    Image.fromarray(np.full((2, 2, 3), 9, np.uint8)).save(file)  # another picture, of the same name
+    assert (Texture("picture", file=str(file)).at(np.zeros((1, 2))) == 9 / 255).all()
+
+
+def test_an_arm_that_nobody_sees_is_not_filmed():
+    half = tuple(np.array(OURS.eye) / 2 + np.array(OURS.target) / 2)
+    kuka = Kuka(
+        "iiwa",
+        scene=Scene("wall", clutter=(Thing("box", half, (3.0, 3.0, 0.02)), Thing("box", half, (0.02, 3.0, 3.0)))),
+    )
+    with pytest.raises(UserError, match="does not see the arm in the scene 'wall'"):
+        kuka.check_pictures(OURS, 32)
+    kuka.scene = SCENES["table"]
+    kuka.check_pictures(OURS, 32)
+    kuka.close()
 
 
 def test_an_arm_is_filmed_where_it_stands():
@@ -294,9 +362,14 @@ def test_an_environment_takes_place_in_a_scene():
     assert (frames[0] != frames[1]).mean() > 0.5
 
 
+def test_a_gradient_goes_to_its_second_colour_and_back():
+    points = np.column_stack([np.zeros(5), [0.0, 0.5, 1.0, 1.5, -0.5]])
+    np.testing.assert_allclose(Texture("gradient", RED, BLUE).at(points)[:, 2], [0.0, 0.5, 1.0, 0.5, 0.5])
+
+
 def settings_of(folder, **more):
     few = {"train": 2, "validation": 2, "test": 1, "frames": 5, "held_out_frames": 40, "image_size": 32, "workers": 1}
-    return record.Settings(run=folder, renderer="raster", **few, **more)
+    return record.Settings(run=folder, **few, **more)
 
 
 def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path):
@@ -308,6 +381,8 @@ def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path):
     assert len(set(told)) == 5
     assert films["plain"].places.scenes() == [PLAIN.to_json()] * 5
     kuka = Kuka("iiwa")
+    with pytest.raises(UserError, match="recorded in other scenes than the plain one, in which nothing learns yet"):
+        embed.run(embed.Settings(run=tmp_path / "random"))
     for number, scene in enumerate(told):
         kuka.scene = scene
         shown = films["random"].demonstration(number)

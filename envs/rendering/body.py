@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from imitate.errors import UserError, first_line
 
-from .arrays import Body
+from .kernel import Body
 from .link import Floats, Link, Shape
 
 if TYPE_CHECKING:

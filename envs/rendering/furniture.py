@@ -12,8 +12,8 @@ from ..scenes.texture import Texture
 from ..scenes.thing import Thing
 from .link import Floats, Link, Shape
 
-FLOOR, TABLE, CLUTTER = range(3)  # each stands on those before it
-FLOOR_SIDE, THICKNESS, LEG = 30.0, 0.04, 0.06  # m
+FLOOR, TOP, REST = range(3)  # shadows fall on the floor, and on the top of a table; legs and things take none
+FLOOR_SIDE, THICKNESS, LEG = 400.0, 0.04, 0.06  # m
 SHADE = 0.6  # of a table's legs, as a share of the colour of its top
 
 
@@ -23,13 +23,15 @@ class Piece:
 
     Attributes:
         link: What is seen of it.
-        level: ``FLOOR``, ``TABLE`` or ``CLUTTER``.
+        level: ``FLOOR``, ``TOP`` or ``REST``.
         texture: What it looks like.
+        above: Whether it stands higher than the top of a table.
     """
 
     link: Link
     level: int
     texture: Texture
+    above: bool
 
 
 def furniture_of(scene: Scene) -> list[Piece]:
@@ -47,13 +49,13 @@ def furniture_of(scene: Scene) -> list[Piece]:
 def _pieces_of(table: Table) -> list[Piece]:
     (deep, wide, height), (x, y) = table.size, table.middle
     legs = Texture("plain", tuple(SHADE * share for share in table.texture.first))  # type: ignore[arg-type]
-    top = _piece("box", (x, y, -THICKNESS / 2), (deep, wide, THICKNESS), TABLE, table.texture)
+    top = _piece("box", (x, y, -THICKNESS / 2), (deep, wide, THICKNESS), TOP, table.texture)
     return [top] + [
         _piece(
             "box",
             (x + front * (deep - LEG) / 2, y + left * (wide - LEG) / 2, -(height + THICKNESS) / 2),
             (LEG, LEG, height - THICKNESS),
-            TABLE,
+            REST,
             legs,
         )
         for front in (-1, 1)
@@ -64,8 +66,8 @@ def _pieces_of(table: Table) -> list[Piece]:
 def _lying(thing: Thing) -> Piece:
     painted = Texture("plain", thing.colour)
     if thing.kind == "ball":
-        return _piece("sphere", thing.position, (thing.size[0] / 2, 0.0, 0.0), CLUTTER, painted)
-    return _piece("box", thing.position, thing.size, CLUTTER, painted, thing.turned)
+        return _piece("sphere", thing.position, (thing.size[0] / 2, 0.0, 0.0), REST, painted)
+    return _piece("box", thing.position, thing.size, REST, painted, thing.turned)
 
 
 def _piece(
@@ -77,7 +79,8 @@ def _piece(
     turned: float = 0.0,
 ) -> Piece:
     shape = Shape(kind, None, size, _frame(position, turned), texture.first)
-    return Piece(Link(kind, -1, -1, np.eye(4)[:3], np.zeros(3), (shape,)), level, texture)
+    link = Link(kind, -1, -1, np.eye(4)[:3], np.zeros(3), (shape,))
+    return Piece(link, level, texture, above=position[2] > 0)
 
 
 def _frame(position: tuple[float, float, float], turned: float) -> Floats:

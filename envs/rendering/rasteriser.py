@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise, starmap
@@ -19,14 +20,14 @@ from imitate.keeping.workers import is_worker
 
 from ..scenes.scene import PLAIN, Scene
 from . import kernel
-from .arrays import Body, Scratch, Stage
+from .kernel import Body, Scratch, Stage
 from .scratch import scratch_of
 from .stage import stage_of
 from .view import view_of
 
 CHUNK = 16  # frames that are worth a part of their own
 PARTS = 4  # a thread
-SETS = 4  # scenes, or several of them, with a camera: as many are kept
+SETS = 8  # scenes, or several of them, with a camera: as many are kept, for all arms of a process
 
 
 class Rasteriser:
@@ -64,18 +65,19 @@ class Rasteriser:
             shown: (n,) which of them each picture shows; None: the first.
 
         Raises:
-            UserError: A picture without pixels, poses of another number of joints, or a scene that is not there.
+            UserError: A picture without pixels, poses of another number of joints, a scene that is not there, or none.
         """
         own = self._checked(poses, size)
         which = np.zeros(len(own), np.int32) if shown is None else _checked_scenes(shown, len(scenes), len(own))
         frames = np.empty((len(own), size, size, 3), np.uint8)
-        stage, idle = self._set(tuple(scenes), camera, size)
         view, samples = view_of(camera), camera.samples
+        with _compiled_or_told():
+            stage, idle = self._set(tuple(scenes), camera, size)
 
-        def part(share: slice, scratch: Scratch) -> None:
-            kernel.draw(self.body, own[share], view, stage, which[share], samples, scratch, frames[share])
+            def part(share: slice, scratch: Scratch) -> None:
+                kernel.draw(self.body, own[share], view, stage, which[share], samples, scratch, frames[share])
 
-        self._share(part, len(own), stage, idle)
+            self._share(part, len(own), stage, idle)
         return frames
 
     def identify(
@@ -89,13 +91,14 @@ class Rasteriser:
         own = self._checked(poses, size)
         ids = np.empty((len(own), size, size), np.int16)
         camera = replace(camera, samples=1)
-        stage, idle = self._set((scene,), camera, size)
         view = view_of(camera)
+        with _compiled_or_told():
+            stage, idle = self._set((scene,), camera, size)
 
-        def part(share: slice, scratch: Scratch) -> None:
-            kernel.identify(self.body, own[share], view, stage.depth[0], scratch, ids[share])
+            def part(share: slice, scratch: Scratch) -> None:
+                kernel.identify(self.body, own[share], view, stage.depth[0], scratch, ids[share])
 
-        self._share(part, len(own), stage, idle)
+            self._share(part, len(own), stage, idle)
         return ids
 
     def _built(self, scenes: tuple[Scene, ...], camera: Camera, size: int) -> tuple[Stage, list[Scratch]]:
@@ -120,13 +123,7 @@ class Rasteriser:
                 scratch = idle.pop()
             except IndexError:  # all are at work
                 scratch = scratch_of(self.body, stage.depth[0])
-            try:
-                part(share, scratch)
-            except (OSError, EOFError, UnpicklingError) as error:  # at the first call, of what was compiled
-                raise UserError(
-                    f"{kernel.draw.stats.cache_path}: no place for the compiled renderer ({first_line(error)}): "
-                    "delete what is there, or name another folder by NUMBA_CACHE_DIR"
-                ) from None
+            part(share, scratch)
             idle.append(scratch)
 
         parts = min(frames // CHUNK, PARTS * self.threads)
@@ -138,8 +135,22 @@ class Rasteriser:
             list(pool.map(work, starmap(slice, pairwise(edges.tolist()))))
 
 
+@contextmanager
+def _compiled_or_told() -> Iterator[None]:
+    """What was compiled is read at the first call, or written."""
+    try:
+        yield
+    except (OSError, EOFError, UnpicklingError) as error:
+        raise UserError(
+            f"{kernel.draw.stats.cache_path}: no place for the compiled renderer ({first_line(error)}): "
+            "delete what is there, or name another folder by NUMBA_CACHE_DIR"
+        ) from None
+
+
 def _checked_scenes(shown: NDArray[np.integer], scenes: int, poses: int) -> NDArray[np.int32]:
     own = np.ascontiguousarray(shown, np.int32)
+    if not np.array_equal(own, shown):
+        raise UserError("shown has entries that are no whole numbers, expected those of scenes")
     if own.shape != (poses,) or (poses and not 0 <= own.min() <= own.max() < scenes):
         raise UserError(f"shown is of shape {own.shape}, expected (n,) = ({poses},), each one of the {scenes} scenes")
     return own

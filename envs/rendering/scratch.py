@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Body, Scratch
-from .kernel import GRID
+from .kernel import GRID, Body, Scratch
 
 
 def scratch_of(body: Body, backdrop: NDArray[np.float32]) -> Scratch:

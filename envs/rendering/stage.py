@@ -9,18 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
+from imitate.errors import UserError
 
 from ..scenes.light import Light
 from ..scenes.scene import Scene
 from . import kernel
-from .arrays import Stage, View
 from .body import body_of
-from .furniture import FLOOR, TABLE, Piece, furniture_of
-from .kernel import GRID, REACH
+from .furniture import FLOOR, REST, TOP, Piece, furniture_of
+from .kernel import GRID, REACH, Stage, View
 from .link import Floats
 from .scratch import scratch_of
 from .view import view_of
 
+BYTES_A_SAMPLE, MOST_BYTES = 15, 2**30  # that are kept of each sample of a scene, about, and of all scenes
 NOTHING = np.zeros(0)  # the pose of what has no joints
 
 
@@ -30,7 +31,7 @@ class Lit(NamedTuple):
     Attributes:
         depth: (side, side) 1 over the distance, per m; 0: the background.
         colours: (side, side, 3) 0 to 255, in the light of the scene.
-        shadowed: The same, where the arm's shadow falls on everything.
+        shadowed: The same, where the arm's shadow falls on all that takes one.
         ground: (side, side, 2) as a ``Stage`` has it.
     """
 
@@ -40,33 +41,60 @@ class Lit(NamedTuple):
     ground: Floats
 
 
+class Seen(NamedTuple):
+    """What is kept of it: as a ``Stage`` has it, of one scene."""
+
+    depth: NDArray[np.float32]
+    colours: NDArray[np.uint8]
+    pictures: NDArray[np.uint8]
+    ground: NDArray[np.float32]
+    dim: NDArray[np.float32]
+
+
 def stage_of(scenes: Sequence[Scene], camera: Camera, size: int, links: int) -> Stage:
-    """Set scenes up before a camera whose pictures have ``size`` pixels a side, for an arm of so many links."""
-    side, samples = size * camera.samples, camera.samples
-    seen = [_lit(scene, view_of(camera), side) for scene in scenes]
+    """Set scenes up before a camera whose pictures have ``size`` pixels a side, for an arm of so many links.
+
+    Raises:
+        UserError: There are none, or more than memory should hold.
+    """
+    side = size * camera.samples
+    needed = len(scenes) * BYTES_A_SAMPLE * side**2
+    if not 0 < needed <= MOST_BYTES:
+        raise UserError(
+            f"{len(scenes)} scenes of {side}x{side} samples, expected 1 to {MOST_BYTES // (BYTES_A_SAMPLE * side**2)}"
+        )
+    seen = [_seen(scene, view_of(camera), side, camera.samples) for scene in scenes]
     lights = [scene.light for scene in scenes]
-    colours, shadowed = np.stack([lit.colours for lit in seen]), np.stack([lit.shadowed for lit in seen])
-    pictures = _means(colours, samples)
-    middle = slice(samples // 2, None, samples)
     return Stage(
         direction=np.stack([_direction(light) for light in lights]),
         ambient=np.stack([light.ambient_strength * np.array(light.ambient) for light in lights]),
         direct=np.stack([light.strength * np.array(light.colour) for light in lights]),
         paint=np.stack([_paint(scene, links) for scene in scenes]),
         smooth=np.array([scene.smooth for scene in scenes], np.bool_),
-        depth=np.stack([lit.depth for lit in seen]),
-        colours=np.round(colours).astype(np.uint8),
-        pictures=np.round(pictures).astype(np.uint8),
         blur=np.array([_blur(scene) for scene in scenes], np.int32),
-        ground=np.stack([lit.ground[middle, middle] for lit in seen]).astype(np.float32),
-        dim=(1 - _means(shadowed, samples) / np.maximum(pictures, 1e-6)).clip(0.0).astype(np.float32),
+        **{name: np.stack([getattr(one, name) for one in seen]) for name in Seen._fields},
+    )
+
+
+def _seen(scene: Scene, view: View, side: int, samples: int) -> Seen:
+    lit = _lit(scene, view, side)
+    pictures = _means(lit.colours, samples)
+    dim = 1 - _means(lit.shadowed, samples) / np.maximum(pictures, 1e-6)
+    # Where a pixel's light comes through the ground is asked at its middle, which lies where samples do.
+    down, across = (slice(first, None, samples) for first in ((samples - 1) // 2, samples // 2))
+    return Seen(
+        lit.depth,
+        np.round(lit.colours).astype(np.uint8),
+        np.round(pictures).astype(np.uint8),
+        lit.ground[down, across].astype(np.float32),
+        dim.clip(0.0).astype(np.float32),
     )
 
 
 def _means(colours: Floats, samples: int) -> Floats:
-    """Of (scenes, side, side, 3) samples, those of the pixels."""
-    count, side = colours.shape[:2]
-    return colours.reshape(count, side // samples, samples, side // samples, samples, 3).mean(axis=(2, 4))
+    """Of (side, side, 3) samples, those of the pixels."""
+    size = len(colours) // samples
+    return colours.reshape(size, samples, size, samples, 3).mean(axis=(1, 3))
 
 
 def _direction(light: Light) -> Floats:
@@ -108,13 +136,12 @@ def _lit(scene: Scene, view: View, side: int) -> Lit:
     light, direction = scene.light, _direction(scene.light)
     where = _through(points, direction)
     levels = np.array([piece.level for piece in pieces])[owners]
-    facing = np.maximum(0.0, normals @ direction) * (1 - light.shadow * _shadows(scene, pieces, where, levels))
-    ambient, direct = (
-        share * np.array(colour)
-        for share, colour in ((light.ambient_strength, light.ambient), (light.strength, light.colour))
-    )
-    for shade, left in ((colours, 1.0), (shadowed, 1.0 - light.shadow)):
-        shade[seen] = (255.0 * painted * (ambient + left * facing[:, None] * direct)).clip(0.0, 255.0)
+    taken = light.shadow * _shadows(scene, pieces, where, levels)
+    darkest = np.where(levels < REST, light.shadow, taken)  # the arm's shadow falls on what is below the arm
+    facing = np.maximum(0.0, normals @ direction)[:, None]
+    ambient, direct = light.ambient_strength * np.array(light.ambient), light.strength * np.array(light.colour)
+    for shade, left in ((colours, 1.0 - taken), (shadowed, 1.0 - darkest)):
+        shade[seen] = (255.0 * painted * (ambient + left[:, None] * facing * direct)).clip(0.0, 255.0)
     ground[seen] = where
     return Lit(scratch.depth, colours, shadowed, ground)
 
@@ -150,15 +177,17 @@ def _through(points: Floats, direction: Floats) -> Floats:
 
 
 def _shadows(scene: Scene, pieces: Sequence[Piece], where: Floats, levels: NDArray[np.integer]) -> Floats:
-    """Share of the lamp's light (n,) that furniture takes from what it stands on."""
+    """Share of the lamp's light (n,) that furniture takes from the floor, and things from the top of a table."""
     taken = np.zeros(len(where))
-    for level in (FLOOR, TABLE):
-        above = [piece.link for piece in pieces if piece.level > level]
-        if scene.light.shadow and above and (levels == level).any():
+    for level in (FLOOR, TOP):
+        own = levels == level
+        above = [piece.link for piece in pieces if piece.level > level and (level == FLOOR or piece.above)]
+        if scene.light.shadow and above and own.any():
             body = body_of(above)
             scratch = scratch_of(body, np.zeros((1, 1), np.float32))
             kernel.place(body, NOTHING, scratch.links)
             kernel.cast(body, _direction(scene.light), _blur(scene), scratch)
-            own = levels == level
-            taken[own] = [kernel.shaded(scratch.shadow, across, down) for across, down in where[own]]
+            shares = np.empty(int(own.sum()))
+            kernel.look_up(scratch.shadow, where[own], shares)
+            taken[own] = shares
     return taken

@@ -9,7 +9,7 @@ import numpy as np
 from imitate.data.camera import Camera
 from imitate.errors import UserError
 
-from .arrays import View
+from .kernel import View
 
 NEAR = 0.1  # m; what is nearer to a camera is not seen
 ACROSS, DOWN = 0.0, 1.0  # where in its cell a sample is taken: its lower left corner, as PyBullet's renderer does

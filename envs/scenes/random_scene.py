@@ -80,7 +80,7 @@ def _texture(rng: np.random.Generator, least: float, most: float) -> Texture:
 
 
 def _lying(rng: np.random.Generator, table: Table) -> Thing:
-    """On the table, or beside it where the arm takes up too much of that."""
+    """On the table, but not where the arm stands."""
     size = rng.uniform(0.04, 0.2, 3)
     kind = str(rng.choice(KINDS))
     reach = np.array(table.size[:2]) / 2

@@ -44,9 +44,16 @@ class Scene:
     smooth: bool = False
 
     def __post_init__(self) -> None:
-        own = (self.name, str), (self.light, Light), (self.background, Texture)
-        if not all(isinstance(value, kind) for value, kind in own):
-            raise UserError(f"scene {self.name!r}: expected a name, a Light and a Texture behind")
+        parts: dict[str, tuple[type, ...]] = {
+            "name": (str,), "light": (Light,), "background": (Texture,), "floor": (Texture, type(None)),
+            "table": (Table, type(None)), "clutter": (tuple,), "links": (tuple,), "smooth": (bool,),
+        }  # fmt: skip
+        for part, kinds in parts.items():
+            if not isinstance(getattr(self, part), kinds):
+                expected = " or ".join(kind.__name__ for kind in kinds)
+                raise UserError(f"{part} of a scene is {getattr(self, part)!r}, expected a {expected}")
+        if not all(isinstance(thing, Thing) for thing in self.clutter):
+            raise UserError(f"clutter of scene {self.name!r} is {self.clutter}, expected things")
         if len(self.clutter) > MOST_THINGS:
             raise UserError(f"scene {self.name!r} has {len(self.clutter)} things, expected {MOST_THINGS} at most")
         check_colours(**{f"colour {k} of the links": colour for k, colour in enumerate(self.links)})
@@ -67,20 +74,23 @@ class Scene:
             if not isinstance(data, dict):
                 raise TypeError("expected its fields by their names")
             scene: Scene = _built(cls, data)
-        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
             raise UserError(f"not a scene: {text[:100]!r} ({error})") from None
         return scene
 
 
 def _built(kind: Any, data: Any) -> Any:
     """A value of a type, from what JSON makes of it."""
-    if data is None:
-        return None
     parts = [part for part in get_args(kind) if part is not type(None)]
+    if data is None and len(parts) < len(get_args(kind)):
+        return None
     if isinstance(data, list):
         return tuple(_built(parts[0], value) for value in data)
     own = next((part for part in (kind, *parts) if is_dataclass(part)), None)
     if own is None:
+        wanted = (int, float) if kind is float else kind
+        if not isinstance(data, wanted) or (isinstance(data, bool) and kind is not bool):
+            raise TypeError(f"{data!r}, expected a {kind.__name__}")
         return data
     hints = get_type_hints(own)
     known = {part.name for part in fields(own)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from imitate.errors import UserError, check_bounds
+from imitate.errors import check_bounds
 
-from .texture import Texture
+from .texture import Texture, check_vector
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,6 @@ class Table:
     middle: tuple[float, float] = (0.35, 0.0)
 
     def __post_init__(self) -> None:
+        check_vector("table's size", self.size, 3)
+        check_vector("table's middle", self.middle, 2)
         check_bounds(self, "table's ", size=(0.1, 5.0), middle=(-5.0, 5.0))
-        if len(self.size) != 3 or len(self.middle) != 2:
-            raise UserError(f"table of size {self.size} at {self.middle}, expected three numbers and two")

@@ -33,10 +33,10 @@ class Texture:
         period: How far apart what repeats itself is, m; of a background, in heights of the picture.
         turned: About the plane's normal, rad.
         seed: Of what is random in it.
-        file: Of a picture, PNG or JPEG, which repeats itself too.
+        file: Of a picture, PNG or JPEG, which repeats itself too. It is read when it is drawn.
 
     Raises:
-        UserError: An unknown kind, a picture that can't be read, or what is no colour or no length.
+        UserError: An unknown kind, or what is no colour or no length.
     """
 
     kind: str = "plain"
@@ -53,17 +53,29 @@ class Texture:
         check_bounds(self, "texture's ", period=(1e-3, 1e3), turned=(-100.0, 100.0), seed=SEED)
         if (self.kind == "picture") != bool(self.file):
             raise UserError(f"texture {self.kind!r} of file {self.file!r}: expected a picture and its file, or neither")
-        if self.file:
-            _pixels(self.file)  # that it is missing shows before anything is drawn
 
     def at(self, points: Floats) -> Floats:
-        """Colours (n, 3), 0 to 1, at points (n, 2) of the plane."""
+        """Colours (n, 3), 0 to 1, at points (n, 2) of the plane.
+
+        Raises:
+            UserError: A picture is missing, or can't be read.
+        """
         c, s = np.cos(self.turned), np.sin(self.turned)
         turned = points @ np.array([[c, -s], [s, c]]) / self.period
         if self.kind == "picture":
             return _picture(turned, self.file)
         share = TEXTURES[self.kind](turned, self.seed)[:, None]
         return (1 - share) * np.array(self.first) + share * np.array(self.second)
+
+
+def check_vector(name: str, vector: tuple[float, ...], length: int) -> None:
+    """Refuse what is no vector of that length.
+
+    Raises:
+        UserError: It is none; the message has its name.
+    """
+    if not isinstance(vector, tuple) or len(vector) != length or not all(isinstance(x, int | float) for x in vector):
+        raise UserError(f"{name} is {vector!r}, expected {length} numbers")
 
 
 def check_colours(**colours: Colour) -> None:
@@ -73,7 +85,8 @@ def check_colours(**colours: Colour) -> None:
         UserError: One is none; the message has its name.
     """
     for name, colour in colours.items():
-        if len(colour) != 3 or not all(0 <= share <= 1 for share in colour):
+        shares = colour if isinstance(colour, tuple) and len(colour) == 3 else (None,)
+        if not all(isinstance(share, int | float) and 0 <= share <= 1 for share in shares):
             raise UserError(f"{name} is {colour!r}, expected red, green and blue, each 0 to 1")
 
 
@@ -82,7 +95,8 @@ def _plain(points: Floats, seed: int) -> Floats:
 
 
 def _gradient(points: Floats, seed: int) -> Floats:
-    return np.clip(points[:, 1], 0.0, 1.0)
+    """There, and in the next period back."""
+    return 1.0 - np.abs(1.0 - points[:, 1] % 2.0)
 
 
 def _checker(points: Floats, seed: int) -> Floats:
@@ -129,10 +143,17 @@ def _picture(points: Floats, file: str) -> Floats:
     return pixels[rows, columns] / 255.0
 
 
-@lru_cache(maxsize=16)
 def _pixels(file: str) -> NDArray[np.uint8]:
-    if not Path(file).is_file():
+    path = Path(file).resolve()
+    if not path.is_file():
         raise UserError(f"{file}: no such picture, expected a PNG or JPEG file for a texture")
+    facts = path.stat()
+    return _read(str(path), facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=16)
+def _read(file: str, changed: int, size: int) -> NDArray[np.uint8]:
+    """The pixels of a file, (height, width, 3), as long as it is the same."""
     try:
         with Image.open(file, formats=("PNG", "JPEG")) as picture:
             picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))

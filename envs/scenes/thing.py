@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imitate.data.camera import Vector
 from imitate.errors import UserError, check_bounds
 
-from .light import Vector
-from .texture import Colour, check_colours
+from .texture import Colour, check_colours, check_vector
 
 KINDS = ("ball", "box")
 FARTHEST = 20.0  # m
@@ -38,6 +38,6 @@ class Thing:
         if self.kind not in KINDS:
             raise UserError(f"unknown thing {self.kind!r}: choose one of {', '.join(KINDS)}")
         check_colours(colour=self.colour)
+        check_vector("thing's position", self.position, 3)
+        check_vector("thing's size", self.size, 3)
         check_bounds(self, "thing's ", position=(-FARTHEST, FARTHEST), size=(1e-3, FARTHEST), turned=(-100.0, 100.0))
-        if len(self.position) != 3 or len(self.size) != 3:
-            raise UserError(f"thing at {self.position} of size {self.size}, expected three numbers each")

@@ -15,6 +15,8 @@ from imitate.data.camera import Camera
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, Kuka, body_of
 from imitate.envs.rendering.rasteriser import CHUNK, Rasteriser
+from imitate.envs.scenes.named import SCENES
+from imitate.envs.scenes.scene import Scene
 
 from .rows import Row, compare
 from .subject import Subject
@@ -68,10 +70,27 @@ def _rate_one_by_one(kuka: Kuka, poses: NDArray[np.float64], camera: Camera, siz
     return len(poses) / seconds
 
 
+def film_table_vs_plain(subject: Subject) -> Iterator[Row]:
+    """Pictures of one core in a scene with a table, things and shadows: against the plain scene."""
+    settings = subject.sizes.record
+    camera, poses = CAMERAS[settings.cameras[0]], _poses(settings.arm, FILMED)
+    rasteriser = Rasteriser(body_of(ARMS[settings.arm].file), 1)
+
+    def rate(scene: Scene) -> float:
+        start = perf_counter()
+        rasteriser.draw(poses, camera, settings.image_size, (scene,))
+        return len(poses) / (perf_counter() - start)
+
+    for name in ("table", "plain"):
+        rate(SCENES[name])  # compiled, and set up
+    ours, plain = (partial(rate, SCENES[name]) for name in ("table", "plain"))
+    yield compare("film_table_vs_plain", "frames/s", ours, plain, subject.repeats)
+
+
 def growth_film_threads(subject: Subject) -> Iterator[Row]:
     """Many pictures a call, in more threads than one."""
     settings = subject.sizes.record
-    camera = replace(CAMERAS[settings.cameras[0]], renderer="raster")
+    camera = CAMERAS[settings.cameras[0]]
     poses = _poses(settings.arm, max(AT_ONCE, CHUNK * max(subject.processes)))
 
     def rate(threads: int) -> float:

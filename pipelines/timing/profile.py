@@ -16,12 +16,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 import imitate.data.lerobot.writer
 import imitate.embedding.training
-from imitate.embedding.encoders import ENCODERS
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.sampling import Epoch
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs import kuka, vector
 from imitate.envs.bullet import Bullet
+from imitate.envs.rendering.rasteriser import Rasteriser
 from imitate.keeping.runs import Stage, read_json, write_json
 
 from .. import record
@@ -36,6 +36,7 @@ SIMULATION = (
     Call(Bullet, "step", "physics"),
     Call(Bullet, "draw", "render"),
     Call(kuka, "block_means", "render"),
+    Call(Rasteriser, "draw", "render"),
 )
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 WAITING = "waiting"
@@ -79,7 +80,7 @@ def profile_embed(subject: Subject) -> list[Part]:
         Call(Epoch, "batches", "gather batch"),
         Call(imitate.embedding.training, "preprocess", "gather batch"),
         Call(imitate.embedding.training.Grain, "add_to", "noise"),
-        Call(ENCODERS[settings.encoder], "forward", "forward"),
+        Call(type(subject.untrained(settings.encoder, dataset).module), "forward", "forward"),
         Call(OBJECTIVES[settings.objective].loss, "forward", "forward"),
         Call(torch.Tensor, "backward", "backward"),
         Call(OPTIMIZERS[settings.optimizer], "step", "optimizer"),
