@@ -11,7 +11,10 @@ from sphinx.application import Sphinx
 
 import imitate
 
-ALIASES = ("Arrays", "Floats", "Integers", "Indices", "NDArray", "Reward", "Sampler", "See", "Times")
+ALIASES = (
+    "Arrays", "Colour", "Colours", "Floats", "Indices", "Integers", "NDArray", "Place", "Reward", "Sampler", "See",
+    "Things", "Times", "Vector",
+)  # fmt: skip
 
 project = "imitate"
 author = "The imitate developers"

@@ -199,7 +199,7 @@ class Kuka:
 
     @property
     def scene(self) -> Scene:
-        """Where the arm stands, and is filmed: it is only seen, and touches nothing."""
+        """What the arm stands in and is filmed in. It is only seen, and touches nothing."""
         return self._scenes[0]
 
     @scene.setter

@@ -23,6 +23,7 @@ from imitate.policy.network import ImitationFeatures
 from imitate.policy.ppo import (
     Curve,
     Learner,
+    NoOptimizer,
     build_ppo,
     learner_state,
     load_policy,
@@ -175,6 +176,17 @@ def test_the_saved_policy_is_one_that_sb3_loads(env, tmp_path):
         model.predict(observation, deterministic=True)[0], loaded.predict(observation, deterministic=True)[0]
     )
     assert (loaded.num_timesteps, loaded.gamma) == (32, SMALL.gamma)
+
+
+def test_a_policy_that_only_acts_has_no_optimiser_and_acts_alike(env, tmp_path):
+    model = build_ppo(SMALL, env, 0, CPU).learn(32)
+    save_policy(model, tmp_path / "policy.zip")
+    acting = load_policy(build_ppo(SMALL, env, 1, CPU, learns=False), tmp_path / "policy.zip")
+    assert isinstance(acting.policy.optimizer, NoOptimizer)
+    observation = env.reset()
+    np.testing.assert_array_equal(
+        model.predict(observation, deterministic=True)[0], acting.predict(observation, deterministic=True)[0]
+    )
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ FOLDER = ROOT / "results"
 RESULTS = read_results(FOLDER / "imitation.csv", ("summary", "encoders"))
 SUMMARY = {row["method"]: row for row in RESULTS.more["summary"]}
 BENCH, FILM = (read_results(FOLDER / f"{name}.csv", ("profile",)) for name in ("bench", "film"))
+TRAINING = read_results(FOLDER / "training.csv")
 ANY, BEFORE, DISTURBED, AUGMENTED, WAITING, AHEAD_2, AHEAD_4 = (
     read_results(FOLDER / f"any-video{name}.csv")
     for name in ("", "-before", "-disturbed", "-augmented", "-no-clock", "-lookahead-2", "-lookahead-4")
@@ -140,6 +141,14 @@ def fast(row: dict) -> str:
     return cells(f"`{row['name']}`", *sizes, ratio, wanted)
 
 
+def trained(row: dict) -> str:
+    """Beside the default."""
+    (default,) = (one for one in TRAINING.rows if one["variant"] == "default")
+    seconds = (f"{row[name] / default[name]:.2f}" for name in ("train_seconds", "read_seconds"))
+    errors = f"{100 * row['ee_error_m']:.2f}", f"{100 * row['ee_error_m_mean']:.2f}", f"{row['joint_error_rad']:.3f}"
+    return cells(f"`{row['variant']}`", *seconds, *errors, f"{row['success']:.2f}")
+
+
 def withstood(what: str) -> str:
     return cells(what, *(f"{number:,}" for number in WITHSTOOD[what]))
 
@@ -189,6 +198,7 @@ def rows() -> list[str]:
         *map(validated, VALIDATED),
         *map(checked, CHECKED),
         *map(fast, (*BENCH.rows, *FILM.rows)),
+        *map(trained, TRAINING.rows),
         *map(withstood, WITHSTOOD),
         *(followed(way, name) for name in ANY.about["conditions"] for way in ("direct", "policy")),
         *map(disturbed, DISTURBED.about["conditions"]),

@@ -102,7 +102,7 @@ class Stage(NamedTuple):
     ambient: Floats
     direct: Floats
     paint: Floats
-    smooth: NDArray[np.bool_]
+    smooth: NDArray[np.bool]
     depth: NDArray[np.float32]
     colours: NDArray[np.uint8]
     pictures: NDArray[np.uint8]

@@ -14,6 +14,8 @@ from .texture import Colour, Texture, check_colours
 from .thing import Thing
 
 MOST_THINGS = 100
+Things = tuple[Thing, ...]
+Colours = tuple[Colour, ...]
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class Scene:
     background: Texture = field(default_factory=Texture)
     floor: Texture | None = None
     table: Table | None = None
-    clutter: tuple[Thing, ...] = ()
-    links: tuple[Colour, ...] = ()
+    clutter: Things = ()
+    links: Colours = ()
     smooth: bool = False
 
     def __post_init__(self) -> None:

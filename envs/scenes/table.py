@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from imitate.data.camera import Vector
 from imitate.errors import check_bounds
 
 from .texture import Texture, check_vector
+
+Place = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Table:
     """
 
     texture: Texture = field(default_factory=lambda: Texture("wood", (0.75, 0.57, 0.38), (0.6, 0.43, 0.27), 0.5))
-    size: tuple[float, float, float] = (1.2, 1.6, 0.75)
-    middle: tuple[float, float] = (0.35, 0.0)
+    size: Vector = (1.2, 1.6, 0.75)
+    middle: Place = (0.35, 0.0)
 
     def __post_init__(self) -> None:
         check_vector("table's size", self.size, 3)

@@ -44,5 +44,5 @@ def _digest(path: Path, run: Path) -> str:
 def _timeless(data: Any) -> Any:
     """JSON without what was measured by the clock."""
     if isinstance(data, dict):
-        return {k: _timeless(v) for k, v in data.items() if k != "seconds" and not k.endswith("_per_second")}
+        return {k: _timeless(v) for k, v in data.items() if not k.endswith(("seconds", "_per_second"))}
     return [_timeless(value) for value in data] if isinstance(data, list) else data
