@@ -16,6 +16,7 @@ from imitate.errors import UserError, choose
 
 from .bullet import Bullet, block_means
 from .control import CONTROLS, MOTOR_FORCE, VELOCITY_SCALE
+from .film import Film
 from .scenes.scene import PLAIN, Scene
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 PHYSICS_HZ = 240
 CONTROL_HZ = 20
-EXPOSED_BYTES = 2**24  # of pictures as they were drawn, held in memory
 RENDERERS = ("raster", "tiny")  # ours, and PyBullet's
 
 
@@ -249,7 +249,7 @@ class Kuka:
         seen = f"camera {camera.name!r} at {size}x{size} pixels"
         if any(picture.min() == picture.max() for picture in pictures):
             raise UserError(f"{seen} takes blank pictures: it looks away from the arm, or its renderer is broken")
-        if self.scene != PLAIN and not (self.rasteriser.identify(np.array(poses), camera, size, self.scene) >= 0).any():
+        if self.scene != PLAIN and not self._sees_itself(np.array(poses), camera, size):
             raise UserError(
                 f"{seen} does not see the arm in the scene {self.scene.name!r}: move it, or what is before it"
             )
@@ -258,6 +258,11 @@ class Kuka:
                 f"{seen} takes the same picture of two poses: it does not see the arm, or its renderer is broken"
             )
         self._checked.add((camera, size))
+
+    def _sees_itself(self, poses: NDArray[np.floating], camera: Camera, size: int) -> bool:
+        """Whether something of the arm is in the picture at each of ``poses`` (n, joints), rad."""
+        seen = self.rasteriser.identify(poses, camera, size, self.scene) >= 0
+        return bool(seen.any(axis=(1, 2)).all())
 
     def replay(self, actions: NDArray[np.floating], camera: Camera, size: int) -> None:
         """Make the engine's part of a ``film``, and of a ``step`` and a ``film`` for each of ``actions`` (n, joints).
@@ -274,38 +279,3 @@ class Kuka:
     def close(self) -> None:
         """Free the simulation. Doing so twice is fine."""
         self._bullet.close()
-
-
-class Film:
-    """What ``Kuka.expose`` returns, one after the other, developed many at once but never more than memory holds.
-
-    Args:
-        kuka: That develops it.
-        camera: That exposes it.
-        size: Pixels a side of the frames.
-        length: Frames.
-    """
-
-    def __init__(self, kuka: Kuka, camera: Camera, size: int, length: int) -> None:
-        self._kuka, self._camera, self._size = kuka, camera, size
-        self._frames = np.empty((length, size, size, 3), np.uint8)
-        self._done = 0
-        self._exposed: list[NDArray] = []
-
-    def add(self, exposed: NDArray) -> None:
-        """The next one."""
-        self._exposed.append(exposed)
-        if len(self._exposed) * exposed.nbytes >= EXPOSED_BYTES:
-            self._develop()
-
-    def frames(self) -> NDArray[np.uint8]:
-        """All of them: (length, size, size, 3), uint8."""
-        self._develop()
-        return self._frames
-
-    def _develop(self) -> None:
-        if self._exposed:
-            end = self._done + len(self._exposed)
-            self._frames[self._done : end] = self._kuka.develop(self._exposed, self._camera, self._size)
-            self._done = end
-            self._exposed.clear()

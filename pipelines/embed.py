@@ -224,7 +224,7 @@ def _check_dataset(settings: Settings, dataset: LeRobotDataset, camera: Camera) 
             f"image_size is {size}, but {dataset.folder} was recorded at {filmed}, and frames scaled down are not what "
             "the camera films at that size: record at that size"
         )
-    scenes = dataset.places.scenes() or []
+    scenes = dataset.scenes() or []
     if any(Scene.from_json(scene) != PLAIN for scene in set(scenes)):
         raise UserError(
             f"{dataset.folder} was recorded in other scenes than the plain one, in which nothing learns yet: record "

@@ -131,7 +131,7 @@ def _write_demonstration(folder: Path, dataset: LeRobotDataset, number: int, cam
         compression=Compression(0, "yuv444p"),  # decoded frames once more, and hardly worse for it
     )
     write_file(folder, layout, 0, [episode])
-    scenes = dataset.places.scenes()
+    scenes = dataset.scenes()
     write_meta(folder, layout, scenes and [scenes[number]])
 
 

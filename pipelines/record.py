@@ -25,7 +25,8 @@ from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.control import VELOCITY_SCALE
-from imitate.envs.kuka import ARMS, CONTROL_HZ, Film, Kuka
+from imitate.envs.film import Film
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.envs.scenes.named import SCENES
 from imitate.envs.scenes.random_scene import random_scene
 from imitate.envs.scenes.scene import Scene

@@ -614,7 +614,7 @@ def test_a_film_holds_what_was_exposed_however_little_memory_there_is(monkeypatc
     kuka, camera, poses = Kuka(), CAMERAS["front"], np.linspace(-1, 1, 35).reshape(5, 7)
     expected = kuka.film_at(poses, camera, 16)
     np.testing.assert_array_equal(expected[-1], kuka.film(camera, 16))
-    monkeypatch.setattr("imitate.envs.kuka.EXPOSED_BYTES", 2 * (16 * camera.samples) ** 2 * 4)
+    monkeypatch.setattr("imitate.envs.film.EXPOSED_BYTES", 2 * (16 * camera.samples) ** 2 * 4)
     np.testing.assert_array_equal(kuka.film_at(poses, camera, 16), expected)
     assert kuka.film_at(poses[:0], camera, 16).shape == (0, 16, 16, 3)
     kuka.close()

@@ -377,9 +377,9 @@ def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path):
     for scene in ("plain", "random"):
         record.run(settings_of(tmp_path / scene, scene=scene))
         films[scene] = LeRobotDataset(tmp_path / scene / "record/dataset")
-    told = [Scene.from_json(text) for text in films["random"].places.scenes()]
+    told = [Scene.from_json(text) for text in films["random"].scenes()]
     assert len(set(told)) == 5
-    assert films["plain"].places.scenes() == [PLAIN.to_json()] * 5
+    assert films["plain"].scenes() == [PLAIN.to_json()] * 5
     kuka = Kuka("iiwa")
     with pytest.raises(UserError, match="recorded in other scenes than the plain one, in which nothing learns yet"):
         embed.run(embed.Settings(run=tmp_path / "random"))
@@ -410,12 +410,16 @@ def test_a_recording_without_scenes_or_with_damaged_ones(tmp_path):
     for column, expected in ((None, None), (pa.array([1, 2, 3, 4, 5]), UserError)):
         changed = table.drop_columns("scene")
         pq.write_table(changed if column is None else changed.append_column("scene", column), path)
-        places = LeRobotDataset(folder).places
+        dataset = LeRobotDataset(folder)
         if expected is None:
-            assert places.scenes() is None
+            assert dataset.scenes() is None
         else:
             with pytest.raises(UserError, match="scene in meta/episodes is not text"):
-                places.scenes()
+                dataset.scenes()
+    info = json.loads((folder / "meta/info.json").read_text())
+    del info["cameras"]  # a dataset of other origin, whose scenes are not ours
+    (folder / "meta/info.json").write_text(json.dumps(info))
+    assert LeRobotDataset(folder).scenes() is None
 
 
 def test_a_recording_of_random_scenes_shows_many_of_them(tmp_path):

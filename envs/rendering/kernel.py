@@ -80,7 +80,7 @@ class View(NamedTuple):
     down: float
 
 
-class Stage(NamedTuple):
+class Scenery(NamedTuple):
     """Scenes, as one camera sees them while the arm is not there, and as compiled code takes them.
 
     Attributes:
@@ -112,7 +112,7 @@ class Stage(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """What one thread draws on, and wipes after each frame. Before each call it shows the first of a stage's scenes.
+    """What one thread draws on, and wipes after each frame. Before each call it shows the first of a scenery's scenes.
 
     Attributes:
         links: (links, 3, 4) where each stands in the world.
@@ -294,7 +294,10 @@ def _wipe(row: int, scratch: Scratch, backdrop: NDArray[np.float32], nothing: in
 
 @compiled
 def cast(body: Body, direction: Floats, blur: int, scratch: Scratch) -> None:
-    """Find the shadow of what is placed on the plane of the arm's base, with light from a direction above it."""
+    """Find the shadow of what is placed on the plane of the arm's base, with light from a direction above it.
+
+    Each point is moved along the light to that plane (Blinn, Me and My (Fake) Shadow, 1988), and drawn there.
+    """
     links, shadow, line = scratch.links, scratch.shadow, scratch.line
     starts, vertices, seen, triangles = body.starts, body.vertices, scratch.seen, body.triangles
     scale = 0.5 * GRID / REACH
@@ -386,15 +389,15 @@ def _turn_lamp(links: Floats, direction: Floats, lamp: Floats) -> None:
 
 
 @compiled
-def _shade(body: Body, stage: Stage, s: int, t: int, facing: float, shade: Integers) -> None:
+def _shade(body: Body, scenery: Scenery, s: int, t: int, facing: float, shade: Integers) -> None:
     """Find the colour of a triangle of which so much faces the lamp (Lambert)."""
     i = body.owners[t]
     facing = max(0.0, facing)
     for k in range(3):
-        colour = stage.paint[s, i, k]
+        colour = scenery.paint[s, i, k]
         if colour < 0.0:
             colour = body.colours[t, k]
-        shade[k] = int(min(255.0, colour * (stage.ambient[s, k] + stage.direct[s, k] * facing) + 0.5))
+        shade[k] = int(min(255.0, colour * (scenery.ambient[s, k] + scenery.direct[s, k] * facing) + 0.5))
 
 
 @compiled
@@ -432,12 +435,12 @@ def _darken(ground: NDArray[np.float32], dim: NDArray[np.float32], shadow: NDArr
 
 @compiled
 def _resolve(
-    body: Body, view: View, stage: Stage, s: int, samples: int, scratch: Scratch, frame: NDArray[np.uint8]
+    body: Body, view: View, scenery: Scenery, s: int, samples: int, scratch: Scratch, frame: NDArray[np.uint8]
 ) -> None:
     """Lay the arm over a picture: a pixel is the mean of its samples, of which some may be of what is behind."""
     nearest, spans, shades = scratch.nearest, scratch.spans, scratch.shades
-    colours, depth, smooth, nothing = stage.colours[s], stage.depth[s], stage.smooth[s], len(body.triangles)
-    _turn_lamp(scratch.links, stage.direction[s], scratch.lamp)
+    colours, depth, smooth, nothing = scenery.colours[s], scenery.depth[s], scenery.smooth[s], len(body.triangles)
+    _turn_lamp(scratch.links, scenery.direction[s], scratch.lamp)
     for t in range(nothing):
         shades[t, 0] = -1
     share = 1.0 / samples**2
@@ -458,7 +461,7 @@ def _resolve(
                         back_blue += colours[v, u, 2]
                         continue
                     if smooth or shades[t, 0] < 0:
-                        _shade(body, stage, s, t, _facing(body, view, smooth, t, u, v, scratch), shades[t])
+                        _shade(body, scenery, s, t, _facing(body, view, smooth, t, u, v, scratch), shades[t])
                     red += shades[t, 0]
                     green += shades[t, 1]
                     blue += shades[t, 2]
@@ -466,11 +469,11 @@ def _resolve(
                 continue
             if behind:
                 taken = 0.0
-                if stage.blur[s] >= 0:
-                    taken = _shaded(scratch.shadow, stage.ground[s, y, x, 0], stage.ground[s, y, x, 1])
-                red += back_red * (1.0 - taken * stage.dim[s, y, x, 0])
-                green += back_green * (1.0 - taken * stage.dim[s, y, x, 1])
-                blue += back_blue * (1.0 - taken * stage.dim[s, y, x, 2])
+                if scenery.blur[s] >= 0:
+                    taken = _shaded(scratch.shadow, scenery.ground[s, y, x, 0], scenery.ground[s, y, x, 1])
+                red += back_red * (1.0 - taken * scenery.dim[s, y, x, 0])
+                green += back_green * (1.0 - taken * scenery.dim[s, y, x, 1])
+                blue += back_blue * (1.0 - taken * scenery.dim[s, y, x, 2])
             frame[y, x, 0] = int(share * red + 0.5)
             frame[y, x, 1] = int(share * green + 0.5)
             frame[y, x, 2] = int(share * blue + 0.5)
@@ -480,7 +483,7 @@ def _resolve(
 
 @compiled
 def draw(
-    body: Body, poses: Floats, view: View, stage: Stage, scenes: Integers, samples: int, scratch: Scratch,
+    body: Body, poses: Floats, view: View, scenery: Scenery, scenes: Integers, samples: int, scratch: Scratch,
     frames: NDArray[np.uint8],
 ) -> None:  # fmt: skip
     """Draw a picture (size, size, 3) into ``frames`` for each of ``poses`` (n, joints), rad, in ``scenes`` (n,)."""
@@ -488,17 +491,17 @@ def draw(
     for n in range(len(poses)):
         s = scenes[n]
         if s != shown:
-            _copy_rows(stage.depth[s], scratch.depth)
+            _copy_rows(scenery.depth[s], scratch.depth)
             shown = s
         place(body, poses[n], scratch.links)
-        _copy_pixels(stage.pictures[s], frames[n])
-        if stage.blur[s] >= 0:
-            cast(body, stage.direction[s], stage.blur[s], scratch)
-            _darken(stage.ground[s], stage.dim[s], scratch.shadow, frames[n])
+        _copy_pixels(scenery.pictures[s], frames[n])
+        if scenery.blur[s] >= 0:
+            cast(body, scenery.direction[s], scenery.blur[s], scratch)
+            _darken(scenery.ground[s], scenery.dim[s], scratch.shadow, frames[n])
         find_nearest(body, view, scratch)
-        _resolve(body, view, stage, s, samples, scratch, frames[n])
+        _resolve(body, view, scenery, s, samples, scratch, frames[n])
     if shown:
-        _copy_rows(stage.depth[0], scratch.depth)
+        _copy_rows(scenery.depth[0], scratch.depth)
 
 
 @compiled

@@ -20,9 +20,9 @@ from imitate.keeping.workers import is_worker
 
 from ..scenes.scene import PLAIN, Scene
 from . import kernel
-from .kernel import Body, Scratch, Stage
+from .kernel import Body, Scenery, Scratch
+from .scenery import scenery_of
 from .scratch import scratch_of
-from .stage import stage_of
 from .view import view_of
 
 CHUNK = 16  # frames that are worth a part of their own
@@ -72,12 +72,12 @@ class Rasteriser:
         frames = np.empty((len(own), size, size, 3), np.uint8)
         view, samples = view_of(camera), camera.samples
         with _compiled_or_told():
-            stage, idle = self._set(tuple(scenes), camera, size)
+            scenery, idle = self._set(tuple(scenes), camera, size)
 
             def part(share: slice, scratch: Scratch) -> None:
-                kernel.draw(self.body, own[share], view, stage, which[share], samples, scratch, frames[share])
+                kernel.draw(self.body, own[share], view, scenery, which[share], samples, scratch, frames[share])
 
-            self._share(part, len(own), stage, idle)
+            self._share(part, len(own), scenery, idle)
         return frames
 
     def identify(
@@ -93,17 +93,17 @@ class Rasteriser:
         camera = replace(camera, samples=1)
         view = view_of(camera)
         with _compiled_or_told():
-            stage, idle = self._set((scene,), camera, size)
+            scenery, idle = self._set((scene,), camera, size)
 
             def part(share: slice, scratch: Scratch) -> None:
-                kernel.identify(self.body, own[share], view, stage.depth[0], scratch, ids[share])
+                kernel.identify(self.body, own[share], view, scenery.depth[0], scratch, ids[share])
 
-            self._share(part, len(own), stage, idle)
+            self._share(part, len(own), scenery, idle)
         return ids
 
-    def _built(self, scenes: tuple[Scene, ...], camera: Camera, size: int) -> tuple[Stage, list[Scratch]]:
+    def _built(self, scenes: tuple[Scene, ...], camera: Camera, size: int) -> tuple[Scenery, list[Scratch]]:
         """Scenes as the camera sees them, and what threads have drawn on there, to do so again."""
-        return stage_of(scenes, camera, size, len(self.body.parents)), []
+        return scenery_of(scenes, camera, size, len(self.body.parents)), []
 
     def _checked(self, poses: NDArray[np.floating], size: int) -> NDArray[np.float64]:
         own = np.ascontiguousarray(poses, np.float64)
@@ -115,14 +115,16 @@ class Rasteriser:
             raise UserError(f"a picture of {size}x{size} pixels, expected 1 or more a side")
         return own
 
-    def _share(self, part: Callable[[slice, Scratch], None], frames: int, stage: Stage, idle: list[Scratch]) -> None:
+    def _share(
+        self, part: Callable[[slice, Scratch], None], frames: int, scenery: Scenery, idle: list[Scratch]
+    ) -> None:
         """Do a part of the frames in each thread. In a few more parts than threads: none then waits long for others."""
 
         def work(share: slice) -> None:
             try:
                 scratch = idle.pop()
             except IndexError:  # all are at work
-                scratch = scratch_of(self.body, stage.depth[0])
+                scratch = scratch_of(self.body, scenery.depth[0])
             part(share, scratch)
             idle.append(scratch)
 

@@ -166,6 +166,14 @@ class LeRobotDataset:
             )
         return found
 
+    def scenes(self) -> list[str] | None:
+        """What each episode's pictures hold beside the robot, (episodes,), as ``record`` notes it; None: nobody says.
+
+        Raises:
+            UserError: What was noted is damaged.
+        """
+        return self.places.scenes() if "cameras" in self.info else None  # a column of others means something else
+
     def has(self, name: str) -> bool:
         """Whether there is a feature of that name."""
         return name in self.info["features"]

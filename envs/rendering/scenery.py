@@ -16,7 +16,7 @@ from ..scenes.scene import Scene
 from . import kernel
 from .body import body_of
 from .furniture import FLOOR, REST, TOP, Piece, furniture_of
-from .kernel import GRID, REACH, Stage, View
+from .kernel import GRID, REACH, Scenery, View
 from .link import Floats
 from .scratch import scratch_of
 from .view import view_of
@@ -32,7 +32,7 @@ class Lit(NamedTuple):
         depth: (side, side) 1 over the distance, per m; 0: the background.
         colours: (side, side, 3) 0 to 255, in the light of the scene.
         shadowed: The same, where the arm's shadow falls on all that takes one.
-        ground: (side, side, 2) as a ``Stage`` has it.
+        ground: (side, side, 2) as a ``Scenery`` has it.
     """
 
     depth: NDArray[np.float32]
@@ -42,7 +42,7 @@ class Lit(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What is kept of it: as a ``Stage`` has it, of one scene."""
+    """What is kept of it: as a ``Scenery`` has it, of one scene."""
 
     depth: NDArray[np.float32]
     colours: NDArray[np.uint8]
@@ -51,7 +51,7 @@ class Seen(NamedTuple):
     dim: NDArray[np.float32]
 
 
-def stage_of(scenes: Sequence[Scene], camera: Camera, size: int, links: int) -> Stage:
+def scenery_of(scenes: Sequence[Scene], camera: Camera, size: int, links: int) -> Scenery:
     """Set scenes up before a camera whose pictures have ``size`` pixels a side, for an arm of so many links.
 
     Raises:
@@ -65,7 +65,7 @@ def stage_of(scenes: Sequence[Scene], camera: Camera, size: int, links: int) -> 
         )
     seen = [_seen(scene, view_of(camera), side, camera.samples) for scene in scenes]
     lights = [scene.light for scene in scenes]
-    return Stage(
+    return Scenery(
         direction=np.stack([_direction(light) for light in lights]),
         ambient=np.stack([light.ambient_strength * np.array(light.ambient) for light in lights]),
         direct=np.stack([light.strength * np.array(light.colour) for light in lights]),
