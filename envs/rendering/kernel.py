@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
 
+CUT = 4  # corners of what is left of a triangle, at most
 GRID, REACH = 64, 1.6  # cells a side of a shadow on the ground, and how far that reaches from the arm's base, m
 
 
@@ -116,7 +117,11 @@ class Scratch(NamedTuple):
 
     Attributes:
         links: (links, 3, 4) where each stands in the world.
-        seen: (vertices, 6) right, up, forward, m, then across and down the picture, in samples, and 1 over forward.
+        seen: (vertices + CUT, 6) right, up, forward, m, then across and down the picture, in samples, and 1 over
+            forward. The last few are of what is left of a triangle that is cut.
+        cells: (vertices + CUT, 3) the first column and row of samples that do not lie before it, none outside the
+            picture, and whether it is beyond the near plane.
+        kept: (triangles + 1, 5) those that may be seen: number, columns from and to, rows from and to.
         depth: (side, side) 1 over the distance of what is nearest, per m; 0: nothing is there.
         nearest: (side, side) the triangle that is; as many as there are: none of the arm's.
         spans: (side, 2) the columns in which something was drawn, of each row: from, to.
@@ -130,6 +135,8 @@ class Scratch(NamedTuple):
 
     links: Floats
     seen: Floats
+    cells: Integers
+    kept: Integers
     depth: NDArray[np.float32]
     nearest: Integers
     spans: Integers
@@ -170,9 +177,24 @@ def place(body: Body, pose: Floats, links: Floats) -> None:
 
 
 @compiled
+def _cell(x: float, offset: float, side: int) -> int:
+    """The first sample that is not before x, of a row or a column of so many."""
+    return int(max(0.0, min(float(side), math.ceil(x - offset))))
+
+
+@compiled
+def _picture(v: int, view: View, half: float, side: int, seen: Floats, cells: Integers) -> None:
+    """Find where in the picture a vertex is."""
+    scale = half * view.focal / seen[v, 2]
+    seen[v, 3], seen[v, 4], seen[v, 5] = half + scale * seen[v, 0], half - scale * seen[v, 1], 1.0 / seen[v, 2]
+    cells[v, 0], cells[v, 1] = _cell(seen[v, 3], view.across, side), _cell(seen[v, 4], view.down, side)
+
+
+@compiled
 def _project(body: Body, view: View, half: float, scratch: Scratch) -> None:
     """See each vertex from the camera."""
     world, links, seen, starts, vertices = view.world, scratch.links, scratch.seen, body.starts, body.vertices
+    cells, side = scratch.cells, len(scratch.depth)
     matrix = np.empty((3, 4))
     for i in range(len(body.parents)):
         for a in range(3):
@@ -186,29 +208,26 @@ def _project(body: Body, view: View, half: float, scratch: Scratch) -> None:
             b = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]
             c = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
             seen[v, 0], seen[v, 1], seen[v, 2] = a, b, c
+            cells[v, 2] = c >= view.near
             if c >= view.near:
-                scale = half * view.focal / c
-                seen[v, 3], seen[v, 4], seen[v, 5] = half + scale * a, half - scale * b, 1.0 / c
+                _picture(v, view, half, side, seen, cells)
 
 
 @compiled
 def _fill(
-    t: int, ax: float, ay: float, az: float, bx: float, by: float, bz: float, cx: float, cy: float, cz: float,
+    t: int, a: int, b: int, c: int, left: int, right: int, top: int, bottom: int, seen: Floats,
     across: float, down: float, depth: NDArray[np.float32], nearest: Integers, spans: Integers,
 ) -> None:  # fmt: skip
-    """Draw a triangle, of which across, down and 1 over the distance are known at each corner (Pineda, 1988)."""
+    """Draw a triangle with corners a, b and c in a part of the rows and columns (Pineda, 1988)."""
+    ax, ay, az = seen[a, 3], seen[a, 4], seen[a, 5]
+    bx, by, bz = seen[b, 3], seen[b, 4], seen[b, 5]
+    cx, cy, cz = seen[c, 3], seen[c, 4], seen[c, 5]
     area = (cx - ax) * (by - ay) - (bx - ax) * (cy - ay)
     if not area > 0.0:  # seen from behind: down is positive, so that what is counterclockwise turns the other way
         return
-    side = len(depth)
-    left = max(0, math.ceil(min(ax, bx, cx) - across))
-    right = min(side, math.ceil(max(ax, bx, cx) - across))
-    top = max(0, math.ceil(min(ay, by, cy) - down))
-    bottom = min(side, math.ceil(max(ay, by, cy) - down))
-    if left >= right or top >= bottom:  # it lies between samples, as most triangles of a small picture do
-        return
     # What lies on a common edge must not be lost between two triangles: their numbers differ by what is rounded.
     slack = 1e-10 * (right - left + bottom - top) ** 2
+    most = area + slack
     share = 1.0 / area
     x, y = left + across, top + down
     # Twice the areas opposite to a and to b, at the first sample, and how they grow to the right and downwards.
@@ -222,7 +241,7 @@ def _fill(
         spans[row, 0], spans[row, 1] = min(spans[row, 0], left), max(spans[row, 1], right)
         in_a, in_b, closeness = at_a, at_b, closer
         for column in range(left, right):
-            if in_a >= -slack and in_b >= -slack and in_a + in_b <= area + slack and closeness > depth[row, column]:
+            if min(in_a, in_b) >= -slack and in_a + in_b <= most and closeness > depth[row, column]:
                 depth[row, column] = closeness
                 nearest[row, column] = t
             in_a += a_right
@@ -236,49 +255,65 @@ def _fill(
 @compiled
 def _fill_clipped(t: int, corners: NDArray[np.int32], view: View, half: float, scratch: Scratch) -> None:
     """Draw what lies beyond the near plane of a triangle that crosses it (Sutherland and Hodgman, 1974)."""
-    seen, near = scratch.seen, view.near
-    cut = np.empty((4, 3))
-    count = 0
+    seen, cells, side, near = scratch.seen, scratch.cells, len(scratch.depth), view.near
+    first = last = len(seen) - CUT
     for k in range(3):
         here, there = corners[k], corners[(k + 1) % 3]
         ahead, behind = seen[here, 2], seen[there, 2]
         if ahead >= near:
             for a in range(3):
-                cut[count, a] = seen[here, a]
-            count += 1
+                seen[last, a] = seen[here, a]
+            last += 1
         if (ahead >= near) != (behind >= near):
             share = (near - ahead) / (behind - ahead)
             for a in range(2):
-                cut[count, a] = seen[here, a] + share * (seen[there, a] - seen[here, a])
-            cut[count, 2] = near
-            count += 1
-    for k in range(count):
-        scale = half * view.focal / cut[k, 2]
-        cut[k, 0], cut[k, 1], cut[k, 2] = half + scale * cut[k, 0], half - scale * cut[k, 1], 1.0 / cut[k, 2]
-    for k in range(2, count):
-        _fill(
-            t, cut[0, 0], cut[0, 1], cut[0, 2], cut[k - 1, 0], cut[k - 1, 1], cut[k - 1, 2],
-            cut[k, 0], cut[k, 1], cut[k, 2], view.across, view.down, scratch.depth, scratch.nearest, scratch.spans,
-        )  # fmt: skip
+                seen[last, a] = seen[here, a] + share * (seen[there, a] - seen[here, a])
+            seen[last, 2] = near
+            last += 1
+    left, right, top, bottom = side, 0, side, 0
+    for v in range(first, last):
+        _picture(v, view, half, side, seen, cells)
+        left, right = min(left, cells[v, 0]), max(right, cells[v, 0])
+        top, bottom = min(top, cells[v, 1]), max(bottom, cells[v, 1])
+    depth, nearest, spans = scratch.depth, scratch.nearest, scratch.spans
+    for v in range(first + 2, last):
+        _fill(t, first, v - 1, v, left, right, top, bottom, seen, view.across, view.down, depth, nearest, spans)
+
+
+@compiled
+def _keep(triangles: Integers, seen: Floats, cells: Integers, kept: Integers) -> int:
+    """Find the triangles that may be seen, in order, into ``kept``: how many?
+
+    Most of those of a small picture lie between samples, or show their back. Nothing branches here: which do is so
+    uneven that a processor would guess wrong, which takes longer than a triangle.
+    """
+    count = 0
+    for t in range(len(triangles)):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay, bx, by, cx, cy = seen[a, 3], seen[a, 4], seen[b, 3], seen[b, 4], seen[c, 3], seen[c, 4]
+        beyond = cells[a, 2] + cells[b, 2] + cells[c, 2]
+        left, right = min(cells[a, 0], cells[b, 0], cells[c, 0]), max(cells[a, 0], cells[b, 0], cells[c, 0])
+        top, bottom = min(cells[a, 1], cells[b, 1], cells[c, 1]), max(cells[a, 1], cells[b, 1], cells[c, 1])
+        front = (cx - ax) * (by - ay) - (bx - ax) * (cy - ay) > 0.0
+        kept[count, 0], kept[count, 1], kept[count, 2], kept[count, 3], kept[count, 4] = t, left, right, top, bottom
+        count += ((beyond == 3) & (left < right) & (top < bottom) & front) | ((beyond > 0) & (beyond < 3))
+    return count
 
 
 @compiled
 def find_nearest(body: Body, view: View, scratch: Scratch) -> None:
     """Find what of a body that has been placed is nearest at each sample. To be wiped."""
     # Taken out of their values once: doing so counts references, which takes longer than a triangle.
-    seen, depth, nearest, spans = scratch.seen, scratch.depth, scratch.nearest, scratch.spans
-    triangles, near, across, down = body.triangles, view.near, view.across, view.down
+    seen, cells, depth, nearest, spans = scratch.seen, scratch.cells, scratch.depth, scratch.nearest, scratch.spans
+    triangles, kept, across, down = body.triangles, scratch.kept, view.across, view.down
     half = 0.5 * len(depth)
     _project(body, view, half, scratch)
-    for t in range(len(triangles)):
+    for k in range(_keep(triangles, seen, cells, kept)):
+        t, left, right, top, bottom = kept[k, 0], kept[k, 1], kept[k, 2], kept[k, 3], kept[k, 4]
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        beyond = (seen[a, 2] >= near) + (seen[b, 2] >= near) + (seen[c, 2] >= near)
-        if beyond == 3:
-            _fill(
-                t, seen[a, 3], seen[a, 4], seen[a, 5], seen[b, 3], seen[b, 4], seen[b, 5],
-                seen[c, 3], seen[c, 4], seen[c, 5], across, down, depth, nearest, spans,
-            )  # fmt: skip
-        elif beyond:
+        if cells[a, 2] + cells[b, 2] + cells[c, 2] == 3:
+            _fill(t, a, b, c, left, right, top, bottom, seen, across, down, depth, nearest, spans)
+        else:
             _fill_clipped(t, triangles[t], view, half, scratch)
 
 
@@ -299,7 +334,8 @@ def cast(body: Body, direction: Floats, blur: int, scratch: Scratch) -> None:
     Each point is moved along the light to that plane (Blinn, Me and My (Fake) Shadow, 1988), and drawn there.
     """
     links, shadow, line = scratch.links, scratch.shadow, scratch.line
-    starts, vertices, seen, triangles = body.starts, body.vertices, scratch.seen, body.triangles
+    starts, vertices, triangles = body.starts, body.vertices, body.triangles
+    seen, cells, kept = scratch.seen, scratch.cells, scratch.kept
     scale = 0.5 * GRID / REACH
     aslant_x, aslant_y = direction[0] / direction[2], direction[1] / direction[2]
     for i in range(len(links)):
@@ -308,17 +344,17 @@ def cast(body: Body, direction: Floats, blur: int, scratch: Scratch) -> None:
                 seen[v, a] = links[i, a, 3]
                 for b in range(3):
                     seen[v, a] += links[i, a, b] * vertices[v, b]
-            seen[v, 0] = 0.5 * GRID + scale * (seen[v, 0] - aslant_x * seen[v, 2])
-            seen[v, 1] = 0.5 * GRID - scale * (seen[v, 1] - aslant_y * seen[v, 2])
+            seen[v, 3] = 0.5 * GRID + scale * (seen[v, 0] - aslant_x * seen[v, 2])
+            seen[v, 4] = 0.5 * GRID - scale * (seen[v, 1] - aslant_y * seen[v, 2])
+            seen[v, 5] = 1.0
+            cells[v, 0], cells[v, 1], cells[v, 2] = _cell(seen[v, 3], 0.5, GRID), _cell(seen[v, 4], 0.5, GRID), 1
     for y in range(GRID):
         for x in range(GRID):
             shadow[y, x] = 0.0
-    for t in range(len(triangles)):
+    for k in range(_keep(triangles, seen, cells, kept)):
+        t, left, right, top, bottom = kept[k, 0], kept[k, 1], kept[k, 2], kept[k, 3], kept[k, 4]
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        _fill(
-            t, seen[a, 0], seen[a, 1], 1.0, seen[b, 0], seen[b, 1], 1.0, seen[c, 0], seen[c, 1], 1.0,
-            0.5, 0.5, shadow, scratch.under, scratch.rows,
-        )  # fmt: skip
+        _fill(t, a, b, c, left, right, top, bottom, seen, 0.5, 0.5, shadow, scratch.under, scratch.rows)
     if blur > 0:
         for _ in range(2):  # along rows, and then, turned, along columns
             _blur(shadow, blur, line)

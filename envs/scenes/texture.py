@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from imitate.errors import SEED, UserError, check_bounds, choose, first_line
 
@@ -109,6 +108,8 @@ def _stripes(points: Floats, seed: int) -> Floats:
 
 def _noise(points: Floats, seed: int) -> Floats:
     """Value noise, laid over itself at twice the frequency and half the height each time (Perlin, 1985)."""
+    from scipy import ndimage  # which takes a tenth of a second, and plain scenes have no noise
+
     lattice = np.random.default_rng(seed).random((LATTICE, LATTICE))
     total = np.zeros(len(points))
     for octave in range(OCTAVES):

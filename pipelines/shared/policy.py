@@ -26,7 +26,7 @@ from imitate.policy.ppo import Learner, build_ppo, load_policy
 from imitate.reward.following import NEVER, Following
 from imitate.reward.rewards import HuberReward, reward_of
 
-from .rollout import PEOPLE, Policy, follower
+from .rollout import Policy, follower
 
 ANY = "imitate-any"  # the stage of a policy for any demonstration
 DIRECT = "direct"  # in place of a policy: the poses are taken as they were read
@@ -85,8 +85,6 @@ def single_env(
         robot,
         midway=0.0,
         give_up=NEVER,
-        render_mode="rgb_array",
-        render_size=PEOPLE,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from imitate.keeping.runs import Stage, write_json, written_aside
 Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions
 PEOPLE = 256  # pixels a side of what people look at
 BAND = 20  # pixels above, for the captions
+PALETTE = 8  # frames that the colours of a GIF are taken from
 REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
 
 
@@ -77,21 +78,20 @@ def roll_out(
 ) -> Rollout:
     """Let ``policy`` act for one episode, from the demonstration's first pose or from ``start`` (joints,), rad."""
     observation, _ = env.reset(seed=seed, options={} if start is None else {"start": start})
-    frames = [env.render()] if film else []
-    rows, poses, shown = [], [], []
+    rows, shown = [], []
+    joints = env.action_space.shape[0]  # type: ignore[index]
+    poses = [observation[:joints]]
     done = False
     while not done:
         observation, reward, terminated, truncated, info = env.step(policy(observation))
         done = terminated or truncated
         errors = (info.get("ee_error_m", np.nan), info.get("joint_error_rad", np.nan))
         rows.append((reward, info["embedding_distance"], *errors))
-        poses.append(observation[: env.action_space.shape[0]])  # type: ignore[index]
+        poses.append(observation[:joints])
         shown.append(info["step"])
-        if film:
-            frames.append(env.render())
     rewards, distances, ee_errors, joint_errors = np.array(rows, np.float64).T
-    filmed = np.stack(frames) if film else None  # type: ignore[arg-type]  # it has a render mode
-    return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(poses), np.array(shown), filmed)
+    filmed = env.kuka_env.kuka.film_at(np.stack(poses), env.kuka_env.camera, PEOPLE) if film else None
+    return Rollout(rewards, distances, ee_errors, joint_errors, np.stack(poses[1:]), np.array(shown), filmed)
 
 
 def follower(env: KukaEnv, poses: NDArray[np.floating]) -> Policy:
@@ -151,11 +151,7 @@ def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np
     if demonstration.joints is None:
         pictures = [Image.fromarray(frame).resize((PEOPLE, PEOPLE)) for frame in demonstration.frames]
         return np.stack([np.asarray(picture) for picture in pictures])
-    frames = []
-    for pose in demonstration.joints:
-        env.kuka.reset(pose)
-        frames.append(env.kuka.film(env.camera, PEOPLE))
-    return np.stack(frames)
+    return env.kuka.film_at(demonstration.joints, env.camera, PEOPLE)
 
 
 def side_by_side(left: NDArray[np.uint8], rollout: Rollout) -> NDArray[np.uint8]:
@@ -176,13 +172,21 @@ def side_by_side(left: NDArray[np.uint8], rollout: Rollout) -> NDArray[np.uint8]
     return np.stack(canvas)
 
 
+def _in_common_colours(pictures: Sequence[Image.Image]) -> list[Image.Image]:
+    """Pictures of 256 colours, the same for all: quicker than new ones for each, and smaller, and none flickers."""
+    sheet = np.vstack([np.asarray(picture) for picture in pictures[:: -(-len(pictures) // PALETTE)]])
+    palette = Image.fromarray(sheet).quantize(method=Image.Quantize.MAXCOVERAGE)
+    return [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+
+
 def write_videos(folder: Path, name: str, frames: NDArray[np.uint8], fps: int) -> None:
     """Write ``name.mp4``, ``name.gif`` (small, every other frame) and ``name.png`` (a contact sheet)."""
     write_video(folder / f"{name}.mp4", frames, fps, FOR_PEOPLE)
     height, width = frames.shape[1:3]
-    half = [np.asarray(Image.fromarray(f).resize((width * 3 // 4, height * 3 // 4))) for f in frames[::2]]
+    small = [Image.fromarray(frame).resize((width * 3 // 4, height * 3 // 4)) for frame in frames[::2]]
     with written_aside(folder / f"{name}.gif") as aside:
-        iio.imwrite(aside, np.stack(half), duration=2000 / fps, loop=0)
+        first, *others = _in_common_colours(small)
+        first.save(aside, "GIF", save_all=True, append_images=others, duration=2000 / fps, loop=0)
     shown = frames[np.linspace(0, len(frames) - 1, 6).astype(int)]
     with written_aside(folder / f"{name}.png") as aside:
         iio.imwrite(aside, np.vstack([np.hstack(list(shown[:3])), np.hstack(list(shown[3:]))]))
