@@ -16,6 +16,7 @@ from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import Kuka
 from imitate.envs.trajectories import Babbling, random_trajectory
 from imitate.keeping.runs import Stage
+from imitate.keeping.workers import starting
 from imitate.pipelines import record
 
 SIZE = 32
@@ -28,14 +29,14 @@ if BESIDE_OTHERS:  # a core each, for what they start too: threads that wait for
 
 # Processes of tests are forked from one that has imported what takes seconds. A command of a user spawns them.
 multiprocessing.set_start_method("forkserver")
-multiprocessing.set_forkserver_preload(
-    ["torch._dynamo", *(f"imitate.pipelines.{name}" for name in ("record", "embed", "imitate", "benchmark_imitation"))]
-)
+multiprocessing.set_forkserver_preload(["torch._dynamo", "imitate.pipelines.benchmark_imitation", "tests.drawn"])
+with starting():  # in this folder, where it finds what it is to import
+    pass
 
 
 LONGEST = (  # files, which processes take one after the other: begun last, one would go on alone
-    "test_pipeline", "test_torture", "test_packaging", "test_benchmark", "test_mistakes", "test_resume", "test_follow",
-    "test_bench", "test_benchmark_follow", "test_cases",
+    "test_benchmark", "test_bench", "test_torture", "test_pipeline", "test_packaging", "test_resume", "test_interfaces",
+    "test_mistakes", "test_benchmark_follow", "test_cli", "test_envs", "test_embed", "test_rasteriser", "test_docs",
 )  # fmt: skip
 
 

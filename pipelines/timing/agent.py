@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import count
-from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
 
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.envs.kuka import CONTROL_HZ
+from imitate.keeping.workers import start_method
 
 from ..follow import SHIPPED_DEMO
 from ..follow import Settings as Follow
@@ -89,7 +89,7 @@ def _agents(subject: Subject, name: str, demos: tuple[str, ...]) -> list[Agent]:
 def _seconds(command: str, settings: Any) -> float:
     """Of a command in a process of its own, which first has to start and to import it."""
     start = perf_counter()
-    process = get_context("spawn").Process(target=run_command, args=(command, settings))
+    process = start_method().Process(target=run_command, args=(command, settings))
     process.start()
     process.join()
     if process.exitcode:
