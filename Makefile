@@ -14,6 +14,7 @@ ARGS   ?=
 
 # What these hold is text, in which make looks for no $(...) of its own, neither here nor where it exports them.
 VARIABLES := PYTHON RUN PRESET DEVICE DEMO DEMOS ARGS
+GIVEN := $(strip $(foreach name,$(filter-out PYTHON,$(VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
 define NEWLINE
 
 
@@ -36,7 +37,8 @@ ANY = $(if $(call same,$(DEMOS),all),$(if $(call same,$(PRESET),default)$(call s
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check docs build clean help
+PHONY := install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check docs build clean help
+.PHONY: $(PHONY)
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 22
@@ -138,7 +140,7 @@ format: install ## put into style
 type: install ## types
 	$(BIN)/mypy
 
-check: lint type test ## everything that must be green
+check: lint type test ## everything that must be green [ARGS=]
 
 docs: install ## these pages as a site, in build/docs
 	$(BIN)/python -m sphinx -W --keep-going --quiet --fresh-env --write-all docs build/docs
@@ -149,3 +151,8 @@ build: install ## wheel and source distribution, in dist/
 clean: ## remove what was built; runs stay
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What a goal takes stands in brackets behind it. What it would not look at is refused.
+GOALS := $(filter $(PHONY),$(MAKECMDGOALS))
+TAKEN := $(if $(and $(GIVEN),$(GOALS)),$(shell sed -nE '$(foreach goal,$(GOALS),s/^$(goal):.*\[(.*)\]$$/\1/p;)' Makefile))
+$(foreach name,$(GIVEN),$(if $(GOALS),$(if $(filter $(name)=%,$(TAKEN)),,$(error make $(GOALS) takes no $(name): expected $(or $(TAKEN),no variable)))))
