@@ -87,7 +87,7 @@ def check_size(what: str, width: int, height: int, size: int) -> None:
         )
 
 
-def demonstration_from_video(path: Path, fps: float, size: int | None = None) -> Demonstration:
+def demonstration_from_video(path: str | Path, fps: float, size: int | None = None) -> Demonstration:
     """Read a demonstration of unknown poses from a video.
 
     Args:
@@ -99,6 +99,7 @@ def demonstration_from_video(path: Path, fps: float, size: int | None = None) ->
         UserError: It can't be read, is no local file, too long, or shorter than two frames.
     """
     check_name(str(path))
+    path = Path(path)
     video = read_video(path, size)
     if len(video.frames) < 2:  # however long it is shown
         raise UserError(f"{path}: one picture, expected a video")

@@ -154,12 +154,13 @@ class TrainedEncoder:
                 "arm that is to imitate: use its arm, or train an encoder on this one"
             )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Write ``encoder.json`` and ``encoder.safetensors``.
 
         Raises:
             UserError: There is NaN or infinity in the weights.
         """
+        folder = Path(folder)
         tensors = {f"encoder.{key}": value for key, value in self.module.state_dict().items()}
         joints = 0
         if self.pose_head is not None:
@@ -182,12 +183,13 @@ class TrainedEncoder:
         write_json(folder / "encoder.json", facts)
 
 
-def load_encoder(folder: Path, device: torch.device | None = None) -> TrainedEncoder:
+def load_encoder(folder: str | Path, device: torch.device | None = None) -> TrainedEncoder:
     """Read what ``TrainedEncoder.save`` wrote. Nothing in it is run: JSON and safetensors only.
 
     Raises:
         UserError: It is missing, damaged, or of another version.
     """
+    folder = Path(folder)
     facts = read_json(folder / "encoder.json")
     if not isinstance(facts, dict) or (facts.get("format"), facts.get("preprocessing")) != (FORMAT, PREPROCESSING):
         raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT} with pixels in {PREPROCESSING}")

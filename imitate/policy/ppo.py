@@ -164,7 +164,7 @@ def restore_learner(model: PPO, state: dict[str, Any]) -> None:
     model.set_parameters(state["parameters"], device=model.device)
 
 
-def save_policy(model: PPO, path: Path) -> None:
+def save_policy(model: PPO, path: str | Path) -> None:
     """Write SB3's own zip, so that users can load it with SB3: the same bytes for the same policy.
 
     Raises:
@@ -174,7 +174,7 @@ def save_policy(model: PPO, path: Path) -> None:
     saved = io.BytesIO()
     model.save(saved, exclude=OF_A_PROCESS)
     with (
-        written_aside(path) as aside,
+        written_aside(Path(path)) as aside,
         zipfile.ZipFile(saved) as source,
         zipfile.ZipFile(aside, "w") as target,
     ):
@@ -185,12 +185,13 @@ def save_policy(model: PPO, path: Path) -> None:
             target.writestr(zipfile.ZipInfo(name), content)  # without the time
 
 
-def load_policy(model: PPO, path: Path) -> PPO:
+def load_policy(model: PPO, path: str | Path) -> PPO:
     """Load parameters into a freshly built model. ``PPO.load`` would run code from the file.
 
     Raises:
         UserError: The file is missing, damaged, or of a policy of another shape.
     """
+    path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such policy")
     verified(path)

@@ -52,6 +52,7 @@ class LeRobotDataset:
     info: dict[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.folder = Path(self.folder)  # of a text too
         if not self.folder.is_dir():
             raise UserError(f"{self.folder}: no such dataset folder")
         verified(self.folder / "meta")

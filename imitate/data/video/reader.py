@@ -96,7 +96,7 @@ def shown_size(path: Path) -> tuple[int, int]:
         return footage.width, footage.height
 
 
-def read_video(path: Path, size: int | None = None, span: Span | None = None) -> Video:
+def read_video(path: str | Path, size: int | None = None, span: Span | None = None) -> Video:
     """Decode a local video: the pictures that are shown, and when.
 
     Args:
@@ -108,7 +108,7 @@ def read_video(path: Path, size: int | None = None, span: Span | None = None) ->
     Raises:
         UserError: There is no such file, it is no video, damaged, without times, or beyond the ``Limits``.
     """
-    limits = Limits.of_environment()
+    path, limits = Path(path), Limits.of_environment()
     with _reading(path, limits) as file, opened(path, file, limits, span) as footage:
         limits.check(path, "side", max(footage.width, footage.height))
         if span is None:  # what the file says of itself

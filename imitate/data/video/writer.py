@@ -38,7 +38,7 @@ class Compression:
 FOR_PEOPLE = Compression(crf=20, pixels="yuv420p", faststart=True)
 
 
-def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compression: Compression) -> None:
+def write_video(path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: int, compression: Compression) -> None:
     """Write ``frames``, each (height, width, 3) uint8, as MP4, whole or not at all.
 
     One thread, so that equal frames give equal bytes.
@@ -46,7 +46,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int, compr
     Raises:
         UserError: There are no frames.
     """
-    frames = iter(frames)
+    path, frames = Path(path), iter(frames)
     first = next(frames, None)
     if first is None:
         raise UserError(f"{path}: no frames to write, expected at least one")
