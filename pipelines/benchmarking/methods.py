@@ -74,7 +74,7 @@ METHODS = {
         "pictures whose edges jump from pixel to pixel", record=replace(RECORD, cameras=("front_aliased",))
     ),
     "pixels_96": Method("images of 96x96", record=replace(RECORD, image_size=96)),
-    "videos_300": Method("a tenth of the videos", record=replace(RECORD, train=300)),
+    "videos_300": Method("300 videos", record=replace(RECORD, train=300)),
 }
 HEADLINE = ("tcn_self", "tcn", "tcn_pixels", "oracle", "torque", "paper")
 ABLATIONS = tuple(name for name in METHODS if name not in HEADLINE)
