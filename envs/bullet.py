@@ -194,6 +194,8 @@ class Bullet:
         links = []
         for number in range(-1, self._client.getNumJoints(self._robot)):
             info = self._client.getJointInfo(self._robot, number) if number >= 0 else None
+            if info and number not in self._indices and info[2] != pybullet.JOINT_FIXED:
+                raise UserError(f"joint {info[1].decode()} does not turn: it can't be drawn by this renderer")
             parent = info[16] if info else None
             at_1, at_0 = (
                 frames[number] if parent is None else np.linalg.inv(frames[parent]) @ frames[number]

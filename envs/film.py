@@ -12,7 +12,7 @@ from imitate.data.camera import Camera
 if TYPE_CHECKING:
     from .kuka import Kuka
 
-EXPOSED_BYTES = 2**24  # of pictures as they were drawn, held in memory
+DEVELOPED_BYTES = 2**24  # of pictures, as they were drawn or as they are kept, that are developed at once
 
 
 class Film:
@@ -34,7 +34,7 @@ class Film:
     def add(self, exposed: NDArray) -> None:
         """The next one."""
         self._exposed.append(exposed)
-        if len(self._exposed) * exposed.nbytes >= EXPOSED_BYTES:
+        if len(self._exposed) * max(exposed.nbytes, self._frames[0].nbytes) >= DEVELOPED_BYTES:
             self._develop()
 
     def frames(self) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.camera import Camera
+from imitate.data.camera import Camera, check_pixels
 from imitate.errors import UserError, choose
 
 from .bullet import Bullet, block_means
@@ -157,7 +157,7 @@ class Kuka:
         """Take a picture (size, size, 3), uint8.
 
         Raises:
-            UserError: The camera's renderer is unknown.
+            UserError: The camera's renderer is unknown, or a picture without pixels.
         """
         if self._drawn_by_bullet(camera):
             return self.develop([self.expose(camera, size)], camera, size)[0]
@@ -170,6 +170,7 @@ class Kuka:
             UserError: The camera's renderer is unknown.
         """
         if self._drawn_by_bullet(camera):
+            check_pixels(size)
             return self._bullet.draw(camera.eye, camera.target, camera.up, camera.fov, size * camera.samples)
         return self._bullet.joint_positions()
 

@@ -23,7 +23,6 @@ from tqdm import tqdm
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.envs.cameras import CAMERAS
 from imitate.envs.imagination import watch
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.envs.robot import Robot
@@ -98,13 +97,14 @@ def run(settings: Settings) -> Results:
     stage = Stage.named(settings.run, settings.name)
     encoder, policy = chosen(settings.run, settings.policy, settings.encoder, RECORD.arm)
     if not stage.finished:
-        _check_encoder(encoder)
+        _shown_to(encoder)
     weights = sha256(encoder / "encoder.safetensors")
     kept = kept_settings(replace(settings, out=None, jobs=0))
     sums = {"encoder_sha256": weights, "policy_sha256": sha256(policy.path("policy.zip")) if policy else None}
     begun = stage.begin(kept | sums, resumable=True)
     if begun:
-        record.run(replace(RECORD, run=stage.folder, train=1, validation=2, test=settings.demos, seed=settings.seed))
+        planned = replace(_shown_to(encoder), run=stage.folder, seed=settings.seed)
+        record.run(replace(planned, train=1, validation=2, test=settings.demos))
         _follow(stage, settings, encoder, policy)
     followed = {
         name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
@@ -182,11 +182,19 @@ def _check(settings: Settings) -> None:
         check_out(settings.out)
 
 
-def _check_encoder(folder: Path) -> None:
-    """Refuse, before anything is recorded, an encoder that could not embed it."""
+def _shown_to(folder: Path) -> record.Settings:
+    """What an encoder is shown: drawn as it knows it.
+
+    Raises:
+        UserError: It could not embed what is recorded.
+    """
     encoder = load_encoder(folder)
-    encoder.check_camera(CAMERAS[RECORD.cameras[0]], RECORD.image_size)
-    encoder.check_arm(ARMS[RECORD.arm].joints)
+    planned = replace(RECORD, image_size=encoder.image_size)
+    if encoder.camera.known:
+        planned = replace(planned, renderer=encoder.camera.renderer)  # type: ignore[arg-type]  # checked as it draws
+    encoder.check_camera(record.cameras_of(planned)[0], planned.image_size)
+    encoder.check_arm(ARMS[planned.arm].joints)
+    return planned
 
 
 def _row(folder: Path, condition: str, number: int) -> Path:

@@ -19,7 +19,6 @@ from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.sampling import Epoch, Margins
 from imitate.embedding.trained_encoder import BOUNDS, PoseHead, TrainedEncoder
 from imitate.envs.kuka import ARMS
-from imitate.envs.scenes.scene import PLAIN, Scene
 from imitate.errors import MANY, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT
 from imitate.keeping.runs import Stage, kept_settings
@@ -36,6 +35,7 @@ from .embedding.data import Data, digest_of, open_data, videos_of
 from .embedding.training import fit_encoder
 from .embedding.validation import baselines_of, validate
 from .shared.cli import command
+from .shared.demo import check_scenes
 
 
 @dataclass(frozen=True)
@@ -224,12 +224,7 @@ def _check_dataset(settings: Settings, dataset: LeRobotDataset, camera: Camera) 
             f"image_size is {size}, but {dataset.folder} was recorded at {filmed}, and frames scaled down are not what "
             "the camera films at that size: record at that size"
         )
-    scenes = dataset.scenes() or []
-    if any(Scene.from_json(scene) != PLAIN for scene in set(scenes)):
-        raise UserError(
-            f"{dataset.folder} was recorded in other scenes than the plain one, in which nothing learns yet: record "
-            "with --scene plain"
-        )
+    check_scenes(dataset)
     if settings.self_regression and not dataset.has(STATE):
         raise UserError(
             f"{dataset.folder}: no {STATE!r}, expected the joints for self-regression: train without, "

@@ -109,7 +109,7 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     """Draw a trajectory and let the arm follow it with velocity control, filming at 20 Hz."""
     trajectory = _trajectory(kuka, settings, episode)
     frames = len(trajectory)
-    cameras = _cameras(settings)
+    cameras = cameras_of(settings)
     n = kuka.arm.joints
     kuka.scene = _scene(settings, episode)
     for camera in cameras:
@@ -129,7 +129,19 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
             actions[t] = ((trajectory[t + 1] - positions) * CONTROL_HZ / VELOCITY_SCALE).clip(-1.0, 1.0)
             kuka.step(actions[t])
     pictures = {name: film.frames() for name, film in films.items()}
+    for name, frames_of in pictures.items():
+        _check_seen(name, frames_of, episode)
     return Episode(pictures, states[0], states[1], flange, actions)
+
+
+def _check_seen(camera: str, frames: NDArray[np.uint8], episode: int) -> None:
+    """Refuse pictures of one colour, which show nothing."""
+    blank = (frames == frames[:, :1, :1]).all(axis=(1, 2, 3))
+    if blank.any():
+        raise UserError(
+            f"camera {camera!r} sees nothing in frame {int(blank.argmax())} of episode {episode}: it looks away from "
+            "the arm, or the arm is about it; choose another camera"
+        )
 
 
 def _trajectory(kuka: Kuka, settings: Settings, episode: int) -> NDArray[np.float64]:
@@ -153,8 +165,9 @@ def _scene(settings: Settings, episode: int) -> Scene:
     """Where an episode takes place."""
     if settings.scene != RANDOM:
         return choose(SCENES, settings.scene, "scene")
-    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, *_place(settings, episode), SCENERY]))
-    return random_scene(rng)
+    split, index = _place(settings, episode)
+    rng = np.random.default_rng(np.random.SeedSequence([settings.seed, split, index, SCENERY]))
+    return random_scene(rng, f"{RANDOM}-{SPLITS[split]}-{index}")
 
 
 def _place(settings: Settings, episode: int) -> tuple[int, int]:
@@ -178,7 +191,8 @@ def record_file(settings: Settings, layout: Layout, stage: Stage, file: int) -> 
     return sum(len(episode) for episode in episodes)
 
 
-def _cameras(settings: Settings) -> list[Camera]:
+def cameras_of(settings: Settings) -> list[Camera]:
+    """What films, as it is told to draw."""
     cameras = [choose(CAMERAS, name, "camera") for name in settings.cameras]
     return [replace(camera, renderer=settings.renderer or camera.renderer) for camera in cameras]
 
@@ -190,7 +204,7 @@ def layout_of(settings: Settings) -> Layout:
     arm = choose(ARMS, settings.arm, "arm")
     episode = _bytes_of(settings, max(lengths))
     return Layout(
-        cameras=tuple(_cameras(settings)),
+        cameras=tuple(cameras_of(settings)),
         image_size=settings.image_size,
         joint_names=tuple(f"joint_{k + 1}" for k in range(arm.joints)),
         fps=CONTROL_HZ,
@@ -212,7 +226,7 @@ def _check(settings: Settings) -> None:
     check_bounds(settings, train=(1, MANY), validation=(2, MANY), test=(1, MANY), seed=SEED, workers=PROCESSES)
     check_bounds(settings, frames=(2, MANY), held_out_frames=(2, MANY), via_points=(0, MANY))
     choose({**SCENES, RANDOM: None}, settings.scene, "scene")
-    if settings.scene != "plain" and any(camera.renderer == "tiny" for camera in _cameras(settings)):
+    if settings.scene != "plain" and any(camera.renderer == "tiny" for camera in cameras_of(settings)):
         raise UserError(f"scene is {settings.scene}, which the renderer tiny can't draw: take --renderer raster")
     check_bounds(settings, image_size=(16, 1024), crf=(0, 51))  # lossless, worst
     if not settings.cameras or len(set(settings.cameras)) < len(settings.cameras):

@@ -17,6 +17,7 @@ from imitate.envs import ENV_IDS
 from imitate.envs.bullet import block_means
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.control import CONTROLS
+from imitate.envs.film import Film
 from imitate.envs.imagination import Imagination, believing, watch
 from imitate.envs.kuka import ARMS, ASSETS, Kuka
 from imitate.envs.kuka_env import KukaEnv, Reference
@@ -610,12 +611,28 @@ def test_means_of_blocks_are_rounded(samples):
     assert set(np.unique(less)) <= ({0, 1} if samples == 3 else {0})
 
 
-def test_a_film_holds_what_was_exposed_however_little_memory_there_is(monkeypatch):
-    kuka, camera, poses = Kuka(), CAMERAS["front"], np.linspace(-1, 1, 35).reshape(5, 7)
+@pytest.mark.parametrize("renderer", ["raster", "tiny"])
+def test_a_film_holds_what_was_exposed_however_little_memory_there_is(monkeypatch, renderer):
+    kuka, camera = Kuka(), replace(CAMERAS["front"], renderer=renderer)
+    poses = np.linspace(-1, 1, 35).reshape(5, 7)
     expected = kuka.film_at(poses, camera, 16)
     np.testing.assert_array_equal(expected[-1], kuka.film(camera, 16))
-    monkeypatch.setattr("imitate.envs.film.EXPOSED_BYTES", 2 * (16 * camera.samples) ** 2 * 4)
-    np.testing.assert_array_equal(kuka.film_at(poses, camera, 16), expected)
+    developed, develop = [], kuka.develop
+
+    def counting(exposed, *others):
+        developed.append(len(exposed))
+        return develop(exposed, *others)
+
+    monkeypatch.setattr(kuka, "develop", counting)
+    for most, pieces in ((2**24, [5]), (2 * max(16**2 * 3, kuka.expose(camera, 16).nbytes), [2, 2, 1])):
+        monkeypatch.setattr("imitate.envs.film.DEVELOPED_BYTES", most)
+        film = Film(kuka, camera, 16, len(poses))
+        for pose in poses:
+            kuka.reset(pose)
+            film.add(kuka.expose(camera, 16))
+        np.testing.assert_array_equal(film.frames(), expected)
+        assert developed == pieces
+        developed.clear()
     assert kuka.film_at(poses[:0], camera, 16).shape == (0, 16, 16, 3)
     kuka.close()
 

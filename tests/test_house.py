@@ -9,7 +9,7 @@ from imitate.pipelines.__main__ import COMMANDS, module_of
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_MODULE, LONGEST_FUNCTION = 350, 50  # lines
-WHOLE = {"envs/rendering/kernel.py": 560}  # what Numba compiled is kept until its file changes: it stands in one
+WHOLE = {"envs/rendering/kernel.py": 570}  # what Numba compiled is kept until its file changes: it stands in one
 FLOORS = {"imitate": set(), "envs": {"imitate"}, "pipelines": {"imitate", "envs"}}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from imitate.data.camera import Camera
-from imitate.envs.bullet import _matrices
+from imitate.envs.bullet import Bullet, _matrices
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, ASSETS, Kuka
 from imitate.envs.kuka import body_of as body_of_file
@@ -20,7 +20,8 @@ from imitate.envs.rendering.body import body_of
 from imitate.envs.rendering.link import Link, Shape
 from imitate.envs.rendering.rasteriser import CHUNK, Rasteriser
 from imitate.envs.rendering.view import NEAR
-from imitate.envs.scenes.scene import PLAIN
+from imitate.envs.scenes.scene import PLAIN, Scene
+from imitate.envs.scenes.texture import Texture
 from imitate.envs.vector import KukaVectorEnv
 from imitate.errors import UserError
 
@@ -147,6 +148,56 @@ def test_what_reaches_behind_the_camera_is_cut_at_the_near_plane():
     assert not seen[:32].any()
 
 
+@pytest.mark.parametrize("size", [64, 256])
+def test_no_sample_is_lost_on_the_diagonal_of_a_floor_that_is_cut(size):
+    """Its corners lie far outside the picture, and numbers are the less exact the larger they are."""
+    floor = Scene("floor", floor=Texture(first=(0.0, 0.0, 0.0)), background=Texture(first=(0.0, 1.0, 0.0)))
+    ours = Rasteriser(box(size=(0.01, 0.01, 0.01)))
+    for eye in ((2.0, 2.0, 2.0), (1.0, -1.0, 0.5), (-3.0, 3.0, 1.0), (-2.0, -2.0, 2.0)):
+        camera = Camera("above", eye, (0.0, 0.0, 0.2), fov=52.0, samples=2)
+        lower = ours.draw(np.zeros((1, 1)), camera, size, (floor,))[0, 3 * size // 4 :]
+        assert (lower[..., 1] < 50).all(), eye
+
+
+@pytest.mark.parametrize("far", [1e5, 1e19, 1e300, np.inf])
+def test_a_place_far_outside_the_picture_is_beyond_its_last_sample(far):
+    assert kernel._cell(far, 0.5, 64) == 64
+    assert kernel._cell(-far, 0.5, 64) == 0
+
+
+def test_a_cameras_direction_counts_and_not_its_length():
+    expected = Rasteriser(box()).draw(np.zeros((1, 1)), ahead(3.0), 16)
+    for up in ((0.0, 0.0, 1e-12), (0.0, 0.0, 1e300)):
+        np.testing.assert_array_equal(
+            Rasteriser(box()).draw(np.zeros((1, 1)), replace(ahead(3.0), up=up), 16), expected
+        )
+    with pytest.raises(UserError, match="stands or looks farther away than 1e"):
+        Rasteriser(box()).draw(np.zeros((1, 1)), replace(ahead(3.0), target=(1e200, 0.0, 0.0)), 16)
+
+
+@pytest.mark.parametrize("renderer", ["raster", "tiny"])
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_a_picture_of_no_size_is_refused(kuka, renderer, size):
+    camera = replace(OURS, renderer=renderer)
+    for film in (lambda: kuka.film(camera, size), lambda: kuka.film_at(np.zeros((1, kuka.arm.joints)), camera, size)):
+        with pytest.raises(UserError, match=f"a picture of {size}x{size} pixels, expected 1 or more a side"):
+            film()
+
+
+def test_a_joint_that_slides_is_refused(tmp_path):
+    link = '<link name="{}"><inertial><mass value="1"/><inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="1"/></inertial></link>'
+    joint = (
+        '<joint name="rail" type="prismatic"><parent link="base"/><child link="cart"/><axis xyz="1 0 0"/>'
+        '<limit lower="-1" upper="1" effort="1" velocity="1"/></joint>'
+    )
+    path = tmp_path / "cart.urdf"
+    path.write_text(f'<robot name="cart">{link.format("base")}{link.format("cart")}{joint}</robot>')
+    bullet = Bullet(path)
+    with pytest.raises(UserError, match="joint rail does not turn"):
+        bullet.links()
+    bullet.close()
+
+
 def test_nothing_is_seen_of_what_is_too_near_or_behind():
     for distance in (0.5 + NEAR / 2, -2.0):
         camera = replace(ahead(1.0), eye=(-distance, 0.0, 0.0), target=(-distance + 1.0, 0.0, 0.0))
@@ -268,12 +319,19 @@ def test_a_mirrored_mesh_is_seen_from_outside_too(tmp_path):
 
 def test_what_was_compiled_and_cannot_be_read_is_one_line(monkeypatch):
     def broken(*args):
-        raise EOFError("Ran out of input")
+        raise error
 
     broken.stats = kernel.draw.stats
     monkeypatch.setattr(kernel, "draw", broken)
-    with pytest.raises(UserError, match=r"no place for the compiled renderer .*Ran out of input.*NUMBA_CACHE_DIR"):
-        Rasteriser(box()).draw(np.zeros((1, 1)), OURS, 8)
+    errors = (EOFError, ModuleNotFoundError, AttributeError, RecursionError, OverflowError)
+    damaged = UnicodeDecodeError("utf-8", b"x", 0, 1, "Ran out of input")  # as bytes are that were changed
+    for error in (damaged, *(kind("Ran out of input") for kind in errors)):
+        broken.signatures = []
+        with pytest.raises(UserError, match=r"no place for the compiled renderer .*Ran out of input.*NUMBA_CACHE_DIR"):
+            Rasteriser(box()).draw(np.zeros((1, 1)), OURS, 8)
+        broken.signatures = kernel.identify.signatures or ["one"]  # read already: what is raised is of something else
+        with pytest.raises(type(error)):
+            Rasteriser(box()).draw(np.zeros((1, 1)), OURS, 8)
 
 
 def test_an_arm_of_which_nothing_is_seen_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,7 @@ from imitate.envs.scenes.thing import Thing
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.pipelines import embed, record
+from imitate.pipelines.shared.demo import check_demo, load_demo, load_training, recording_of
 
 OURS = replace(CAMERAS["front"], renderer="raster")
 ABOVE = Camera("above", eye=(0.0, 0.0, 3.0), target=(0.0, 0.0, 0.0), up=(1.0, 0.0, 0.0), fov=60.0, renderer="raster")
@@ -136,6 +138,21 @@ def test_things_cast_shadows_on_what_they_stand_on():
     assert len(columns) > 30
     assert not darker(replace(light, shadow=0.0)).any()
     assert not darker(light, height=-0.4).any()  # it is under the table, and darkens nothing above
+
+
+def test_what_hangs_below_a_tables_top_casts_no_shadow_upwards():
+    light, grey = Light(strength=0.5, ambient_strength=0.5, shadow=1.0), Texture("plain", (0.6, 0.6, 0.6))
+    plate = box((0.4, 0.4, 0.01), (0.0, 0.0, -0.3))
+
+    def pictures(*scenes):
+        return [Rasteriser(plate).draw(POSE, ABOVE, 64, (scene,))[0].astype(int) for scene in scenes]
+
+    table = Scene("s", light=light, table=Table(grey))
+    with_it, without = pictures(table, replace(table, light=replace(light, shadow=0.0)))
+    np.testing.assert_array_equal(with_it, without)
+    floor = replace(table, table=None, floor=grey)
+    above, without = pictures(floor, replace(floor, light=replace(light, shadow=0.0)))
+    assert (above != without).any()  # on the floor it falls as from anywhere: there is nothing between
 
 
 def test_what_is_nearer_to_the_lamp_takes_no_shadow_and_two_shadows_are_one():
@@ -274,6 +291,11 @@ def test_texts_that_are_no_json_are_refused():
     [
         (lambda: Texture("velvet"), "unknown texture 'velvet': choose one of checker, gradient"),
         (lambda: Texture("picture", file="nowhere.png").at(np.zeros((1, 2))), "nowhere.png: no such picture"),
+        (lambda: Texture("picture", file="x" * 5000).at(np.zeros((1, 2))), "x: no such picture"),
+        (lambda: Texture("picture", file="a\0b"), "texture's file is 'a.*b', expected a text"),
+        (lambda: Texture("picture", file=Path("a.png")), "texture's file is .*, expected a text"),
+        (lambda: Texture([]), "texture's kind is .., expected a text"),
+        (lambda: Scene.from_json(PLAIN.to_json().replace("-0.436", "1" + 400 * "0")), "not a scene"),
         (lambda: Texture(first=3), "first is 3, expected red, green and blue"),
         (lambda: Thing("box", [0, 0, 0], (1, 1, 1)), "thing's position is .0, 0, 0., expected 3 numbers"),
         (lambda: Scene("x", floor="wood"), "floor of a scene is 'wood', expected a Texture or NoneType"),
@@ -324,6 +346,10 @@ def test_pictures_are_textures_and_others_are_not(tmp_path):
             Texture("picture", file=str(tmp_path / "w.png")).at(np.zeros((1, 2)))
     Image.fromarray(np.full((2, 2, 3), 9, np.uint8)).save(file)  # another picture, of the same name
     assert (Texture("picture", file=str(file)).at(np.zeros((1, 2))) == 9 / 255).all()
+    ours, scene = Rasteriser(HIGH), Scene("p", background=background)
+    for level in (9, 200):  # though the scene has been set up
+        Image.fromarray(np.full((2, level, 3), level, np.uint8)).save(file)
+        assert ours.draw(POSE, ahead(3.0, fov=20.0), 16, (scene,))[0, 0, 0].tolist() == [level] * 3
 
 
 def test_an_arm_that_nobody_sees_is_not_filmed():
@@ -372,7 +398,7 @@ def settings_of(folder, **more):
     return record.Settings(run=folder, **few, **more)
 
 
-def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path):
+def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path, encoder):
     films = {}
     for scene in ("plain", "random"):
         record.run(settings_of(tmp_path / scene, scene=scene))
@@ -381,8 +407,23 @@ def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path):
     assert len(set(told)) == 5
     assert films["plain"].scenes() == [PLAIN.to_json()] * 5
     kuka = Kuka("iiwa")
-    with pytest.raises(UserError, match="recorded in other scenes than the plain one, in which nothing learns yet"):
-        embed.run(embed.Settings(run=tmp_path / "random"))
+    assert [scene.name for scene in told[:4]] == [
+        "random-train-0",
+        "random-train-1",
+        "random-validation-0",
+        "random-validation-1",
+    ]
+    recording = recording_of(tmp_path / "random", settings_of(tmp_path))
+    for use in (
+        lambda: embed.run(embed.Settings(run=tmp_path / "random")),
+        lambda: load_demo("test:0", tmp_path / "random", encoder),
+        lambda: load_demo(f"{films['random'].folder}:3", tmp_path, encoder),
+        lambda: load_training(1, tmp_path / "random", encoder),
+        lambda: check_demo("test:0", tmp_path / "random", recording, "iiwa"),
+    ):
+        with pytest.raises(UserError, match="recorded in the scene 'random-.*, and nothing reads or learns from other"):
+            use()
+    load_demo("test:0", tmp_path / "plain", encoder)
     for number, scene in enumerate(told):
         kuka.scene = scene
         shown = films["random"].demonstration(number)
@@ -390,6 +431,23 @@ def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path):
         assert np.abs(mine.astype(int) - shown.frames).mean() < 3  # as H.264 keeps their colours
     kuka.close()
     np.testing.assert_array_equal(films["plain"].joints(), films["random"].joints())  # the same movements
+
+
+def test_a_frame_that_shows_nothing_is_not_recorded():
+    frames = np.random.default_rng(0).integers(0, 255, (5, 8, 8, 3), np.uint8)
+    record._check_seen("front", frames, 7)
+    frames[3] = (10, 20, 30)
+    with pytest.raises(UserError, match="camera 'front' sees nothing in frame 3 of episode 7"):
+        record._check_seen("front", frames, 7)
+
+
+def test_a_planned_recording_is_drawn_as_it_is_planned(tmp_path):
+    assert recording_of(tmp_path, settings_of(tmp_path, renderer="tiny")).camera.renderer == "tiny"
+
+
+def test_scenes_that_show_the_same_are_the_same_whatever_they_are_called():
+    assert Scene("lab") == PLAIN
+    assert Scene("lab", smooth=True) != PLAIN
 
 
 def test_what_cannot_be_recorded_is_said_before_anything_is(tmp_path):

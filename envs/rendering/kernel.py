@@ -94,6 +94,7 @@ class Scenery(NamedTuple):
         colours: (scenes, side, side, 3) of each sample.
         pictures: (scenes, size, size, 3) of each pixel: the mean of its samples.
         blur: (scenes,) cells that a shadow's edge is wide, to either side; below 0: the arm casts none.
+        lowest: (scenes,) height of what casts a shadow, at least, m.
         ground: (scenes, size, size, 2) where the light that falls on a pixel has come through the plane of the arm's
             base, across and down in cells of a shadow.
         dim: (scenes, size, size, 3) share of a pixel's colour that the arm's shadow takes.
@@ -108,6 +109,7 @@ class Scenery(NamedTuple):
     colours: NDArray[np.uint8]
     pictures: NDArray[np.uint8]
     blur: Integers
+    lowest: Floats
     ground: NDArray[np.float32]
     dim: NDArray[np.float32]
 
@@ -119,17 +121,17 @@ class Scratch(NamedTuple):
         links: (links, 3, 4) where each stands in the world.
         seen: (vertices + CUT, 6) right, up, forward, m, then across and down the picture, in samples, and 1 over
             forward. The last few are of what is left of a triangle that is cut.
-        cells: (vertices + CUT, 3) the first column and row of samples that do not lie before it, none outside the
-            picture, and whether it is beyond the near plane.
-        kept: (triangles + 1, 5) those that may be seen: number, columns from and to, rows from and to.
+        cells: (vertices + CUT, 3) the first column and row of samples that do not lie before it, from 0 to their
+            number; and whether it is beyond the near plane, or for a shadow above the lowest plane that casts one.
+        kept: (triangles, 5) those that may be seen: number, columns from and to, rows from and to.
         depth: (side, side) 1 over the distance of what is nearest, per m; 0: nothing is there.
         nearest: (side, side) the triangle that is; as many as there are: none of the arm's.
         spans: (side, 2) the columns in which something was drawn, of each row: from, to.
         lamp: (links, 3) the direction to the lamp, in the frame of each link.
         shades: (triangles, 3) 0 to 255: what colour each has; below 0: not yet known.
         shadow: (GRID, GRID) share of the lamp's light that the arm takes from the ground.
-        under: (GRID, GRID) what casts it.
-        rows: (GRID, 2) as ``spans``.
+        under: (GRID, GRID) what casts it: drawn like what is nearest, and read by none.
+        rows: (GRID, 2) the same, like ``spans``.
         line: (GRID,) of the shadow.
     """
 
@@ -179,7 +181,7 @@ def place(body: Body, pose: Floats, links: Floats) -> None:
 @compiled
 def _cell(x: float, offset: float, side: int) -> int:
     """The first sample that is not before x, of a row or a column of so many."""
-    return int(max(0.0, min(float(side), math.ceil(x - offset))))
+    return int(max(0.0, min(float(side), np.ceil(x - offset))))
 
 
 @compiled
@@ -225,15 +227,17 @@ def _fill(
     area = (cx - ax) * (by - ay) - (bx - ax) * (cy - ay)
     if not area > 0.0:  # seen from behind: down is positive, so that what is counterclockwise turns the other way
         return
-    # What lies on a common edge must not be lost between two triangles: their numbers differ by what is rounded.
-    slack = 1e-10 * (right - left + bottom - top) ** 2
-    most = area + slack
     share = 1.0 / area
     x, y = left + across, top + down
     # Twice the areas opposite to a and to b, at the first sample, and how they grow to the right and downwards.
     at_a, at_b = (cx - x) * (by - y) - (bx - x) * (cy - y), (ax - x) * (cy - y) - (cx - x) * (ay - y)
     a_right, a_down = cy - by, bx - cx
     b_right, b_down = ay - cy, cx - ax
+    # What lies on a common edge must not be lost between two triangles: their numbers differ by what is rounded, which
+    # grows with the sides, however little of them is in the picture.
+    longest = max(abs(a_right), abs(a_down), abs(b_right), abs(b_down))
+    slack = max(1e-10 * (right - left + bottom - top) ** 2, 1e-14 * longest**2)
+    most = area + slack
     a_nearer, b_nearer = share * (az - cz), share * (bz - cz)
     closer = cz + at_a * a_nearer + at_b * b_nearer
     z_right, z_down = a_right * a_nearer + b_right * b_nearer, a_down * a_nearer + b_down * b_nearer
@@ -328,10 +332,11 @@ def _wipe(row: int, scratch: Scratch, backdrop: NDArray[np.float32], nothing: in
 
 
 @compiled
-def cast(body: Body, direction: Floats, blur: int, scratch: Scratch) -> None:
+def cast(body: Body, direction: Floats, blur: int, lowest: float, scratch: Scratch) -> None:
     """Find the shadow of what is placed on the plane of the arm's base, with light from a direction above it.
 
-    Each point is moved along the light to that plane (Blinn, Me and My (Fake) Shadow, 1988), and drawn there.
+    Each point is moved along the light to that plane (Blinn, Me and My (Fake) Shadow, 1988), and drawn there. What is
+    lower than ``lowest``, m, casts none.
     """
     links, shadow, line = scratch.links, scratch.shadow, scratch.line
     starts, vertices, triangles = body.starts, body.vertices, body.triangles
@@ -344,10 +349,12 @@ def cast(body: Body, direction: Floats, blur: int, scratch: Scratch) -> None:
                 seen[v, a] = links[i, a, 3]
                 for b in range(3):
                     seen[v, a] += links[i, a, b] * vertices[v, b]
-            seen[v, 3] = 0.5 * GRID + scale * (seen[v, 0] - aslant_x * seen[v, 2])
-            seen[v, 4] = 0.5 * GRID - scale * (seen[v, 1] - aslant_y * seen[v, 2])
+            height = max(seen[v, 2], lowest)
+            seen[v, 3] = 0.5 * GRID + scale * (seen[v, 0] - aslant_x * height)
+            seen[v, 4] = 0.5 * GRID - scale * (seen[v, 1] - aslant_y * height)
             seen[v, 5] = 1.0
-            cells[v, 0], cells[v, 1], cells[v, 2] = _cell(seen[v, 3], 0.5, GRID), _cell(seen[v, 4], 0.5, GRID), 1
+            cells[v, 0], cells[v, 1] = _cell(seen[v, 3], 0.5, GRID), _cell(seen[v, 4], 0.5, GRID)
+            cells[v, 2] = seen[v, 2] >= lowest
     for y in range(GRID):
         for x in range(GRID):
             shadow[y, x] = 0.0
@@ -532,7 +539,7 @@ def draw(
         place(body, poses[n], scratch.links)
         _copy_pixels(scenery.pictures[s], frames[n])
         if scenery.blur[s] >= 0:
-            cast(body, scenery.direction[s], scenery.blur[s], scratch)
+            cast(body, scenery.direction[s], scenery.blur[s], scenery.lowest[s], scratch)
             _darken(scenery.ground[s], scenery.dim[s], scratch.shadow, frames[n])
         find_nearest(body, view, scratch)
         _resolve(body, view, scenery, s, samples, scratch, frames[n])

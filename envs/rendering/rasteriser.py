@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise, starmap
-from pickle import UnpicklingError
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.camera import Camera
+from imitate.data.camera import Camera, check_pixels
 from imitate.errors import UserError, first_line
 from imitate.keeping.workers import is_worker
 
 from ..scenes.scene import PLAIN, Scene
+from ..scenes.texture import Stamp, stamp
 from . import kernel
 from .kernel import Body, Scenery, Scratch
 from .scenery import scenery_of
@@ -27,7 +27,7 @@ from .view import view_of
 
 CHUNK = 16  # frames that are worth a part of their own
 PARTS = 4  # a thread
-SETS = 8  # scenes, or several of them, with a camera: as many are kept, for all arms of a process
+SETS = 8  # scenes, or several of them, with a camera: as many are kept set up for an arm
 
 
 class Rasteriser:
@@ -44,7 +44,7 @@ class Rasteriser:
         self.body = body
         self.threads = threads or (1 if is_worker() else os.cpu_count() or 1)
         self._joints = int(body.joints.max()) + 1
-        self._set = lru_cache(maxsize=SETS)(self._built)
+        self._kept = lru_cache(maxsize=SETS)(self._built)
 
     def draw(
         self,
@@ -72,7 +72,7 @@ class Rasteriser:
         frames = np.empty((len(own), size, size, 3), np.uint8)
         view, samples = view_of(camera), camera.samples
         with _compiled_or_told():
-            scenery, idle = self._set(tuple(scenes), camera, size)
+            scenery, idle = self._set_up(tuple(scenes), camera, size)
 
             def part(share: slice, scratch: Scratch) -> None:
                 kernel.draw(self.body, own[share], view, scenery, which[share], samples, scratch, frames[share])
@@ -93,7 +93,7 @@ class Rasteriser:
         camera = replace(camera, samples=1)
         view = view_of(camera)
         with _compiled_or_told():
-            scenery, idle = self._set((scene,), camera, size)
+            scenery, idle = self._set_up((scene,), camera, size)
 
             def part(share: slice, scratch: Scratch) -> None:
                 kernel.identify(self.body, own[share], view, scenery.depth[0], scratch, ids[share])
@@ -101,8 +101,13 @@ class Rasteriser:
             self._share(part, len(own), scenery, idle)
         return ids
 
-    def _built(self, scenes: tuple[Scene, ...], camera: Camera, size: int) -> tuple[Scenery, list[Scratch]]:
+    def _set_up(self, scenes: tuple[Scene, ...], camera: Camera, size: int) -> tuple[Scenery, list[Scratch]]:
         """Scenes as the camera sees them, and what threads have drawn on there, to do so again."""
+        return self._kept(scenes, camera, size, tuple(stamp(file) for scene in scenes for file in scene.files))
+
+    def _built(
+        self, scenes: tuple[Scene, ...], camera: Camera, size: int, stamps: tuple[Stamp, ...]
+    ) -> tuple[Scenery, list[Scratch]]:
         return scenery_of(scenes, camera, size, len(self.body.parents)), []
 
     def _checked(self, poses: NDArray[np.floating], size: int) -> NDArray[np.float64]:
@@ -111,8 +116,7 @@ class Rasteriser:
             raise UserError(f"poses of shape {own.shape}, expected (n, {self._joints})")
         if not np.isfinite(own).all():
             raise UserError("poses that are no numbers can't be drawn: the simulation has lost its arm")
-        if size < 1:
-            raise UserError(f"a picture of {size}x{size} pixels, expected 1 or more a side")
+        check_pixels(size)
         return own
 
     def _share(
@@ -139,14 +143,18 @@ class Rasteriser:
 
 @contextmanager
 def _compiled_or_told() -> Iterator[None]:
-    """What was compiled is read at the first call, or written."""
+    """What was compiled is read at the first call, or written: whatever is raised there is of that."""
     try:
         yield
-    except (OSError, EOFError, UnpicklingError) as error:
+    except UserError:
+        raise
+    except Exception as error:
+        if kernel.draw.signatures:
+            raise
         raise UserError(
             f"{kernel.draw.stats.cache_path}: no place for the compiled renderer ({first_line(error)}): "
             "delete what is there, or name another folder by NUMBA_CACHE_DIR"
-        ) from None
+        ) from error
 
 
 def _checked_scenes(shown: NDArray[np.integer], scenes: int, poses: int) -> NDArray[np.int32]:

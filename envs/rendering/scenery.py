@@ -21,7 +21,8 @@ from .link import Floats
 from .scratch import scratch_of
 from .view import view_of
 
-BYTES_A_SAMPLE, MOST_BYTES = 15, 2**30  # that are kept of each sample of a scene, about, and of all scenes
+BYTES_A_SAMPLE, MOST_BYTES = 30, 2**28  # that are kept of each sample of a scene, at most, and of all scenes
+ANYWHERE = -1e9  # m; lower than what casts a shadow
 NOTHING = np.zeros(0)  # the pose of what has no joints
 
 
@@ -72,6 +73,8 @@ def scenery_of(scenes: Sequence[Scene], camera: Camera, size: int, links: int) -
         paint=np.stack([_paint(scene, links) for scene in scenes]),
         smooth=np.array([scene.smooth for scene in scenes], np.bool_),
         blur=np.array([_blur(scene) for scene in scenes], np.int32),
+        # What hangs beside a table casts no shadow upwards on it.
+        lowest=np.array([0.0 if scene.table else ANYWHERE for scene in scenes]),
         **{name: np.stack([getattr(one, name) for one in seen]) for name in Seen._fields},
     )
 
@@ -186,7 +189,7 @@ def _shadows(scene: Scene, pieces: Sequence[Piece], where: Floats, levels: NDArr
             body = body_of(above)
             scratch = scratch_of(body, np.zeros((1, 1), np.float32))
             kernel.place(body, NOTHING, scratch.links)
-            kernel.cast(body, _direction(scene.light), _blur(scene), scratch)
+            kernel.cast(body, _direction(scene.light), _blur(scene), ANYWHERE, scratch)
             shares = np.empty(int(own.sum()))
             kernel.look_up(scratch.shadow, where[own], shares)
             taken[own] = shares

@@ -15,7 +15,7 @@ def scratch_of(body: Body, backdrop: NDArray[np.float32]) -> Scratch:
         links=np.empty((len(body.parents), 3, 4)),
         seen=np.empty((len(body.vertices) + CUT, 6)),
         cells=np.empty((len(body.vertices) + CUT, 3), np.int32),
-        kept=np.empty((len(body.triangles) + 1, 5), np.int32),
+        kept=np.empty((len(body.triangles), 5), np.int32),
         depth=backdrop.copy(),
         nearest=np.full((side, side), len(body.triangles), np.int32),
         spans=np.tile(np.array([side, 0], np.int32), (side, 1)),

@@ -11,7 +11,7 @@ from imitate.errors import UserError, check_bounds
 
 from .texture import Colour, check_colours, check_vector
 
-LOWEST = 0.1  # sine of how high a lamp stands at least
+LOWEST = np.sin(np.radians(5.0))  # of how high a lamp stands at least
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,4 @@ class Light:
         check_vector("light's direction", self.direction, 3)
         length = np.linalg.norm(self.direction)
         if not 0 < length < np.inf or not self.direction[2] >= LOWEST * length:
-            raise UserError(f"light's direction is {self.direction}, expected x, y, z, at least 6 degrees above ground")
+            raise UserError(f"light's direction is {self.direction}, expected x, y, z, at least 5 degrees above ground")

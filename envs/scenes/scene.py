@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cached_property
 from typing import Any, get_args, get_type_hints
 
 from imitate.errors import UserError
@@ -23,7 +24,7 @@ class Scene:
     """Everything that is in a picture beside the arm. Only our own renderer draws another than the plain one.
 
     Attributes:
-        name: What it is called.
+        name: What it is called, which does not make it another one.
         light: That falls on it, and on the arm.
         background: Behind all.
         floor: As far as the eye sees; None: there is none. Beneath the table, or at the height of the arm's base.
@@ -36,7 +37,7 @@ class Scene:
         UserError: Something in it is not what it should be.
     """
 
-    name: str
+    name: str = field(compare=False)
     light: Light = field(default_factory=Light)
     background: Texture = field(default_factory=Texture)
     floor: Texture | None = None
@@ -60,6 +61,12 @@ class Scene:
             raise UserError(f"scene {self.name!r} has {len(self.clutter)} things, expected {MOST_THINGS} at most")
         check_colours(**{f"colour {k} of the links": colour for k, colour in enumerate(self.links)})
 
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """Of the pictures in it."""
+        textures = (self.background, self.floor, self.table and self.table.texture)
+        return tuple(texture.file for texture in textures if texture and texture.file)
+
     def to_json(self) -> str:
         """Of all its fields."""
         return json.dumps(asdict(self))
@@ -76,7 +83,7 @@ class Scene:
             if not isinstance(data, dict):
                 raise TypeError("expected its fields by their names")
             scene: Scene = _built(cls, data)
-        except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError, OverflowError) as error:
             raise UserError(f"not a scene: {text[:100]!r} ({error})") from None
         return scene
 

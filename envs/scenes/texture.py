@@ -14,6 +14,7 @@ from PIL import Image
 from imitate.errors import SEED, UserError, check_bounds, choose, first_line
 
 Colour = tuple[float, float, float]
+Stamp = tuple[str, int, int]  # of a file: its place, when it was changed, and its size
 Floats = NDArray[np.float64]
 
 LATTICE, OCTAVES = 64, 4  # numbers a side of what noise is made of, and how often it is laid over itself
@@ -47,6 +48,9 @@ class Texture:
     file: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("kind", "file"):
+            if not isinstance(value := getattr(self, name), str) or "\0" in value:
+                raise UserError(f"texture's {name} is {value!r}, expected a text")
         choose(TEXTURES, self.kind, "texture")
         check_colours(first=self.first, second=self.second)
         check_bounds(self, "texture's ", period=(1e-3, 1e3), turned=(-100.0, 100.0), seed=SEED)
@@ -145,11 +149,23 @@ def _picture(points: Floats, file: str) -> Floats:
 
 
 def _pixels(file: str) -> NDArray[np.uint8]:
-    path = Path(file).resolve()
-    if not path.is_file():
-        raise UserError(f"{file}: no such picture, expected a PNG or JPEG file for a texture")
-    facts = path.stat()
-    return _read(str(path), facts.st_mtime_ns, facts.st_size)
+    return _read(*stamp(file))
+
+
+def stamp(file: str) -> Stamp:
+    """What tells that a file has changed.
+
+    Raises:
+        UserError: There is none.
+    """
+    try:
+        path = Path(file).resolve()
+        facts = path.stat()
+        if not path.is_file():
+            raise FileNotFoundError
+    except OSError:
+        raise UserError(f"{file}: no such picture, expected a PNG or JPEG file for a texture") from None
+    return str(path), facts.st_mtime_ns, facts.st_size
 
 
 @lru_cache(maxsize=16)

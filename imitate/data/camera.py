@@ -6,11 +6,23 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from imitate.errors import UserError
 
 Vector = tuple[float, float, float]
 
 MOST_SAMPLES = 4  # a side of a pixel
+
+
+def check_pixels(size: int) -> None:
+    """Refuse a picture that is none.
+
+    Raises:
+        UserError: It has no pixels, or a number a side that is no whole one.
+    """
+    if not isinstance(size, int | np.integer) or size < 1:
+        raise UserError(f"a picture of {size}x{size} pixels, expected 1 or more a side")
 
 
 @dataclass(frozen=True)

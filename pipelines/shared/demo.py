@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -17,15 +16,13 @@ from imitate.data.demonstration import Demonstration, check_size, demonstration_
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
 from imitate.data.video.reader import Source, check_name, shown_size
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.cameras import CAMERAS
 from imitate.envs.imagination import watch
 from imitate.envs.kuka import ARMS, CONTROL_HZ
+from imitate.envs.scenes.scene import PLAIN, Scene
 from imitate.errors import UserError, choose
 from imitate.keeping.runs import Stage
 
-if TYPE_CHECKING:
-    from .. import record
-
+from .. import record
 
 READ = 20  # demonstrations, of seconds each, that show how wrong the robot is about poses
 
@@ -56,7 +53,22 @@ def recording_of(run: Path, planned: record.Settings) -> Recording:
         return Recording(camera, dataset.image_size(camera.name), dataset.joints([0]).shape[1], splits)
     arm = choose(ARMS, planned.arm, "arm")
     splits = {name: getattr(planned, name) for name in SPLITS}
-    return Recording(CAMERAS[planned.cameras[0]], planned.image_size, arm.joints, splits)
+    return Recording(record.cameras_of(planned)[0], planned.image_size, arm.joints, splits)
+
+
+def check_scenes(dataset: LeRobotDataset, episodes: Sequence[int] | None = None) -> None:
+    """Refuse episodes, or any, whose pictures hold more than the robot: nothing reads or learns from them yet.
+
+    Raises:
+        UserError: One was recorded in another scene than the plain one.
+    """
+    told = dataset.scenes() or []
+    for text in dict.fromkeys(told if episodes is None else [told[episode] for episode in episodes if told]):
+        if (scene := Scene.from_json(text)) != PLAIN:
+            raise UserError(
+                f"{dataset.folder} was recorded in the scene {scene.name!r}, and nothing reads or learns from other "
+                "scenes than the plain one yet: record with --scene plain"
+            )
 
 
 def check_demo(text: str, run: Path, recording: Recording, arm: str, resize: bool = False) -> None:
@@ -70,7 +82,7 @@ def check_demo(text: str, run: Path, recording: Recording, arm: str, resize: boo
         resize: Crop and scale a video to the encoder's size.
 
     Raises:
-        UserError: There is no such thing, or it can't be read, is too short, of another size, camera or arm.
+        UserError: There is no such thing, or it can't be read, is too short, of another size, camera, scene or arm.
     """
     head, number = parse_demo(text)
     joints = recording.joints  # as many as the encoder's pose head will read from a video
@@ -87,6 +99,7 @@ def check_demo(text: str, run: Path, recording: Recording, arm: str, resize: boo
                 f"demonstration {text!r}: another camera {camera.name!r} than films what the encoder will be trained "
                 f"on ({'; '.join(differences)}): choose another demonstration, or an encoder with --encoder"
             )
+        check_scenes(dataset, [episode])
         demonstration = dataset.demonstration(episode, camera.name).followed(dataset.fps, CONTROL_HZ)
         demonstration.check_size(recording.image_size)
         joints = joints if demonstration.joints is None else demonstration.joints.shape[1]
@@ -134,6 +147,7 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     dataset, episode = _episode(head, number, run)
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
+    check_scenes(dataset, [episode])
     demonstration = dataset.demonstration(episode, camera.name).followed(dataset.fps, CONTROL_HZ)
     demonstration.check_size(encoder.image_size)
     return demonstration
@@ -165,6 +179,7 @@ def load_training(episodes: int, run: Path, encoder: TrainedEncoder) -> list[Dem
         )
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
+    check_scenes(dataset, train[:episodes])
     return dataset.demonstrations(train[:episodes], camera.name)
 
 
