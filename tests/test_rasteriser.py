@@ -185,7 +185,8 @@ def test_a_picture_of_no_size_is_refused(kuka, renderer, size):
 
 
 def test_a_joint_that_slides_is_refused(tmp_path):
-    link = '<link name="{}"><inertial><mass value="1"/><inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="1"/></inertial></link>'
+    inertia = '<inertia ixx="1" ixy="0" ixz="0" iyy="1" iyz="0" izz="1"/>'
+    link = f'<link name="{{}}"><inertial><mass value="1"/>{inertia}</inertial></link>'
     joint = (
         '<joint name="rail" type="prismatic"><parent link="base"/><child link="cart"/><axis xyz="1 0 0"/>'
         '<limit lower="-1" upper="1" effort="1" velocity="1"/></joint>'

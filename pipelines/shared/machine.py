@@ -16,6 +16,7 @@ def machine() -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # fewer than it has, where it is told so
         "cores": os.cpu_count(),
         "gpu": torch.cuda.get_device_name() if cuda else None,
         "torch": torch.__version__,
