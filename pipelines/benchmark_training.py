@@ -1,6 +1,6 @@
 """``benchmark_training``: what an encoder's training costs, and what it is worth; to choose the defaults by.
 
-Each variant changes one setting of the default recording and encoder. Its encoder is a stage of its own, so that an
+Each variant changes the default recording or encoder in one thing. Its encoder is a stage of its own, so that an
 interrupted benchmark goes on with what is missing. What it is worth is how far off the robot is when it takes the poses
 that it reads with it off the validation demonstrations: those that are reported play no part.
 """
