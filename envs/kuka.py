@@ -249,7 +249,9 @@ class Kuka:
             pictures.append(self.film(camera, size))
         seen = f"camera {camera.name!r} at {size}x{size} pixels"
         if any(picture.min() == picture.max() for picture in pictures):
-            raise UserError(f"{seen} takes blank pictures: it looks away from the arm, or its renderer is broken")
+            raise UserError(
+                f"{seen} takes blank pictures: it looks away from the arm, is within it, or its renderer is broken"
+            )
         if self.scene != PLAIN and not self._sees_itself(np.array(poses), camera, size):
             raise UserError(
                 f"{seen} does not see the arm in the scene {self.scene.name!r}: move it, or what is before it"

@@ -59,7 +59,8 @@ class Robot:
             if isinstance(value, str):
                 choose(registry, value, noun)
             elif not isinstance(value, own):
-                raise UserError(f"{noun} is {value!r}, expected one of {', '.join(sorted(registry))}")
+                others = "".join(f", or a {kind.__name__}" for kind in own if kind is not type(None))
+                raise UserError(f"{noun} is {value!r}, expected one of {', '.join(sorted(registry))}{others}")
         check_numbers(start_noise=self.start_noise, midway=self.midway)
         if not 0 <= self.start_noise <= np.pi:
             raise UserError(f"start_noise is {self.start_noise}, expected 0 to pi rad")

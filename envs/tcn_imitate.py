@@ -25,7 +25,7 @@ from .imagination import believing, watch
 from .kuka import ASSETS, Arm
 from .kuka_env import KukaEnv, Reference
 from .robot import Robot, taken
-from .scenes.scene import PLAIN
+from .scenes.scene import PLAIN, Scene
 from .vector import KukaVectorEnv
 
 
@@ -65,7 +65,7 @@ class TCNImitateEnv(gym.Env):
     def __init__(
         self,
         encoder: TrainedEncoder | str | Path | None = None,
-        demonstrations: Sequence[Demonstration] | None = None,
+        demonstrations: Demonstration | Sequence[Demonstration] | None = None,
         following: Following = Following(),
         robot: Robot = Robot(),
         **settings: Any,
@@ -127,7 +127,7 @@ class TCNImitateEnv(gym.Env):
 def tcn_imitate_vector(
     num_envs: int = 1,
     encoder: TrainedEncoder | str | Path | None = None,
-    demonstrations: Sequence[Demonstration] | None = None,
+    demonstrations: Demonstration | Sequence[Demonstration] | None = None,
     following: Following = Following(),
     robot: Robot = Robot(),
     workers: int = 0,
@@ -145,7 +145,7 @@ def tcn_imitate_vector(
 
 def _resolve(
     encoder: TrainedEncoder | str | Path | None,
-    demonstrations: Sequence[Demonstration] | None,
+    demonstrations: Demonstration | Sequence[Demonstration] | None,
     following: Following,
     robot: Robot,
 ) -> tuple[TrainedEncoder, Targets, dict[str, Any]]:
@@ -155,6 +155,8 @@ def _resolve(
         The encoder, what the demonstrations are to it, and the robot and its references, as ``KukaEnv`` takes them.
     """
     trained = encoder if isinstance(encoder, TrainedEncoder) else load_encoder(Path(encoder or ASSETS / "encoder"))
+    if isinstance(demonstrations, Demonstration):
+        demonstrations = [demonstrations]
     if demonstrations is None:
         demonstrations = [LeRobotDataset(ASSETS / "demonstration").demonstration(0)]
     camera, image_size = robot.eyes(trained.camera, trained.image_size)
@@ -181,6 +183,11 @@ def _check_demonstrations(demonstrations: Sequence[Demonstration], robot: Robot)
     for shown in demonstrations:
         if not isinstance(shown, Demonstration):
             raise UserError(f"a demonstration of type {type(shown).__name__}, expected a Demonstration")
+        if shown.scene is not None and (scene := Scene.from_json(shown.scene)) != PLAIN:
+            raise UserError(
+                f"demonstration {shown.name} was recorded in the scene {scene.name!r}: encoders are trained in the "
+                "plain one, expected that"
+            )
         for poses in (shown.joints, shown.believed):
             if poses is not None and poses.shape[1] != robot.joints:
                 found, wanted = poses.shape[1], robot.joints

@@ -73,7 +73,7 @@ def run(settings: Settings) -> Path:
     html = fill_in(
         "report.html",
         run=settings.run,
-        typed=partial(typed, settings.run),
+        typed=partial(_typed, settings.run, stages),
         stages=stages,
         unfinished=unfinished,
         policies=policies,
@@ -89,6 +89,12 @@ def run(settings: Settings) -> Path:
         aside.write_text(html, encoding="utf-8", errors="replace")  # a file's name may be no text
     print(f"look at {out} ({len(html) / 1e6:.1f} MB)")
     return out
+
+
+def _typed(run: Path, stages: Mapping[str, Sequence[Stage]], command: str, *words: str) -> str:
+    """What makes what is missing; empty where nothing would: in other scenes than the plain one nothing learns yet."""
+    elsewhere = any(stage.settings.get("scene", "plain") != "plain" for stage in stages.get("record", []))
+    return "" if elsewhere and command != "record" else typed(run, command, *words)
 
 
 def _stages(run: Path) -> tuple[dict[str, list[Stage]], list[str]]:

@@ -1,5 +1,7 @@
 """Call by call beside the reference: Gymnasium's SyncVectorEnv, and stable-baselines3's DummyVecEnv, of the same."""
 
+import os
+import subprocess
 import sys
 import warnings
 from dataclasses import replace
@@ -1073,3 +1075,22 @@ def test_keywords_say_the_same_as_what_they_are_fields_of(pixels, demonstrations
         same(whole.step(START), other.step(START))
         other.close()
     whole.close()
+
+
+FORKED = """
+import gymnasium as gym, imitate, torch
+torch.set_num_threads(2)
+envs = gym.make_vec("TCNImitate-v0", num_envs=2, vectorization_mode="async", vector_kwargs={"context": "fork"})
+envs.reset(seed=0)
+print(envs.step(envs.action_space.sample())[0].shape[0], "environments")
+envs.close()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_forked_environments_do_not_wait_for_threads_that_they_lack():
+    words = [sys.executable, "-c", FORKED]
+    alone = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    done = subprocess.run(words, env=alone, capture_output=True, text=True, timeout=120)
+    assert done.stdout.endswith("2 environments\n"), done.stderr

@@ -2,6 +2,7 @@ import multiprocessing
 import shutil
 
 import pytest
+from filelock import Timeout
 
 from imitate.errors import UserError
 from imitate.keeping.lock import LOCK, held, hold, let_go, waited_for
@@ -77,3 +78,13 @@ def test_a_lock_is_waited_for(tmp_path):
     other.kill()
     with lock:
         assert (tmp_path / LOCK).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_not_said_to_be_worked_on(tmp_path, monkeypatch):
+    def never(*args, **more):
+        raise Timeout("lock")
+
+    monkeypatch.setattr("imitate.keeping.lock.FileLock.acquire", never)
+    monkeypatch.setattr("imitate.keeping.lock.LOCK", "missing/.lock")  # as in a folder of the system's
+    with pytest.raises(FileNotFoundError):
+        hold(tmp_path)

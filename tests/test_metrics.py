@@ -1,8 +1,10 @@
 import tracemalloc
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from imitate.measuring.figures import learning_curve_figure
 from imitate.measuring.metrics import (
     Poses,
     embedding_metrics,
@@ -77,3 +79,10 @@ def test_success_is_near_all_the_way_and_unknown_without_the_truth():
     assert success({"ee_error_m": 0.02, "final_ee_error_m": 0.04}) is True
     assert success({"ee_error_m": 0.02, "final_ee_error_m": 0.06}) is False
     assert success({"ee_error_m": None, "final_ee_error_m": None}) is None
+
+
+def test_a_single_rollout_is_seen():
+    once = {"steps": 2048, "reward": -0.1, "ee_error_m": 0.2, "joint_error_rad": 0.3}
+    figure = learning_curve_figure([once], {})
+    assert [axes.lines[0].get_marker() for axes in figure.axes] == ["o"] * 3
+    plt.close(figure)

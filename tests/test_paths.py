@@ -13,6 +13,13 @@ from imitate import (
 from imitate.data.video.writer import FOR_PEOPLE
 
 
+@pytest.mark.parametrize("fps", [0, -1.0, float("nan"), float("inf"), "20", None])
+def test_a_rate_that_is_none_is_refused(tmp_path, fps):
+    write_video(tmp_path / "film.mp4", np.zeros((3, 16, 16, 3), np.uint8), 20, FOR_PEOPLE)
+    with pytest.raises(UserError, match=r"fps is .*, expected frames a second, more than 0"):
+        demonstration_from_video(tmp_path / "film.mp4", fps)
+
+
 def test_a_path_may_be_a_text(unlearned, tmp_path, encoder):
     dataset = unlearned / "record" / "dataset"
     assert len(LeRobotDataset(str(dataset))) == len(LeRobotDataset(dataset))

@@ -328,7 +328,7 @@ def test_what_was_compiled_and_cannot_be_read_is_one_line(monkeypatch):
     damaged = UnicodeDecodeError("utf-8", b"x", 0, 1, "Ran out of input")  # as bytes are that were changed
     for error in (damaged, *(kind("Ran out of input") for kind in errors)):
         broken.signatures = []
-        with pytest.raises(UserError, match=r"no place for the compiled renderer .*Ran out of input.*NUMBA_CACHE_DIR"):
+        with pytest.raises(UserError, match=r"can't be kept there, or read .*Ran out of input.*NUMBA_CACHE_DIR"):
             Rasteriser(box()).draw(np.zeros((1, 1)), OURS, 8)
         broken.signatures = kernel.identify.signatures or ["one"]  # read already: what is raised is of something else
         with pytest.raises(type(error)):
@@ -349,6 +349,9 @@ def test_what_cannot_be_drawn_is_refused():
     ours = Rasteriser(box())
     with pytest.raises(UserError, match="a picture of 0x0 pixels"):
         ours.draw(np.zeros((1, 1)), OURS, 0)
+    for draw in (ours.draw, ours.identify):
+        with pytest.raises(UserError, match="camera 'front' has the renderer 'tiny', expected raster"):
+            draw(np.zeros((1, 1)), replace(OURS, renderer="tiny"), 8)
     with pytest.raises(UserError, match=r"poses of shape \(1, 7\), expected \(n, 1\)"):
         ours.draw(np.zeros((1, 7)), OURS, 8)
     for wrong in (np.nan, np.inf):

@@ -30,7 +30,7 @@ from imitate.envs.scenes.texture import TEXTURES, Texture
 from imitate.envs.scenes.thing import Thing
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
-from imitate.pipelines import embed, record
+from imitate.pipelines import embed, record, report
 from imitate.pipelines.shared.demo import check_demo, load_demo, load_training, recording_of
 
 OURS = replace(CAMERAS["front"], renderer="raster")
@@ -228,7 +228,7 @@ def test_each_pose_has_its_scene_whatever_the_number_of_threads(arm):
     np.testing.assert_array_equal(Rasteriser(arm.body, 4).draw(poses, OURS, 32, several, which), together)
     for k in range(10):
         np.testing.assert_array_equal(arm.draw(poses[k : k + 1], OURS, 32, [several[which[k]]])[0], together[k])
-    with pytest.raises(UserError, match=r"shown is of shape \(100,\).*one of the 6 scenes"):
+    with pytest.raises(UserError, match="shown is from 0 to 6, expected 0 to 5: one of the scenes"):
         arm.draw(poses, OURS, 32, several[:6], which)
 
 
@@ -296,8 +296,8 @@ def test_texts_that_are_no_json_are_refused():
         (lambda: Texture("picture", file=Path("a.png")), "texture's file is .*, expected a text"),
         (lambda: Texture([]), "texture's kind is .., expected a text"),
         (lambda: Scene.from_json(PLAIN.to_json().replace("-0.436", "1" + 400 * "0")), "not a scene"),
-        (lambda: Texture(first=3), "first is 3, expected red, green and blue"),
-        (lambda: Thing("box", [0, 0, 0], (1, 1, 1)), "thing's position is .0, 0, 0., expected 3 numbers"),
+        (lambda: Texture(first=3), "colour first is 3, expected a tuple of red, green and blue"),
+        (lambda: Thing("box", [0, 0, 0], (1, 1, 1)), "thing's position is .0, 0, 0., expected a tuple of 3 numbers"),
         (lambda: Scene("x", floor="wood"), "floor of a scene is 'wood', expected a Texture or NoneType"),
         (lambda: Scene("x", clutter=(3,)), "expected things"),
         (lambda: Scene("x", links=[(0.0, 0.0, 0.0)]), "links of a scene"),
@@ -308,9 +308,14 @@ def test_texts_that_are_no_json_are_refused():
             "20 scenes of 2000x2000 samples, expected 1 to",
         ),
         (lambda: Rasteriser(HIGH).draw(POSE, ABOVE, 8, (PLAIN,), np.array([0.9])), "no whole numbers"),
+        (
+            lambda: Rasteriser(HIGH).draw(POSE, ABOVE, 8, (PLAIN,), np.array([1])),
+            "shown is from 1 to 1, expected 0",
+        ),
+        (lambda: Rasteriser(HIGH).draw(POSE, ABOVE, 8, (PLAIN,), np.array([0, 0])), "shown is of shape"),
         (lambda: Texture("picture"), "expected a picture and its file, or neither"),
         (lambda: Texture("plain", file="some.png"), "expected a picture and its file, or neither"),
-        (lambda: Texture(first=(2.0, 0.0, 0.0)), "first is .2.0, 0.0, 0.0., expected red, green and blue"),
+        (lambda: Texture(first=(2.0, 0.0, 0.0)), "first is .2.0, 0.0, 0.0., expected a tuple of red, green"),
         (lambda: Texture(period=0.0), "texture's period is 0.0"),
         (lambda: Light((0.0, 0.0, -1.0)), "light's direction is .*above ground"),
         (lambda: Light((0.0, 0.0, float("nan"))), "light's direction is"),
@@ -344,6 +349,13 @@ def test_pictures_are_textures_and_others_are_not(tmp_path):
         (tmp_path / "w.png").write_bytes(wrong)
         with pytest.raises(UserError, match=r"w\.png: not a PNG or JPEG picture"):
             Texture("picture", file=str(tmp_path / "w.png")).at(np.zeros((1, 2)))
+    deep, clear = Image.fromarray(np.full((2, 2), 40_000, np.uint16)), Image.new("RGBA", (2, 2), (255, 0, 0, 100))
+    for picture, said in ((deep, "16 bits a colour, expected 8"), (clear, "parts of it are transparent")):
+        picture.save(tmp_path / "w.png")
+        with pytest.raises(UserError, match=said):
+            Texture("picture", file=str(tmp_path / "w.png")).at(np.zeros((1, 2)))
+    Image.new("RGBA", (2, 2), (255, 0, 0, 255)).save(tmp_path / "w.png")
+    assert Texture("picture", file=str(tmp_path / "w.png")).at(np.zeros((1, 2))).tolist() == [[1.0, 0.0, 0.0]]
     Image.fromarray(np.full((2, 2, 3), 9, np.uint8)).save(file)  # another picture, of the same name
     assert (Texture("picture", file=str(file)).at(np.zeros((1, 2))) == 9 / 255).all()
     ours, scene = Rasteriser(HIGH), Scene("p", background=background)
@@ -421,6 +433,20 @@ def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path, enco
         ):
             use()
     load_demo("test:0", tmp_path / "plain", encoder)
+    for scene, episode in (("plain", 4), ("random", 4)):
+        shown = films[scene].demonstration(episode)
+        assert (shown.camera, shown.scene) == (OURS, films[scene].scenes()[episode])
+        if scene == "plain":
+            TCNImitateEnv(encoder, shown).close()
+            with pytest.raises(UserError, match=r"another camera than 'front' .renderer"):
+                TCNImitateEnv(encoder, [replace(shown, camera=replace(OURS, renderer="tiny"))])
+        else:
+            with pytest.raises(UserError, match="demonstration episode-4 was recorded in the scene 'random-test-0'"):
+                TCNImitateEnv(encoder, shown)
+    page = report.run(report.Settings(run=tmp_path / "random")).read_text()
+    assert "In the scene random: nothing learns" in " ".join(page.split())
+    assert "imitate embed" not in page
+    assert "imitate embed" in report.run(report.Settings(run=tmp_path / "plain")).read_text()
     for number, scene in enumerate(told):
         kuka.scene = scene
         shown = films["random"].demonstration(number)

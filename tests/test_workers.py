@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 from contextlib import closing
 from functools import partial
 from time import perf_counter, sleep
@@ -107,6 +108,12 @@ def test_workers_know_that_they_are_and_others_started_alike_do_not():
     with multiprocessing.Pool(1) as others:  # of the same fork server, where there is one
         assert not others.apply(is_worker)
         assert signal.SIGINT not in others.apply(mask)
+
+
+def test_a_script_without_a_guard_is_told_of_it():
+    process = multiprocessing.get_context("spawn").Process(target=sys.exit, args=(1,))
+    process.start()
+    assert str(WorkerDied.of("worker", process)).endswith('a script starts them below if __name__ == "__main__"')
 
 
 def test_what_a_process_died_of_comes_out_of_another_process_whole():

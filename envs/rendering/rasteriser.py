@@ -65,9 +65,10 @@ class Rasteriser:
             shown: (n,) which of them each picture shows; None: the first.
 
         Raises:
-            UserError: A picture without pixels, poses of another number of joints, a scene that is not there, or none.
+            UserError: A picture without pixels, poses of another number of joints, a camera of another renderer, or a
+                scene that is not there.
         """
-        own = self._checked(poses, size)
+        own = self._checked(poses, camera, size)
         which = np.zeros(len(own), np.int32) if shown is None else _checked_scenes(shown, len(scenes), len(own))
         frames = np.empty((len(own), size, size, 3), np.uint8)
         view, samples = view_of(camera), camera.samples
@@ -88,7 +89,7 @@ class Rasteriser:
         Raises:
             UserError: As ``draw`` does.
         """
-        own = self._checked(poses, size)
+        own = self._checked(poses, camera, size)
         ids = np.empty((len(own), size, size), np.int16)
         camera = replace(camera, samples=1)
         view = view_of(camera)
@@ -110,7 +111,9 @@ class Rasteriser:
     ) -> tuple[Scenery, list[Scratch]]:
         return scenery_of(scenes, camera, size, len(self.body.parents)), []
 
-    def _checked(self, poses: NDArray[np.floating], size: int) -> NDArray[np.float64]:
+    def _checked(self, poses: NDArray[np.floating], camera: Camera, size: int) -> NDArray[np.float64]:
+        if camera.renderer != "raster":
+            raise UserError(f"camera {camera.name!r} has the renderer {camera.renderer!r}, expected raster: this one")
         own = np.ascontiguousarray(poses, np.float64)
         if own.ndim != 2 or own.shape[1] != self._joints:
             raise UserError(f"poses of shape {own.shape}, expected (n, {self._joints})")
@@ -152,8 +155,8 @@ def _compiled_or_told() -> Iterator[None]:
         if kernel.draw.signatures:
             raise
         raise UserError(
-            f"{kernel.draw.stats.cache_path}: no place for the compiled renderer ({first_line(error)}): "
-            "delete what is there, or name another folder by NUMBA_CACHE_DIR"
+            f"{kernel.draw.stats.cache_path}: the compiled renderer can't be kept there, or read "
+            f"({first_line(error)}): delete what is there, or name another folder by NUMBA_CACHE_DIR"
         ) from error
 
 
@@ -161,6 +164,8 @@ def _checked_scenes(shown: NDArray[np.integer], scenes: int, poses: int) -> NDAr
     own = np.ascontiguousarray(shown, np.int32)
     if not np.array_equal(own, shown):
         raise UserError("shown has entries that are no whole numbers, expected those of scenes")
-    if own.shape != (poses,) or (poses and not 0 <= own.min() <= own.max() < scenes):
-        raise UserError(f"shown is of shape {own.shape}, expected (n,) = ({poses},), each one of the {scenes} scenes")
+    if own.shape != (poses,):
+        raise UserError(f"shown is of shape {own.shape}, expected (n,) = ({poses},)")
+    if poses and not 0 <= own.min() <= own.max() < scenes:
+        raise UserError(f"shown is from {own.min()} to {own.max()}, expected 0 to {scenes - 1}: one of the scenes")
     return own

@@ -59,7 +59,7 @@ class Scene:
             raise UserError(f"clutter of scene {self.name!r} is {self.clutter}, expected things")
         if len(self.clutter) > MOST_THINGS:
             raise UserError(f"scene {self.name!r} has {len(self.clutter)} things, expected {MOST_THINGS} at most")
-        check_colours(**{f"colour {k} of the links": colour for k, colour in enumerate(self.links)})
+        check_colours(**{f"{k} of the links": colour for k, colour in enumerate(self.links)})
 
     @cached_property
     def files(self) -> tuple[str, ...]:

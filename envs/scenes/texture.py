@@ -78,7 +78,7 @@ def check_vector(name: str, vector: tuple[float, ...], length: int) -> None:
         UserError: It is none; the message has its name.
     """
     if not isinstance(vector, tuple) or len(vector) != length or not all(isinstance(x, int | float) for x in vector):
-        raise UserError(f"{name} is {vector!r}, expected {length} numbers")
+        raise UserError(f"{name} is {vector!r}, expected a tuple of {length} numbers")
 
 
 def check_colours(**colours: Colour) -> None:
@@ -90,7 +90,7 @@ def check_colours(**colours: Colour) -> None:
     for name, colour in colours.items():
         shares = colour if isinstance(colour, tuple) and len(colour) == 3 else (None,)
         if not all(isinstance(share, int | float) and 0 <= share <= 1 for share in shares):
-            raise UserError(f"{name} is {colour!r}, expected red, green and blue, each 0 to 1")
+            raise UserError(f"colour {name} is {colour!r}, expected a tuple of red, green and blue, each 0 to 1")
 
 
 def _plain(points: Floats, seed: int) -> Floats:
@@ -173,6 +173,10 @@ def _read(file: str, changed: int, size: int) -> NDArray[np.uint8]:
     """The pixels of a file, (height, width, 3), as long as it is the same."""
     try:
         with Image.open(file, formats=("PNG", "JPEG")) as picture:
+            if picture.mode.startswith(("I", "F")):
+                raise ValueError("16 bits a colour, expected 8")
+            if picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
+                raise ValueError("parts of it are transparent")
             picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

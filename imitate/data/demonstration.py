@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imitate.data.camera import Camera
 from imitate.data.video.limits import Limits
 from imitate.data.video.reader import Source, check_name, read_video
 from imitate.data.video.timeline import Timeline, evenly
@@ -27,6 +29,8 @@ class Demonstration:
         joints: (length, joints) rad, or None for a video of unknown poses.
         believed: (length, joints) poses, rad, that the robot has read off the frames; None: it has not.
         source: The video, or the episode of another rate, that it was made from; None: neither.
+        camera: That took the frames; None: nobody says.
+        scene: What they hold beside the robot, as a recording notes it; None: nobody says.
     """
 
     name: str
@@ -34,6 +38,8 @@ class Demonstration:
     joints: NDArray[np.float64] | None
     believed: NDArray[np.float64] | None = None
     source: Source | None = None
+    camera: Camera | None = None
+    scene: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.frames) < 2:
@@ -62,7 +68,7 @@ class Demonstration:
         source = Source(len(self), timeline.seconds, width, height)
         shown, source = _followed(Path(self.name), timeline, source, fps, self.frames[0].nbytes)
         joints, believed = (None if poses is None else poses[shown] for poses in (self.joints, self.believed))
-        return Demonstration(self.name, self.frames[shown], joints, believed, source)
+        return replace(self, frames=self.frames[shown], joints=joints, believed=believed, source=source)
 
     def check_size(self, size: int) -> None:
         """Refuse frames of any size but ``size``.
@@ -99,6 +105,8 @@ def demonstration_from_video(path: str | Path, fps: float, size: int | None = No
         UserError: It can't be read, is no local file, too long, or shorter than two frames.
     """
     check_name(str(path))
+    if not isinstance(fps, int | float) or not 0 < fps < math.inf:
+        raise UserError(f"fps is {fps!r}, expected frames a second, more than 0")
     path = Path(path)
     video = read_video(path, size)
     if len(video.frames) < 2:  # however long it is shown

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,11 @@ FORMAT = 1
 PREPROCESSING = "[-1, 1]"  # what `preprocess` makes of pixels
 BOUNDS = {"image_size": (16, 1024), "dim": (1, 100_000), "pose_head_joints": (0, 10_000)}  # of an encoder that is read
 CHUNK = 512  # frames that are embedded at once
+
+# A process that is forked from one that has computed, as Gymnasium forks its AsyncVectorEnv's, lacks the threads that
+# PyTorch had: it would wait for them for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 class PoseHead(nn.Sequential):

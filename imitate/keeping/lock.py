@@ -35,6 +35,8 @@ def hold(folder: Path) -> None:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not os.path.exists(name):
+            Path(name).touch()  # if it can't be written, that says why
         raise UserError(
             f"{folder}: another process is working on it: wait until it has ended, or choose another run"
         ) from None

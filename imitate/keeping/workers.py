@@ -34,7 +34,8 @@ class WorkerDied(UserError):
         of = "no longer answers" if code is None else f"ended with exit code {code}"
         if code is not None and code < 0:
             of = f"was killed by {signal.Signals(-code).name}"
-        return cls(f"{which} {of}: if memory was short, take fewer workers")
+        unguarded = '; a script starts them below if __name__ == "__main__"' if code == 1 else ""
+        return cls(f"{which} {of}: if memory was short, take fewer workers{unguarded}")
 
 
 def start_method() -> SpawnContext | ForkServerContext:

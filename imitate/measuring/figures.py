@@ -68,7 +68,9 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
     steps = [row["steps"] for row in curve]
     titles = {"reward": "learned reward a step", "ee_error_m": "flange error, m", "joint_error_rad": "joint error, rad"}
     for axes, (key, title) in zip(panels, titles.items(), strict=True):
-        axes.plot(steps, [row.get(key, np.nan) for row in curve], label="while exploring")
+        # A single rollout is a point, of which a line shows nothing.
+        marker = "o" if len(curve) == 1 else None
+        axes.plot(steps, [row.get(key, np.nan) for row in curve], marker=marker, label="while exploring")
         if np.isfinite(metrics.get(key, np.nan)) and key != "reward":
             axes.axhline(metrics[f"hold_still_{key}"], color="grey", linestyle="--", label="holding still")
             axes.axhline(metrics[key], color="tab:green", linestyle=":", label="the finished policy")

@@ -27,7 +27,7 @@ class Targets:
         poses: (frames, joints) that the robot has read off all of them, rad; None: not off every one.
 
     Raises:
-        UserError: Frames that are not of the encoder's size, or no demonstration.
+        UserError: Frames that are not of the encoder's size, or are known to be of another camera; or no demonstration.
     """
 
     def __init__(self, encoder: TrainedEncoder, demonstrations: Sequence[Demonstration]) -> None:
@@ -35,6 +35,8 @@ class Targets:
             raise UserError("no demonstration to follow, expected at least one")
         for demonstration in demonstrations:
             demonstration.check_size(encoder.image_size)
+            if demonstration.camera is not None and encoder.camera.known:
+                encoder.check_camera(demonstration.camera, encoder.image_size)
         self.lengths = np.array([len(d) for d in demonstrations])
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
         self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)

@@ -306,7 +306,8 @@ class LeRobotDataset:
         joints = self.joints(wanted).astype(np.float64) if self.has(STATE) else None
         ends = np.cumsum(self.lengths[wanted])
         frames: NDArray[np.uint8] | None = None
-        for part in self.parts(self.camera(camera).name, wanted):
+        taken_by, scenes = self.camera(camera), self.scenes()
+        for part in self.parts(taken_by.name, wanted):
             for rows, pictures in part():
                 if frames is None:
                     limits.check(self.folder, "bytes", int(ends[-1]) * pictures[0].nbytes)
@@ -319,7 +320,13 @@ class LeRobotDataset:
         for episode, end in zip(wanted, ends, strict=True):
             place = slice(end - self.lengths[episode], end)
             name = f"episode-{self.places.numbers[episode]}"
-            found[episode] = Demonstration(name, frames[place], None if joints is None else joints[place])
+            found[episode] = Demonstration(
+                name,
+                frames[place],
+                None if joints is None else joints[place],
+                camera=taken_by if taken_by.known else None,
+                scene=scenes[episode] if scenes else None,
+            )
         return [found[episode] for episode in episodes]
 
 
