@@ -18,7 +18,7 @@ TEXT = " ".join(" ".join(LINES).split())
 FOLDER = ROOT / "results"
 RESULTS = read_results(FOLDER / "imitation.csv", ("summary", "encoders"))
 SUMMARY = {row["method"]: row for row in RESULTS.more["summary"]}
-BENCH, FILM = (read_results(FOLDER / f"{name}.csv", ("profile",)) for name in ("bench", "film"))
+BENCH = read_results(FOLDER / "bench.csv", ("profile",))
 TRAINING = read_results(FOLDER / "training.csv")
 ANY, BEFORE, DISTURBED, AUGMENTED, WAITING, AHEAD_2, AHEAD_4 = (
     read_results(FOLDER / f"any-video{name}.csv")
@@ -29,14 +29,14 @@ TORTURE = {(row["figure"], row["of"]): row["value"] for row in read_results(FOLD
 COMPRESSED = {(row["pixels"], row["crf"]): row for row in read_results(FOLDER / "compression.csv").rows}
 MOST_LINES = 300  # of a file that is to be read
 LEAST = {"film_vs_tiny": 10, "film_many_vs_tiny": 10, "growth_film_threads_2": 1.8}
-LEAST |= {"record_vs_limit": 0.9, "embed_vs_limit": 0.9, "imitate_vs_limit": 0.5, "imitate_vs_paper": 60}
+LEAST |= {"record_vs_limit": 0.8, "record_vs_tiny": 4, "embed_vs_limit": 0.9, "imitate_vs_limit": 0.4}
+LEAST |= {"imitate_vs_paper": 60, "imitate_vs_paper_float32": 90}
 MOST = {
-    "agent_fast_seconds": 300,
-    "agent_fast_error": 0.05,
-    "follow_seconds": 20,
+    "agent_error": 0.01,
+    "follow_seconds": 6,
     **dict.fromkeys(("memory_record", "memory_embed", "memory_imitate"), 2147),
 }
-MISSED = ("record_vs_limit", "imitate_vs_paper", "film_vs_tiny")
+MISSED = ("film_vs_tiny", "record_vs_limit", "record_vs_tiny", "embed_vs_limit", "imitate_vs_limit", "imitate_vs_paper", "imitate_vs_paper_float32", "follow_seconds")
 LEARNERS = {
     "tcn_self": "the default, with self-regression (`tcn_self`)",
     "tcn": "the plain TCN as encoder (`tcn`)",
@@ -197,7 +197,7 @@ def rows() -> list[str]:
         *(demonstration(f"test:{number}") for number in range(5)),
         *map(validated, VALIDATED),
         *map(checked, CHECKED),
-        *map(fast, (*BENCH.rows, *FILM.rows)),
+        *map(fast, BENCH.rows),
         *map(trained, TRAINING.rows),
         *map(withstood, WITHSTOOD),
         *(followed(way, name) for name in ANY.about["conditions"] for way in ("direct", "policy")),
@@ -219,11 +219,10 @@ def test_the_readme_repeats_rows_of_the_docs():
 
 
 def test_the_docs_have_no_other_rows_of_the_benchmark():
-    rows = [*BENCH.rows, *FILM.rows]
-    names = {row["name"] for row in rows}
+    names = {row["name"] for row in BENCH.rows}
     assert names >= {*LEAST, *MOST}
     told = {line for line in LINES if line.count(" | ") == 4 and line.split("`")[1:2] and line.split("`")[1] in names}
-    assert told == set(map(fast, rows))
+    assert told == set(map(fast, BENCH.rows))
 
 
 def test_results_can_be_read():
@@ -344,12 +343,10 @@ def test_the_long_run_is_that_of_the_results():
 
 
 def test_what_is_missed_is_what_the_docs_say():
-    rows = [*BENCH.rows, *FILM.rows]
-    missed = [row["name"] for row in rows if row["ratio"] < LEAST.get(row["name"], 0)]
-    missed += [row["name"] for row in rows if row["ours"] > MOST.get(row["name"], row["ours"])]
+    missed = [row["name"] for row in BENCH.rows if row["ratio"] < LEAST.get(row["name"], 0)]
+    missed += [row["name"] for row in BENCH.rows if row["ours"] > MOST.get(row["name"], row["ours"])]
     assert sorted(missed) == sorted(MISSED)
-    assert "Two rows miss what is wanted." in TEXT
-    assert "One row of four misses what is wanted" in TEXT
+    assert f"{len(MISSED)} rows miss what is wanted." in TEXT
 
 
 def test_what_takes_the_time_is_what_the_docs_say():
