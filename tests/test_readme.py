@@ -36,7 +36,16 @@ MOST = {
     "follow_seconds": 6,
     **dict.fromkeys(("memory_record", "memory_embed", "memory_imitate"), 2147),
 }
-MISSED = ("film_vs_tiny", "record_vs_limit", "record_vs_tiny", "embed_vs_limit", "imitate_vs_limit", "imitate_vs_paper", "imitate_vs_paper_float32", "follow_seconds")
+MISSED = (
+    "film_vs_tiny",
+    "record_vs_limit",
+    "record_vs_tiny",
+    "embed_vs_limit",
+    "imitate_vs_limit",
+    "imitate_vs_paper",
+    "imitate_vs_paper_float32",
+    "follow_seconds",
+)
 LEARNERS = {
     "tcn_self": "the default, with self-regression (`tcn_self`)",
     "tcn": "the plain TCN as encoder (`tcn`)",
