@@ -49,6 +49,11 @@ class Reference:
         poses = np.asarray(joints, np.float64)
         return cls(poses[0], len(poses), poses)
 
+    def believing(self, poses: NDArray[np.floating]) -> Reference:
+        """The same with these poses believed, (length, joints) rad: if none are known, it starts at the first."""
+        believed = np.asarray(poses, np.float64)
+        return replace(self, believed=believed, start=believed[0] if self.joints is None else self.start)
+
 
 class KukaEnv(gym.Env):
     """Follow a reference with the arm, seen by a camera.
@@ -102,6 +107,7 @@ class KukaEnv(gym.Env):
         self.render_mode, self.render_size = render_mode, render_size
         self.max_episode_steps = _limit(max_episode_steps)
         self.start_noise, self.midway = robot.start_noise, robot.midway
+        self._robot = robot
         self.kuka = Kuka(robot.arm, robot.control, robot.surroundings)
         n = robot.joints
         self.references = tuple(references) if references is not None else (Reference.from_joints(np.zeros((100, n))),)
@@ -142,6 +148,20 @@ class KukaEnv(gym.Env):
         self._frame, self.aim = self._first, self._first + 1
         self.kuka.reset(self._pose)
         return self._sensed()
+
+    def believe(self, poses: Sequence[NDArray[np.floating]]) -> None:
+        """Believe from now on that the references show these poses, each (length, joints), rad.
+
+        Episodes that start midway start there, and those of a reference whose poses are unknown at the first.
+
+        Raises:
+            UserError: There are more or fewer than references, or some are of another length or arm.
+        """
+        if len(poses) != len(self.references):
+            raise UserError(f"poses of {len(poses)} demonstrations, expected those of {len(self.references)}")
+        believing = [reference.believing(own) for reference, own in zip(self.references, poses, strict=True)]
+        _check_references(believing, self._robot)
+        self.references = tuple(believing)
 
     def aim_at(self, frame: int) -> None:
         """Compare the next step with this frame of the reference, instead of the one after the last step's."""

@@ -199,11 +199,13 @@ def reference_of(
 ) -> Reference:
     """Where the robot starts, what it believes to see, and, if the true poses are known, what to measure by.
 
-    A bare video says nothing of joints: the robot starts at the pose that it reads off the first frame, and off no
-    other, so that it starts alike whether it has read the others or not.
+    A bare video says nothing of joints: the robot starts at the pose that it believes to see in the first frame, and
+    where it believes nothing yet, at what it reads off that.
     """
-    if demonstration.joints is not None:
-        reference = Reference.from_joints(demonstration.joints)
+    joints, believed = demonstration.joints, demonstration.believed
+    if joints is not None:
+        reference = Reference.from_joints(joints)
     else:
-        reference = Reference(watch(encoder, embeddings[:1], arm).poses[0], len(demonstration))
-    return replace(reference, believed=demonstration.believed)
+        start = watch(encoder, embeddings[:1], arm).poses[0] if believed is None else believed[0]
+        reference = Reference(start, len(demonstration))
+    return reference if believed is None else reference.believing(believed)

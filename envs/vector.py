@@ -109,6 +109,10 @@ class KukaVectorEnv(VectorEnv):
         reward = self._arrays["reward"].copy()
         return self._observed(), reward, np.zeros(self.num_envs, np.bool_), truncated, infos
 
+    def believe(self, poses: Sequence[NDArray[np.floating]]) -> None:
+        """Let all believe that their references show these poses, each (length, joints), rad."""
+        self._run(lambda part: ("believe", poses))
+
     def aim_at(self, frames: NDArray[np.int64]) -> None:
         """Compare the next step of each with this frame (num_envs,) of its reference."""
         frames = checked_actions("frames to aim at", frames, (self.num_envs,))
@@ -276,6 +280,10 @@ class _Rows:
                 observation, info = env.reset()
             self._write(row, "", observation, info)
         self._film(self._rows)
+
+    def believe(self, poses: Sequence[NDArray[np.floating]]) -> None:
+        for env in self._envs:
+            env.believe(poses)
 
     def aim_at(self, frames: NDArray[np.int64]) -> None:
         for env, frame in zip(self._envs, frames, strict=True):

@@ -17,20 +17,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from tqdm import tqdm
 
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.envs.imagination import watch
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.envs.robot import Robot
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from imitate.keeping.workers import end_with_parent, worked_off
-from imitate.reading.pose_tracking import Tracked
 
 from . import record
 from .benchmarking.conditions import CONDITIONS, Condition, Frames
@@ -40,6 +39,7 @@ from .reporting.gallery import write_gallery
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
 from .shared.policy import chosen, following
+from .shared.reading import Mind, Read, at_once
 from .shared.results import Results, Rows, about, check_out, rounded, write_results
 from .shared.rollout import baselines, film_demonstration, misread, roll_out, side_by_side
 
@@ -66,6 +66,12 @@ class Settings:
     """That they are drawn with: another than the run's recording was."""
     conditions: tuple[str, ...] = ("plain", "half_speed", "double_speed", "away")
     """Of the list that this command prints when it does not know one."""
+    guess: str = "imagination"
+    """How the robot comes by the poses: imagination, of itself; head, the encoder's pose head; recordings, the
+    run's."""
+    practice: int | None = None
+    """Steps that it then practises each demonstration, as it is shown, of all environments together; None: none where
+    poses are imagined, else 30,720."""
     clock: bool = True
     """Demonstrations advance by a frame a step. Without, they wait for the robot."""
     films: int = 0
@@ -109,7 +115,8 @@ def run(settings: Settings) -> Results:
     followed = {
         name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
     }
-    ways = ("direct", "policy") if policy else ("direct",)
+    practised = at_once(settings.guess, settings.practice).steps > 0
+    ways = ("direct", *(["practised"] if practised else []), *(["policy"] if policy else []))
     said = {"conditions": {name: condition.says for name, condition in conditions.items()}, "encoder": weights}
     own = stage.path("any-video.csv")
     summary = summarise(followed, ways)
@@ -136,7 +143,7 @@ def _follow(stage: Stage, settings: Settings, encoder: Path, policy: Stage | Non
         for number in range(settings.demos)
     }
     jobs = [
-        partial(_follow_one, encoder, policy, stage, settings.clock, names, number, film=number < settings.films)
+        partial(_follow_one, encoder, policy, stage, settings, names, number)
         for number, names in missing.items()
         if names
     ]
@@ -168,6 +175,7 @@ def _medians(summary: Rows) -> dict[str, dict[str, float]]:
 
 def _check(settings: Settings) -> None:
     check_bounds(settings, demos=(1, MANY), seed=SEED, jobs=PROCESSES)
+    at_once(settings.guess, settings.practice)
     if not settings.conditions:
         raise UserError("no conditions, expected at least one")
     if not 0 <= settings.films <= settings.demos or (settings.films and "plain" not in settings.conditions):
@@ -214,23 +222,24 @@ def _follow_one(
     encoder_folder: Path,
     policy: Stage | None,
     stage: Stage,
-    clock: bool,
+    settings: Settings,
     names: Sequence[str],
     number: int,
-    film: bool,
 ) -> None:
     """One demonstration under some conditions. Runs in a worker process."""
     encoder = load_encoder(encoder_folder)
     recorded = load_demo(f"test:{number}", stage.folder, encoder)
-    read: dict[bytes, Tracked] = {}  # by its frames, of which some conditions show the same
+    reading, mind = at_once(settings.guess, settings.practice), Mind(encoder, RECORD.arm, settings.run, 0)
+    read: dict[bytes, Read] = {}  # by its frames, of which some conditions show the same
     for name in names:
         condition = CONDITIONS[name]
         shown = _shown(recorded, condition, encoder, number)
         pictures = shown.frames.tobytes()
         if pictures not in read:
-            read[pictures] = watch(encoder, encoder.embed(shown.frames), RECORD.arm)
-        filmed = film and name == "plain"
-        figures, frames = _followed(encoder, policy, shown, read[pictures], clock, number, condition.away, filmed)
+            read[pictures] = reading.read(shown, Robot(RECORD.arm), mind, number)
+        guessed, shown = read[pictures]
+        filmed = number < settings.films and name == "plain"
+        figures, frames = _followed(encoder, policy, shown, guessed, settings.clock, number, condition.away, filmed)
         made = [_row(stage.folder, name, number)]
         write_json(made[0], {"demo": f"test:{number}", **figures})
         if frames is not None:
@@ -244,7 +253,7 @@ def _followed(
     encoder: TrainedEncoder,
     policy: Stage | None,
     shown: Demonstration,
-    tracked: Tracked,
+    guessed: NDArray[np.float64] | None,
     clock: bool,
     seed: int,
     away: float,
@@ -253,10 +262,8 @@ def _followed(
     """The figures of every way to follow a demonstration; a film of the policy or, without one, of the direct way."""
     assert shown.joints is not None  # it was recorded here
     start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
-    shown = replace(shown, believed=tracked.poses)
     env, act = following(None, encoder, shown, Robot(RECORD.arm), clock)
-    figures = baselines(env, seed, start) | misread(shown, env.kuka_env.kuka)
-    figures["believed_embedding_distance"] = float(tracked.apart.mean())
+    figures = baselines(env, seed, start, guessed) | misread(shown, env.kuka_env.kuka)
     if policy is not None:
         env.close()
         env, act = following(policy, encoder, shown, clock=clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from .embed import find_encoder
 from .shared.cli import command
 from .shared.demo import load_demo
 from .shared.policy import acting, learned_with, load, single_env
+from .shared.reading import Mind
 from .shared.rollout import roll_out
 
 EPISODES = 10  # of a policy: one as it is measured, the others exploring as it does while it learns
@@ -104,7 +106,11 @@ def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visi
     demonstration = load_demo(learned.demo, run, eyes, learned.resize)
     if demonstration.joints is None:
         raise UserError(f"{stage.folder} imitates a bare video, of unknown poses: choose one that imitates an episode")
-    env = single_env(eyes, demonstration, learned.robot, learned.following)
+    shown = demonstration
+    if learned.following.observe_pose:
+        mind = Mind(eyes, arm, run, os.cpu_count() or 1)
+        shown = learned.reading.read(demonstration, learned.robot, mind, learned.seed).demonstration
+    env = single_env(eyes, shown, learned.robot, learned.following)
     model = load(learned, env, stage.path("policy.zip"))
     torch.manual_seed(seed)
     poses = [roll_out(env, acting(model, explore=k > 0), seed).joints for k in range(EPISODES)]

@@ -11,7 +11,6 @@ import numpy as np
 
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import load_encoder
-from imitate.envs.imagination import believing
 from imitate.envs.kuka import CONTROL_HZ
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds
 from imitate.keeping.manifest import sha256
@@ -20,6 +19,7 @@ from imitate.keeping.runs import Stage, kept_settings, write_json
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, stage_name
 from .shared.policy import acting, learned_with, load, report, single_env
+from .shared.reading import Mind
 from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
 
 
@@ -71,17 +71,19 @@ def run(settings: Settings) -> Stage:
     wanted["policy_sha256"] = sha256(policy_file)
     if stage.finished and not _begun(stage, wanted):  # before poses are read, which takes seconds
         return stage
+    mind = Mind(encoder, robot.arm, settings.run, settings.workers or os.cpu_count() or 1)
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
+        guessed = None
         if following.observe_pose:
-            demonstration = believing(demonstration, encoder, robot.arm, settings.workers or os.cpu_count() or 1)
+            guessed, demonstration = learned.reading.read(demonstration, learned.robot, mind, learned.seed)
         env = single_env(encoder, demonstration, robot, following)
         policy = acting(load(learned, env, policy_file))
         if number == 0 and not _begun(stage, wanted):  # nothing is written before the policy is known to be whole
             return stage
         for seed in settings.seeds:
             rollout = roll_out(env, policy, seed, film=seed == settings.seeds[0])
-            rows.append({"demo": text, "seed": seed, **rollout.metrics(), **baselines(env, seed)})
+            rows.append({"demo": text, "seed": seed, **rollout.metrics(), **baselines(env, seed, guessed=guessed)})
             if rollout.frames is not None:
                 film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
                 write_videos(stage.folder, f"demonstration-{number}", film, CONTROL_HZ)

@@ -14,7 +14,6 @@ from pathlib import Path
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import load_encoder
-from imitate.envs.imagination import watch
 from imitate.envs.kuka import ASSETS, CONTROL_HZ
 from imitate.envs.robot import Robot
 from imitate.errors import PROCESSES, SEED, check_bounds
@@ -24,6 +23,7 @@ from imitate.keeping.runs import Stage, kept_settings, write_json
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
 from .shared.policy import chosen, following, report, warn_if_lost
+from .shared.reading import Mind, at_once
 from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
 
 SHIPPED_DEMO = ASSETS / "demonstration"
@@ -47,6 +47,12 @@ class Settings:
     encoder: Path | None = None
     """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
     one that comes with the package."""
+    guess: str = "imagination"
+    """How the robot comes by the demonstration's poses: imagination, of itself; head, the encoder's pose head;
+    recordings, the run's."""
+    practice: int | None = None
+    """Steps that it then practises, of all environments together, to find better poses; None: none where they are
+    imagined, else 30,720."""
     arm: str = "iiwa"
     """iiwa or iiwa_gripper."""
     start_noise: float = 0.0
@@ -54,7 +60,7 @@ class Settings:
     clock: bool = True
     """The demonstration advances by a frame a step. Without, it waits for the robot."""
     seed: int = 0
-    """Of the start, which differs when start-noise is above 0."""
+    """Of practice, and of the start, which differs when start-noise is above 0."""
     device: str = "auto"
     """auto, cpu or cuda, of the encoder."""
     workers: int = 0
@@ -68,6 +74,7 @@ def run(settings: Settings) -> Stage:
     """Track the demonstration, follow it, measure it, film it."""
     check_bounds(settings, workers=PROCESSES, seed=SEED)
     robot = Robot(settings.arm, start_noise=settings.start_noise)
+    reading = at_once(settings.guess, settings.practice)
     folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm)
     encoder = load_encoder(folder, pick_device(settings.device))
     shown = settings.demo or f"{SHIPPED_DEMO}:0"
@@ -86,12 +93,11 @@ def run(settings: Settings) -> Stage:
     workers = settings.workers or os.cpu_count() or 1
     print(f"follows with {policy.path('policy.zip') if policy else 'no policy'} and the encoder {folder}")
     print("reads the poses off the video: seconds, or a minute where they are hard to see", flush=True)
-    tracked = watch(encoder, encoder.embed(demonstration.frames), settings.arm, workers)
-    demonstration = replace(demonstration, believed=tracked.poses)
+    mind = Mind(encoder, settings.arm, settings.run, workers)
+    guessed, demonstration = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
     env, act = following(policy, encoder, demonstration, robot, settings.clock)
     rollout = roll_out(env, act, settings.seed, film=True)
-    metrics = rollout.metrics() | baselines(env, settings.seed)
-    metrics["believed_embedding_distance"] = float(tracked.apart.mean())
+    metrics = rollout.metrics() | baselines(env, settings.seed, guessed=guessed)
     metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
@@ -104,7 +110,7 @@ def run(settings: Settings) -> Stage:
 
 def _tell(demonstration: Demonstration, stage: Stage) -> None:
     report(stage.metrics, stage.path("side_by_side.mp4"))
-    warn_if_lost(demonstration, stage.metrics["believed_embedding_distance"])
+    warn_if_lost(demonstration, stage.metrics)
 
 
 def main() -> None:

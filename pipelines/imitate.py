@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.envs.imagination import believing
 from imitate.envs.kuka import CONTROL_HZ
 from imitate.envs.robot import Robot
 from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
@@ -33,7 +33,7 @@ from imitate.reward.rewards import HuberReward, reward_of
 from imitate.reward.true_reward import TrueReward
 
 from . import embed, record
-from .checking.verdict import weakness
+from .checking.verdict import warn
 from .shared.cli import command
 from .shared.demo import (
     as_if_read,
@@ -48,7 +48,15 @@ from .shared.demo import (
 )
 from .shared.learning import learn
 from .shared.policy import ANY, acting, report, single_env, warn_if_lost
-from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
+from .shared.reading import Mind, Reading
+from .shared.rollout import (
+    baselines,
+    film_demonstration,
+    roll_out,
+    side_by_side,
+    write_poses,
+    write_videos,
+)
 
 DEFAULT_DEMO = "test:0"
 MOST_STEPS = 10**12
@@ -79,14 +87,18 @@ class Settings:
     any; the demonstration is what the robot is then measured on. 0: learn the demonstration."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
+    guess: str = "imagination"
+    """How it comes by the demonstration's poses: imagination, of itself; head, the encoder's; recordings, its own."""
+    practice: int | None = None
+    """Steps that it then practises, to find better poses before it learns; None: 20,480, or, not imagined, 30,720."""
     observe_pose: bool = True
-    """Let the policy observe the pose that the robot reads off the demonstration's next frame, by imagining itself, and
-    begin with taking it. Without, learning wants more steps and another learner: those of the preset plain."""
+    """Let the policy observe the pose that the robot believes to see in the demonstration's next frame, and begin with
+    taking it. Without, learning wants more steps and another learner."""
     lookahead: int = 1
     """How many of the demonstration's next frames, and poses, the policy observes."""
     midway: float = 0.5
     """While learning, share of the episodes that start at a random frame of the demonstration, at the pose that the
-    robot reads off it."""
+    robot believes to see there."""
     give_up: float = 0.0
     """While learning, end an episode where the embeddings, of norm 10, are farther apart than this; 0: never."""
     oracle: bool = False
@@ -124,15 +136,8 @@ PRESETS = {
         Settings(steps=50_000, preset="thorough"),
     ),
     "plain": (
-        "The policy reads no poses: it learns from pixels and time alone, in seven times as many steps.",
-        Settings(
-            steps=150_000,
-            observe_pose=False,
-            midway=0.0,
-            # Fewer environments, longer rollouts: with the default's, a learner that begins with nothing is slower.
-            learner=Learner(n_envs=16, n_steps=128, log_std=-1.0),
-            preset="plain",
-        ),
+        "From pixels and time alone: poses are guessed by its own recordings, and found by practice.",
+        Settings(guess="recordings", preset="plain"),
     ),
     "paper": (
         "Tables 1 and 2 of the paper: torques on 12 joints, gamma 0.99, an update every 1,008 steps.",
@@ -167,6 +172,7 @@ def check(settings: Settings) -> None:
     """
     robot_of(settings)
     following_of(settings)
+    reading_of(settings)
     pick_device(settings.device)
     check_bounds(settings, seed=SEED, workers=PROCESSES, steps=(1, MOST_STEPS), episodes=(0, MANY))
 
@@ -184,6 +190,17 @@ def following_of(settings: Settings) -> Following:
         settings.observe_pose,
         settings.lookahead,
     )
+
+
+def reading_of(settings: Settings) -> Reading:
+    """How it reads poses, if it reads any: none are practised where there are hundreds of demonstrations.
+
+    Raises:
+        UserError: There is no such way, or they are to be practised.
+    """
+    if settings.episodes and settings.practice:
+        raise UserError("practice is for one demonstration, not for many episodes: leave one of the two out")
+    return Reading(settings.guess, 0 if settings.episodes else settings.practice)
 
 
 @contextmanager
@@ -228,14 +245,6 @@ def stage_of(settings: Settings) -> Stage:
     return Stage.named(settings.run, settings.name or stage_name(base, demos))
 
 
-def _warn(folder: Path) -> None:
-    """Say so if the reward check that ``embed`` made found this encoder's reward poor."""
-    trained = Stage(folder.parent)
-    poor = weakness(trained.metrics) if trained.finished else None
-    if poor:
-        print(f"imitate: the reward of {folder} may mislead: {poor} (see 'imitate check-reward')", file=sys.stderr)
-
-
 def _begun(stage: Stage, settings: Settings) -> bool:
     """Whether there is anything to learn."""
     begun = stage.begin(kept_settings(replace(settings, demo=kept_demo(settings.demo))))
@@ -252,37 +261,38 @@ def run(settings: Settings) -> Stage:
     folder = embed.find_encoder(settings.run, settings.encoder, settings.preset, settings.device)
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
-    robot, following = robot_of(settings), following_of(settings)
+    robot, following, reading = robot_of(settings), following_of(settings), reading_of(settings)
     encoder.check_arm(robot.joints)
     say_what_was_read(settings.demo, demonstration)
     stage = stage_of(settings)
     if stage.finished and not _begun(stage, settings):  # before poses are read, which takes seconds
         return stage
-    practised = None
-    if settings.episodes:
-        practised = load_training(settings.episodes, settings.run, encoder)
-    if settings.observe_pose or settings.midway:
-        demonstration = believing(demonstration, encoder, settings.arm, _workers(settings))
+    training = load_training(settings.episodes, settings.run, encoder) if settings.episodes else None
+    mind = Mind(encoder, settings.arm, settings.run, _workers(settings))
+    reads = settings.observe_pose or settings.midway > 0
+    if reads:
+        demonstration = reading.guessed(demonstration, mind)
     # A mistake in the settings shows before anything is written.
     env = single_env(encoder, demonstration, robot, following)
     if not _begun(stage, settings):
         env.close()
         return stage
     if not settings.oracle:
-        _warn(folder)
-    if practised and (settings.observe_pose or settings.midway):
-        practised = as_if_read(practised, encoder, settings.arm, _workers(settings), settings.seed)
-    with learning_env(settings, encoder, practised or [demonstration]) as envs:
-        model = build_ppo(
-            settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim,
-            settings.lookahead,
-        )  # fmt: skip
-        of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
-        curve, seconds = learn(model, envs, settings.steps, Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}"))
+        warn(folder)
+    guessed = demonstration.believed
+    if reads and reading.steps:
+        demonstration = reading.practised(demonstration, robot, mind, settings.seed)
+        env.close()
+        env = single_env(encoder, demonstration, robot, following)
+    if training and reads:
+        training = as_if_read(training, lambda one: reading.guessed(one, mind), settings.seed)
+    of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
+    snapshots = Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}")
+    model, curve, seconds = _learned(settings, stage, encoder, training or [demonstration], snapshots)
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
 
-    metrics = _measured(stage, env, model, demonstration, settings.seed)
+    metrics = _measured(stage, env, model, demonstration, guessed, settings.seed)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))
     env.close()
@@ -291,13 +301,36 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
-def _measured(stage: Stage, env: TCNImitateEnv, model: PPO, demonstration: Demonstration, seed: int) -> dict[str, Any]:
+def _learned(
+    settings: Settings,
+    stage: Stage,
+    encoder: TrainedEncoder,
+    demonstrations: Sequence[Demonstration],
+    snapshots: Snapshots,
+) -> tuple[PPO, list[dict[str, float]], float]:
+    """The policy, its learning curve, and how long it took, s."""
+    with learning_env(settings, encoder, demonstrations) as envs:
+        model = build_ppo(
+            settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim,
+            settings.lookahead,
+        )  # fmt: skip
+        return model, *learn(model, envs, settings.steps, snapshots)
+
+
+def _measured(
+    stage: Stage,
+    env: TCNImitateEnv,
+    model: PPO,
+    demonstration: Demonstration,
+    guessed: NDArray[np.float64] | None,
+    seed: int,
+) -> dict[str, Any]:
     """The figures of what was learned; the steps and films of it stand in the stage's folder."""
     rollout = roll_out(env, acting(model), seed, film=True)
-    metrics: dict[str, Any] = rollout.metrics() | baselines(env, seed)
+    metrics: dict[str, Any] = rollout.metrics() | baselines(env, seed, guessed=guessed)
     if demonstration.believed is not None:
         metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
-        warn_if_lost(demonstration, metrics["direct_embedding_distance"])
+        warn_if_lost(demonstration, metrics)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     shown = film_demonstration(demonstration, env.kuka_env)
     write_videos(stage.folder, "side_by_side", side_by_side(shown, rollout), CONTROL_HZ)

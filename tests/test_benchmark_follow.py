@@ -20,9 +20,9 @@ from imitate.pipelines import benchmark_follow, imitate, record
 from imitate.pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
 from imitate.pipelines.benchmarking.ways import FEW, FIGURES, summarise
 from imitate.pipelines.shared.cli import command_line
+from imitate.pipelines.shared.reading import GUESSES
 from imitate.pipelines.shared.results import read_results
 from imitate.policy.ppo import Learner
-from imitate.reading.pose_tracking import Tracked
 
 
 @pytest.fixture(scope="module")
@@ -71,16 +71,16 @@ def test_what_two_conditions_show_alike_is_read_once(encoder, tmp_path, monkeypa
     shown = Demonstration("test:0", np.zeros((4, 32, 32, 3), np.uint8), np.zeros((4, 7)))
     read = []
 
-    def watch(encoder, embeddings, arm):
+    def imagined(embeddings, mind):
         read.append(len(embeddings))
-        return Tracked(np.zeros((len(embeddings), 7)), np.zeros(len(embeddings)))
+        return np.zeros((len(embeddings), 7))
 
     monkeypatch.setattr(benchmark_follow, "load_encoder", lambda folder: encoder)
     monkeypatch.setattr(benchmark_follow, "load_demo", lambda *args: shown)
-    monkeypatch.setattr(benchmark_follow, "watch", watch)
+    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], poses=imagined))
     monkeypatch.setattr(benchmark_follow, "_followed", lambda *args: ({"away": args[6]}, None))
     stage = Stage(tmp_path)
-    benchmark_follow._follow_one(tmp_path, None, stage, True, ("plain", "half_speed", "away"), 0, film=False)
+    benchmark_follow._follow_one(tmp_path, None, stage, Settings(), ("plain", "half_speed", "away"), 0)
     assert read == [4, 7]
     rows = [read_json(tmp_path / "rows" / f"{name}-0.json") for name in ("plain", "half_speed", "away")]
     assert [row["away"] for row in rows] == [0.0, 0.0, 0.3]
@@ -119,7 +119,7 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         for name in asked.conditions
     }
     for plain, away in zip(rows["plain"], rows["away"], strict=True):  # the same was read
-        assert plain["believed_embedding_distance"] == away["believed_embedding_distance"]
+        assert plain["believed_ee_error_m"] == away["believed_ee_error_m"]
     found = {(row["condition"], row["way"]): row for row in results.rows}
     assert len(found) == len(results.rows) == 6
     assert {row["demos"] for row in results.rows} == {2}

@@ -22,7 +22,7 @@ from imitate.pipelines import check_reward, imitate
 from imitate.pipelines.check_reward import Settings
 from imitate.pipelines.checking.faithfulness import measure
 from imitate.pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
-from imitate.pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, SPOILT, weakness
+from imitate.pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, SPOILT, warn, weakness
 from imitate.pipelines.checking.views import arm_of, held_out, recorded
 from imitate.pipelines.shared.policy import single_env
 from imitate.pipelines.shared.results import numbers, read_results
@@ -225,7 +225,7 @@ def test_a_tie_at_the_ceiling_is_no_weakness(trained, untrained, tmp_path, capsy
     stage = Stage(tmp_path / "embed")
     stage.begin({})
     stage.finish(figures)
-    imitate._warn(stage.path("encoder"))
+    warn(stage.path("encoder"))
     assert capsys.readouterr().err == ""
 
 
@@ -302,7 +302,7 @@ def test_what_could_not_be_measured_is_neither_good_nor_bad(tmp_path, capsys):
     stage = Stage(tmp_path / "embed")
     stage.begin({})
     stage.finish(figures)
-    imitate._warn(stage.path("encoder"))
+    warn(stage.path("encoder"))
     expected = "expected 0.9 or more; joint 2 is hardly seen; weakest: joint 2, 5 to 10 degrees a joint"
     assert expected in capsys.readouterr().err
     assert expected in weakness(figures)
@@ -312,13 +312,13 @@ def test_what_could_not_be_measured_is_neither_good_nor_bad(tmp_path, capsys):
 
 def test_imitate_warns_in_one_line(tmp_path, capsys):
     stage = Stage(tmp_path / "embed")
-    imitate._warn(stage.path("encoder"))  # of unknown origin: nothing to say
+    warn(stage.path("encoder"))  # of unknown origin: nothing to say
     stage.begin({})
     stage.finish(GOOD)
-    imitate._warn(stage.path("encoder"))
+    warn(stage.path("encoder"))
     assert capsys.readouterr().err == ""
     stage.finish(GOOD | {"near_spearman_joint": 0.5})
-    imitate._warn(stage.path("encoder"))
+    warn(stage.path("encoder"))
     (line,) = capsys.readouterr().err.splitlines()
     assert "near_spearman_joint is 0.50" in line
     assert "2 to 5 degrees a joint" in line

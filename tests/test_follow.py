@@ -15,12 +15,14 @@ from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.imagination import watch
 from imitate.envs.kuka import ASSETS
+from imitate.envs.practice import REACH
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json
 from imitate.pipelines import follow, imitate
 from imitate.pipelines.follow import Settings
+from imitate.pipelines.shared import reading
 from imitate.pipelines.shared.policy import LOST, single_env
-from imitate.pipelines.shared.rollout import REACH, follower
+from imitate.pipelines.shared.rollout import follower
 from imitate.policy.ppo import Learner, build_ppo, save_policy
 
 
@@ -59,7 +61,7 @@ def read_once(reads, monkeypatch):
             reads[shown] = watch(encoder, embeddings, arm, workers)
         return reads[shown]
 
-    monkeypatch.setattr(follow, "watch", once)
+    monkeypatch.setattr(reading, "watch", once)
     monkeypatch.setattr("imitate.envs.tcn_imitate.watch", once)  # of the first frame, where no poses are known
 
 
@@ -69,7 +71,7 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     assert stage.folder.name.startswith("follow-few-")
     assert stage.metrics["ee_error_m"] is None
     assert "believed_ee_error_m" not in stage.metrics
-    assert stage.metrics["believed_embedding_distance"] < 1.5
+    assert stage.metrics["direct_embedding_distance"] < 1.5
     assert stage.metrics["embedding_distance"] < 0.5 * stage.metrics["random_embedding_distance"]
     assert np.shape(read_json(stage.path("poses.json"))["joints"]) == (12, 7)
     assert len(read_video(stage.path("side_by_side.mp4")).frames) == 12
@@ -175,7 +177,7 @@ def test_what_is_not_recognised_is_said(tmp_path, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), np.uint8)
     encode(tmp_path / "noise.mp4", noise, rate=10, matrix=(-1, 0, 0, -1))
     stage = follow.run(Settings(run=tmp_path / "new", demo=str(tmp_path / "noise.mp4"), resize=True))
-    assert stage.metrics["believed_embedding_distance"] > LOST
+    assert stage.metrics["direct_embedding_distance"] > LOST
     found = "turned by 180 degrees{0}its middle scaled to 64x64{0}followed at 20 a second: 8 frames"
     told = capsys.readouterr()
     assert "the robot does not recognise itself in noise" in told.err

@@ -11,6 +11,7 @@ from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import compression, evaluate, imitate, report
+from imitate.pipelines.shared.reading import GUESSES
 from imitate.pipelines.shared.results import read_results
 from imitate.pipelines.torturing.subject import IMITATE
 
@@ -91,7 +92,7 @@ def test_a_run_may_be_moved_and_named_otherwise(run, settings, tmp_path, monkeyp
 
 
 def test_what_has_learned_already_simulates_nothing(learned, settings, capsys, monkeypatch):
-    monkeypatch.setattr(imitate, "believing", pytest.fail)
+    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], poses=pytest.fail))
     monkeypatch.setattr(imitate, "single_env", pytest.fail)
     imitate.run(settings)
     assert "has learned already" in capsys.readouterr().out

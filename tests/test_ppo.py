@@ -13,12 +13,12 @@ from stable_baselines3 import PPO
 
 from imitate.envs.control import CONTROLS
 from imitate.envs.kuka import ASSETS
+from imitate.envs.practice import REACH
 from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 from imitate.keeping.snapshot import Snapshot, random_states, restore_random_states
 from imitate.pipelines.shared.policy import learned_with, load
-from imitate.pipelines.shared.rollout import REACH
 from imitate.policy.network import ImitationFeatures
 from imitate.policy.ppo import (
     Curve,

@@ -58,11 +58,11 @@ class Learner:
     """Of generalised advantage estimation; the paper's tau."""
     clip_range: float = 0.2
     """Of the probability ratio; the paper's epsilon."""
-    learning_rate: float = 1e-3
-    """At the start."""
+    learning_rate: float = 3e-4
+    """At the start. Of a policy that begins with nothing, 1e-3."""
     anneal: bool = True
     """Let the learning rate fall linearly to 0."""
-    log_std: float = -2.0
+    log_std: float = -3.0
     """Logarithm of the actions' standard deviation at the start. Of a policy that begins with nothing, -1."""
     width: int = 256
     """Units of each of the two hidden layers, of policy and value function."""

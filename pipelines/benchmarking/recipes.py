@@ -13,6 +13,7 @@ from .. import embed, imitate, record
 from .methods import METHODS, Method
 
 STAGES = {"record": record, "embed": embed, "imitate": imitate}
+ONCE = {"imitate": {"practice": 0}}  # what was so before it was a setting, and is not by default
 Recipe = dict[str, dict[str, Any]]  # the settings of each stage
 
 
@@ -26,11 +27,14 @@ def recipe(method: Method, folder: Path, encoder: Stage) -> Recipe:
 
 
 def whole(recipe: Recipe) -> Recipe:
-    """A recipe with all settings of this version: one that there was not yet was as it is by default."""
+    """A recipe with all settings of this version: one that there was not yet was as by default, or as ``ONCE``."""
     defaults = {stage: _as_read(kept_settings(module.Settings())) for stage, module in STAGES.items()}
     names = {stage: set(of) - {DEVICE} for stage, of in defaults.items()}
     names["imitate"] -= {"name", "demo", "seed"}
-    return {stage: {n: of[n] for n in of if n in names[stage]} | recipe[stage] for stage, of in defaults.items()}
+    return {
+        stage: {n: of[n] for n in of if n in names[stage]} | ONCE.get(stage, {}) | recipe[stage]
+        for stage, of in defaults.items()
+    }
 
 
 def told(recipes: Mapping[str, Recipe]) -> dict[str, dict[str, Recipe]]:

@@ -11,8 +11,9 @@ from .methods import METHODS
 
 ERRORS = ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance")
 BASELINES = ("hold_still_ee_error_m", "random_ee_error_m")
-FIGURES = (*ERRORS, "gap_closed", *[f"direct_{name}" for name in ERRORS], *BASELINES)  # direct: before it learned
-NOTHING_LEARNED = ("direct", "hold_still", "random")
+BEFORE = ("direct", "practised")  # it learned: the poses taken as they were read, and as practice found them
+FIGURES = (*ERRORS, "gap_closed", *[f"{way}_{name}" for way in BEFORE for name in ERRORS], *BASELINES)
+NOTHING_LEARNED = (*BEFORE, "hold_still", "random")
 
 
 def columns(name: str, of: Spread) -> dict[str, float]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from imitate.keeping.runs import Stage
 
 # What a reward should reach before an agent learns from it.
 LEAST = {"near_spearman_joint": 0.9, "near_spearman_ee": 0.9, "kendall_tau": 0.98}
@@ -77,3 +81,11 @@ def _known(figures: Mapping[str, Any], name: str) -> float:
     """A figure; NaN, which is neither too low nor too high, if it was not measured."""
     value = figures.get(name)
     return float("nan") if value is None else float(value)
+
+
+def warn(encoder: Path) -> None:
+    """Say so if the reward check that ``embed`` made found the reward of the encoder in this folder poor."""
+    trained = Stage(encoder.parent)
+    poor = weakness(trained.metrics) if trained.finished else None
+    if poor:
+        print(f"imitate: the reward of {encoder} may mislead: {poor} (see 'imitate check-reward')", file=sys.stderr)

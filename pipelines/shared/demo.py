@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from imitate.data.demonstration import Demonstration, check_size, demonstration_
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
 from imitate.data.video.reader import Source, check_name, shown_size
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.imagination import watch
 from imitate.envs.kuka import ARMS, CONTROL_HZ
 from imitate.envs.scenes.scene import PLAIN, Scene
 from imitate.errors import UserError, choose
@@ -184,11 +183,7 @@ def load_training(episodes: int, run: Path, encoder: TrainedEncoder) -> list[Dem
 
 
 def as_if_read(
-    demonstrations: Sequence[Demonstration],
-    encoder: TrainedEncoder,
-    arm: str,
-    workers: int,
-    seed: int,
+    demonstrations: Sequence[Demonstration], read: Callable[[Demonstration], Demonstration], seed: int
 ) -> list[Demonstration]:
     """Demonstrations of known poses, with poses that the robot might have read off them.
 
@@ -197,15 +192,15 @@ def as_if_read(
 
     Args:
         demonstrations: With their poses.
-        encoder: That embeds them.
-        arm: Of the robot.
-        workers: Processes that read.
+        read: Adds to one the poses that are read off it.
         seed: Of what is drawn.
     """
     wrong = []
     for one in tqdm(demonstrations[:READ], desc="read poses", unit="video"):
+        believed = read(one).believed
         assert one.joints is not None  # filmed by the robot itself
-        wrong.append(watch(encoder, encoder.embed(one.frames), arm, workers).poses - one.joints)
+        assert believed is not None
+        wrong.append(believed - one.joints)
     rng = np.random.default_rng(seed)
     shown = []
     for one in demonstrations:

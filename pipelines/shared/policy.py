@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from imitate.policy.ppo import Learner, build_ppo, load_policy
 from imitate.reward.following import NEVER, Following
 from imitate.reward.rewards import HuberReward, reward_of
 
+from .reading import Reading
 from .rollout import Policy, follower
 
 ANY = "imitate-any"  # the stage of a policy for any demonstration
@@ -43,6 +45,8 @@ class Learned:
     learner: Learner
     robot: Robot
     following: Following
+    reading: Reading
+    seed: int
 
 
 def learned_with(stage: Stage) -> Learned:
@@ -69,6 +73,8 @@ def learned_with(stage: Stage) -> Learned:
                 observe_pose=settings["observe_pose"],
                 lookahead=settings.get("lookahead", 1),  # policies were learned before it was a setting
             ),
+            Reading(settings.get("guess", "imagination"), 0 if settings["episodes"] else settings.get("practice", 0)),
+            settings["seed"],
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
@@ -178,8 +184,9 @@ def acting(model: PPO, explore: bool = False) -> Policy:
     return act
 
 
-def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
+def warn_if_lost(demonstration: Demonstration, metrics: Mapping[str, float]) -> None:
     """Say so if the robot hardly looks like the demonstration at the poses that it read off it."""
+    distance = metrics.get("practised_embedding_distance", metrics["direct_embedding_distance"])
     if distance > LOST:
         found = ", ".join(demonstration.source.found) if demonstration.source else ""
         print(
@@ -191,12 +198,18 @@ def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
 
 
 def report(metrics: dict[str, Any], look_at: Path) -> None:
-    """Print the policy beside taking the poses that were read, holding still and acting at random.
+    """Print the policy beside taking the poses, as practised and as read, holding still and acting at random.
 
     What is unknown is left out: a bare video has no poses to measure against. It is NaN, or null where it comes back
     from a file.
     """
-    shown = {"robot": "", "direct": "direct_", "holding still": "hold_still_", "random": "random_"}
+    shown = {
+        "robot": "",
+        "practised": "practised_",
+        "direct": "direct_",
+        "holding still": "hold_still_",
+        "random": "random_",
+    }
     shown = {who: prefix for who, prefix in shown.items() if f"{prefix}reward" in metrics}
     print(f"{'':24}" + "".join(f"{who:>15}" for who in shown))
     for name in ("ee_error_m", "final_ee_error_m", "joint_error_rad", "embedding_distance"):

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw
 
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
-from imitate.envs.control import VELOCITY_SCALE
 from imitate.envs.kuka import CONTROL_HZ, Kuka
 from imitate.envs.kuka_env import KukaEnv
+from imitate.envs.practice import towards
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.keeping.runs import Stage, write_json, written_aside
 
@@ -23,7 +23,6 @@ Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) 
 PEOPLE = 256  # pixels a side of what people look at
 BAND = 20  # pixels above, for the captions
 PALETTE = 8  # frames that the colours of a GIF are taken from
-REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
 
 
 @dataclass(frozen=True)
@@ -104,24 +103,35 @@ def follower(env: KukaEnv, poses: NDArray[np.floating]) -> Policy:
 
     def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
         ahead = poses[min(env.aim, len(poses) - 1)]
-        return np.clip((ahead - observation[: len(ahead)]) / REACH, -1, 1).astype(np.float32)
+        return towards(ahead, observation[: len(ahead)])
 
     return act
 
 
-def baselines(env: TCNImitateEnv, seed: int, start: NDArray[np.floating] | None = None) -> dict[str, float]:
-    """The metrics of holding still, of random actions, and of taking the poses read off the demonstration, if any."""
+def baselines(
+    env: TCNImitateEnv,
+    seed: int,
+    start: NDArray[np.floating] | None = None,
+    guessed: NDArray[np.floating] | None = None,
+) -> dict[str, float]:
+    """The metrics of holding still, of random actions, and of taking poses without learning.
+
+    ``direct_``, the poses read off the demonstration as they were ``guessed``, ``practised_``, the ones that practice
+    made of them, where it made any.
+    """
     joints = env.action_space.shape[0]  # type: ignore[index]
     rng = np.random.default_rng(seed)
     still = roll_out(env, lambda _: np.zeros(joints, np.float32), seed, start=start)
     random = roll_out(env, lambda _: rng.uniform(-1, 1, joints).astype(np.float32), seed, start=start)
     figures = still.metrics("hold_still_") | random.metrics("random_")
     believed = env.kuka_env.references[0].believed
-    return (
-        figures
-        if believed is None
-        else figures | roll_out(env, follower(env.kuka_env, believed), seed, start=start).metrics("direct_")
-    )
+    taken = {"direct_": believed if guessed is None else guessed}
+    if believed is not None and guessed is not None and not np.array_equal(believed, guessed):
+        taken["practised_"] = believed
+    for prefix, poses in taken.items():
+        if poses is not None:
+            figures |= roll_out(env, follower(env.kuka_env, poses), seed, start=start).metrics(prefix)
+    return figures
 
 
 def write_poses(stage: Stage, demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:

@@ -19,16 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
-from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import EPISODES_PATH
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.encoders.inception import InceptionEncoder
-from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.imagination import believing
 from imitate.errors import UserError
 from imitate.keeping.manifest import MANIFEST, facts_of, manifest_of
 from imitate.keeping.runs import read_json, write_json
@@ -36,6 +34,7 @@ from imitate.keeping.runs import read_json, write_json
 from .. import evaluate, imitate, report
 from ..embedding.data import open_data, videos_of
 from ..shared.cli import CONFIG
+from ..shared.reading import GUESSES, Mind
 from ..timing.subject import quiet
 from .damage import written
 from .files import as_parquet, names_below
@@ -63,7 +62,7 @@ def strangers(subject: Subject) -> dict[str, Any]:
     kinds: dict[str, int] = {}
     executed = []
     once = _ReadOnce()
-    with patch.object(evaluate, "believing", once), patch.object(imitate, "believing", once):
+    with patch.dict(GUESSES, imagination=replace(GUESSES["imagination"], poses=once)):
         for kind, name, plant, use in _files(subject, Planted(mark)):
             file = subject.given / name
             # Refused is as good as read without running anything: the mark decides.
@@ -82,16 +81,16 @@ def strangers(subject: Subject) -> dict[str, Any]:
 
 
 class _ReadOnce:
-    """``believing``, which takes most of the time, once for what looks the same. It reads no file."""
+    """To imagine, which takes most of the time, once for what looks the same. It reads no file."""
 
     def __init__(self) -> None:
-        self._read: dict[bytes, Demonstration] = {}
+        self._imagined, self._read = GUESSES["imagination"].poses, dict[bytes, NDArray[np.float64]]()
 
-    def __call__(self, demonstration: Demonstration, encoder: TrainedEncoder, *how: Any) -> Demonstration:
-        shown = encoder.embed(demonstration.frames).tobytes()
+    def __call__(self, embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
+        shown = embeddings.tobytes()
         if shown not in self._read:
-            self._read[shown] = believing(demonstration, encoder, *how)
-        return replace(demonstration, believed=self._read[shown].believed)
+            self._read[shown] = self._imagined(embeddings, mind)
+        return self._read[shown]
 
 
 def _check(code: bytes, mark: Path) -> None:

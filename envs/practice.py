@@ -1,0 +1,125 @@
+"""The robot practises a demonstration: it takes the poses that it guesses, and learns from what it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.data.demonstration import Demonstration
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.errors import UserError
+from imitate.reading.practice import Experience
+from imitate.reward.following import Following
+from imitate.reward.vector_wrapper import EmbeddingRewardVector
+
+from .control import VELOCITY_SCALE
+from .kuka import CONTROL_HZ
+from .robot import Robot
+from .tcn_imitate import tcn_imitate_vector
+
+REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
+ENVS, STEPS = 64, 32  # environments, and steps of each between two readings
+ROUND = ENVS * STEPS
+AT_LAST = 0.02  # rad, standard deviation of how far it goes from the poses that it believes
+LASTING = 0.8  # share of that which stays from a step to the next: what changes faster moves the arm little
+MIDWAY = 0.5  # share of the episodes that start at a random frame
+
+Floats = NDArray[np.float64]
+
+
+def towards(poses: NDArray[np.floating], joints: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The actions that take (..., joints) poses, rad, from where the joints are within a step, as far as it goes."""
+    return np.clip((poses - joints) / REACH, -1, 1).astype(np.float32)
+
+
+def rounds_of(steps: int) -> int:
+    """Whole rounds of so many steps; one at least."""
+    return max(steps // ROUND, 1)
+
+
+def practise(
+    demonstration: Demonstration,
+    encoder: TrainedEncoder,
+    robot: Robot,
+    steps: int,
+    astray: float,
+    workers: int = 0,
+    seed: int = 0,
+    tell: Callable[[int], Any] = lambda steps: None,
+) -> Demonstration:
+    """Find out which poses a demonstration shows, by taking those that are believed and going a little astray.
+
+    Nothing is imagined: what is seen is what the environment shows, at the steps that it is given. Half of the episodes
+    start at a random frame, at the pose that is believed to be there.
+
+    Args:
+        demonstration: With the poses that are believed at first.
+        encoder: That embeds it, and what the robot sees.
+        robot: That practises.
+        steps: Of all environments together: whole rounds of 2,048, one at least.
+        astray: How far it goes from the poses that it believes at first, rad: the standard deviation in each joint.
+            About as wrong as these are.
+        workers: Processes that simulate. What is found does not depend on their number.
+        seed: Of everything random.
+        tell: Called with the number of steps after each round.
+
+    Returns:
+        The demonstration with the poses that were found.
+
+    Raises:
+        UserError: No poses are believed.
+    """
+    if demonstration.believed is None:
+        raise UserError(f"demonstration {demonstration.name}: no poses to begin with, expected guesses: `believed`")
+    believed = np.asarray(demonstration.believed, np.float64)
+    experience = Experience(encoder.embed(demonstration.frames), believed.shape[1])
+    env = tcn_imitate_vector(ENVS, encoder, [demonstration], Following(), replace(robot, midway=MIDWAY), workers)
+    rng = np.random.default_rng(seed)
+    try:
+        walk = _Walk(env, rng, seed)
+        for scale in np.geomspace(astray, min(astray, AT_LAST), rounds_of(steps)):
+            experience.add(*walk.round(believed, scale))
+            believed = experience.poses()
+            env.unwrapped.believe([believed])  # type: ignore[attr-defined]
+            tell(ROUND)
+    finally:
+        env.close()
+    return replace(demonstration, believed=believed)
+
+
+class _Walk:
+    """Robots that follow poses, and go astray.
+
+    Args:
+        env: Their environments.
+        rng: Draws how they go astray.
+        seed: Of the environments.
+    """
+
+    def __init__(self, env: EmbeddingRewardVector, rng: np.random.Generator, seed: int) -> None:
+        self._env, self._rng = env, rng
+        self._observed, infos = env.reset(seed=seed)
+        self._step: NDArray[np.int64] = infos["step"]
+        self._joints = env.single_action_space.shape[0]  # type: ignore[index]
+        self._away = np.zeros((env.num_envs, self._joints))  # standard normal
+
+    def round(self, poses: Floats, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Some steps of all: (n, dim) embeddings of what they saw, and (n, joints) where their joints were, rad."""
+        met = []
+        for _ in range(STEPS):
+            fresh = self._rng.normal(size=self._away.shape)
+            self._away = LASTING * self._away + np.sqrt(1 - LASTING**2) * fresh
+            ahead = poses[np.minimum(self._step + 1, len(poses) - 1)]
+            actions = towards(ahead + scale * self._away, self._observed[:, : self._joints])
+            self._observed, _, _, ended, infos = self._env.step(actions)
+            self._step = infos["step"]
+            met.append(self._observed)
+            if ended.any():
+                met.append(infos["final_obs"][ended])
+        states = np.concatenate(met)
+        dim = self._env.encoder.dim
+        return states[:, 2 * self._joints : 2 * self._joints + dim], states[:, : self._joints]

@@ -1,0 +1,159 @@
+"""How a robot comes by the poses that a demonstration shows: it guesses, and may find better ones by practice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from imitate.data.demonstration import Demonstration
+from imitate.data.frame_cache import decoded_frames
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.envs.imagination import watch
+from imitate.envs.kuka import Arm
+from imitate.envs.practice import ROUND, practise, rounds_of
+from imitate.envs.robot import Robot
+from imitate.errors import UserError, check_bounds, choose
+from imitate.keeping.runs import Stage
+from imitate.reading.practice import smoothed
+from imitate.reading.recollection import recollect
+
+from .demo import check_scenes
+
+MOST_STEPS = 10**9
+EVERY = 3  # frames of its recordings of which one is remembered: those between look much like it
+
+
+@dataclass(frozen=True)
+class Mind:
+    """What a robot guesses with.
+
+    Attributes:
+        encoder: That embeds what it sees.
+        arm: Its own.
+        run: The directory of its recordings.
+        workers: Processes that imagine.
+    """
+
+    encoder: TrainedEncoder
+    arm: str | Arm
+    run: Path
+    workers: int
+
+
+def _imagined(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
+    return watch(mind.encoder, embeddings, mind.arm, mind.workers).poses
+
+
+def _decoded(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
+    if mind.encoder.pose_head is None:
+        raise UserError("guess head: this encoder has no pose head, expected one that was trained with joints")
+    return smoothed(mind.encoder.decode_joints(embeddings))
+
+
+def _recollected(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
+    if not Stage(mind.run / "record").finished:
+        raise UserError(f"guess recordings: {mind.run} has no recordings: run 'record' first, or choose another guess")
+    dataset = LeRobotDataset(mind.run / "record" / "dataset")
+    camera, train = dataset.camera(mind.encoder.camera.name), dataset.split("train")
+    mind.encoder.check_camera(camera, dataset.image_size(camera.name))
+    check_scenes(dataset, train)
+    with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
+        frames = decoded_frames(dataset, camera.name, bar.update)
+    rows = np.concatenate([np.arange(dataset.starts[k], dataset.starts[k] + dataset.lengths[k]) for k in train])[
+        ::EVERY
+    ]
+    return recollect(embeddings, mind.encoder.embed(frames[rows]), dataset.joints()[rows])
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A way to guess.
+
+    Attributes:
+        poses: From the (length, dim) embeddings of a demonstration to (length, joints) poses, rad.
+        astray: About as far as they may be wrong, rad.
+        steps: Of practice that find better ones.
+    """
+
+    poses: Callable[[NDArray[np.float32], Mind], NDArray[np.float64]]
+    astray: float
+    steps: int
+
+
+GUESSES = {
+    "imagination": Guess(_imagined, 0.1, 20_480),
+    "head": Guess(_decoded, 0.3, 30_720),
+    "recordings": Guess(_recollected, 0.3, 30_720),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How poses are read.
+
+    Attributes:
+        guess: One of ``GUESSES``.
+        practice: Steps of practice; None: as many as the guess wants.
+
+    Raises:
+        UserError: There is no such guess, or no such number of steps.
+    """
+
+    guess: str = "imagination"
+    practice: int | None = None
+
+    def __post_init__(self) -> None:
+        choose(GUESSES, self.guess, "guess")
+        if self.practice is not None:
+            check_bounds(self, practice=(0, MOST_STEPS))
+
+    @property
+    def steps(self) -> int:
+        """Of practice."""
+        return GUESSES[self.guess].steps if self.practice is None else self.practice
+
+    def guessed(self, demonstration: Demonstration, mind: Mind) -> Demonstration:
+        """The demonstration with the poses that are guessed.
+
+        Raises:
+            UserError: This robot can't guess so.
+        """
+        embeddings = mind.encoder.embed(demonstration.frames)
+        return replace(demonstration, believed=GUESSES[self.guess].poses(embeddings, mind))
+
+    def practised(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Demonstration:
+        """The demonstration with the poses that practice finds, from those that were guessed."""
+        if not self.steps:
+            return demonstration
+        astray = GUESSES[self.guess].astray
+        with tqdm(total=rounds_of(self.steps) * ROUND, unit="step", desc="practise") as bar:
+            return practise(demonstration, mind.encoder, robot, self.steps, astray, mind.workers, seed, bar.update)
+
+    def read(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Read:
+        """Guess, and practise."""
+        guessed = self.guessed(demonstration, mind)
+        return Read(guessed.believed, self.practised(guessed, robot, mind, seed))
+
+
+class Read(NamedTuple):
+    """A demonstration that was read.
+
+    Attributes:
+        guessed: (length, joints) poses, rad, as they were guessed.
+        demonstration: With those that are believed in the end.
+    """
+
+    guessed: NDArray[np.float64] | None
+    demonstration: Demonstration
+
+
+def at_once(guess: str, practice: int | None) -> Reading:
+    """How poses are read by a command that follows at once: where they are imagined, it does not practise by itself."""
+    return Reading(guess, 0 if practice is None and guess == "imagination" else practice)
