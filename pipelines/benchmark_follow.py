@@ -41,7 +41,7 @@ from .shared.demo import load_demo
 from .shared.policy import chosen, following
 from .shared.reading import Mind, Read, at_once
 from .shared.results import Results, Rows, about, check_out, rounded, write_results
-from .shared.rollout import baselines, film_demonstration, misread, roll_out, side_by_side
+from .shared.rollout import baselines, film_demonstration, misread, poses_taken, roll_out, side_by_side
 
 RECORD = record.PRESETS["default"][1]
 
@@ -263,7 +263,7 @@ def _followed(
     assert shown.joints is not None  # it was recorded here
     start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
     env, act = following(None, encoder, shown, Robot(RECORD.arm), clock)
-    figures = baselines(env, seed, start, guessed) | misread(shown, env.kuka_env.kuka)
+    figures = baselines(env, seed, start, poses_taken(env, seed, start, guessed)) | misread(shown, env.kuka_env.kuka)
     if policy is not None:
         env.close()
         env, act = following(policy, encoder, shown, clock=clock)

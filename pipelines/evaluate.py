@@ -20,7 +20,7 @@ from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, stage_name
 from .shared.policy import acting, learned_with, load, report, single_env
 from .shared.reading import Mind
-from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_videos
+from .shared.rollout import baselines, film_demonstration, poses_taken, roll_out, side_by_side, write_videos
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,9 @@ def run(settings: Settings) -> Stage:
         if number == 0 and not _begun(stage, wanted):  # nothing is written before the policy is known to be whole
             return stage
         for seed in settings.seeds:
+            others = baselines(env, seed, taken=poses_taken(env, seed, guessed=guessed))
             rollout = roll_out(env, policy, seed, film=seed == settings.seeds[0])
-            rows.append({"demo": text, "seed": seed, **rollout.metrics(), **baselines(env, seed, guessed=guessed)})
+            rows.append({"demo": text, "seed": seed, **rollout.metrics(), **others})
             if rollout.frames is not None:
                 film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
                 write_videos(stage.folder, f"demonstration-{number}", film, CONTROL_HZ)

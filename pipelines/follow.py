@@ -24,7 +24,15 @@ from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
 from .shared.policy import chosen, following, report, warn_if_lost
 from .shared.reading import Mind, at_once
-from .shared.rollout import baselines, film_demonstration, roll_out, side_by_side, write_poses, write_videos
+from .shared.rollout import (
+    baselines,
+    film_demonstration,
+    poses_taken,
+    roll_out,
+    side_by_side,
+    write_poses,
+    write_videos,
+)
 
 SHIPPED_DEMO = ASSETS / "demonstration"
 
@@ -97,7 +105,8 @@ def run(settings: Settings) -> Stage:
     guessed, demonstration = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
     env, act = following(policy, encoder, demonstration, robot, settings.clock)
     rollout = roll_out(env, act, settings.seed, film=True)
-    metrics = rollout.metrics() | baselines(env, settings.seed, guessed=guessed)
+    taken = poses_taken(env, settings.seed, guessed=guessed)
+    metrics = rollout.metrics() | baselines(env, settings.seed, taken=taken)
     metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)

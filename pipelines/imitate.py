@@ -25,7 +25,7 @@ from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choos
 from imitate.keeping.manifest import SNAPSHOT, sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
 from imitate.keeping.snapshot import Snapshots
-from imitate.measuring.figures import learning_curve_figure, save_figure
+from imitate.measuring.figures import followed_figure, learning_curve_figure, save_figure
 from imitate.policy.ppo import Learner, build_ppo, save_policy
 from imitate.policy.vec_env import SB3VecEnv
 from imitate.reward.following import NEVER, Following
@@ -52,6 +52,7 @@ from .shared.reading import Mind, Reading
 from .shared.rollout import (
     baselines,
     film_demonstration,
+    poses_taken,
     roll_out,
     side_by_side,
     write_poses,
@@ -327,7 +328,10 @@ def _measured(
 ) -> dict[str, Any]:
     """The figures of what was learned; the steps and films of it stand in the stage's folder."""
     rollout = roll_out(env, acting(model), seed, film=True)
-    metrics: dict[str, Any] = rollout.metrics() | baselines(env, seed, guessed=guessed)
+    taken = poses_taken(env, seed, guessed=guessed)
+    metrics: dict[str, Any] = rollout.metrics() | baselines(env, seed, taken=taken)
+    series = {**{way: one.series() for way, one in taken.items()}, "policy": rollout.series()}
+    save_figure(stage.path("followed.png"), followed_figure(series, 1 / CONTROL_HZ))
     if demonstration.believed is not None:
         metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
         warn_if_lost(demonstration, metrics)

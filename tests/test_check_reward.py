@@ -155,7 +155,7 @@ def test_the_command_writes_a_stage(run, capsys):
 @pytest.mark.slow
 def test_what_a_policy_visits(run, encoder):
     learned = imitate.Settings(
-        run=run, encoder=run / "enc", learner=Learner(n_envs=1, n_steps=8, batch_size=8, width=8)
+        run=run, encoder=run / "enc", practice=0, learner=Learner(n_envs=1, n_steps=8, batch_size=8, width=8)
     )
     learning = Stage(run / "imitate")
     learning.begin(kept_settings(learned))

@@ -323,6 +323,27 @@ def test_a_lookahead_observes_the_frames_to_come(pixels, demonstrations):
         TCNImitateEnv(pixels, shown, lookahead=0)
 
 
+def test_what_is_believed_of_a_demonstration_is_where_episodes_start_midway(demonstrations):
+    references = [Reference.from_joints(shown.joints) for shown in demonstrations[:2]]
+    references.append(Reference(references[0].start, 12))  # a bare video
+    env = KukaVectorEnv(2, references=references, image_size=16, midway=1.0)
+    believed = [
+        np.full((one.length, 7), 0.01 * k) + 0.001 * np.arange(one.length)[:, None] for k, one in enumerate(references)
+    ]
+    env.believe(believed)
+    for seed in range(6):
+        observed, infos = env.reset(seed=seed)
+        for joints, shown, step in zip(observed["joints"], infos["demonstration"], infos["step"], strict=True):
+            known = step == 0 and shown < 2  # where its first pose is known, it starts there
+            wanted = references[shown].start if known else believed[shown][step]
+            np.testing.assert_allclose(joints, wanted, atol=1e-6)
+    with pytest.raises(UserError, match="poses of 2 demonstrations, expected those of 3"):
+        env.believe(believed[:2])
+    with pytest.raises(UserError, match=r"believed poses \(5, 7\), expected"):
+        env.believe([one[:5] for one in believed])
+    env.close()
+
+
 def test_an_episode_starts_alike_whether_poses_were_read_or_not(demonstrations):
     joints = demonstrations[0].joints
     starts = []

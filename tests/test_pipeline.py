@@ -30,7 +30,7 @@ RECORD = (
     "--image-size 48"
 ).split()
 EMBED = ["--epochs", "250", "--videos", "96", "--batch", "96"]
-IMITATE = ["--steps", "6144"]
+IMITATE = ["--steps", "6144", "--practice", "6144"]
 
 
 def command(name, run, *args, preset="default"):
@@ -89,6 +89,7 @@ def test_the_manifest_names_all_that_was_made(run, name):
         "embed/reward.png",
         "check-reward/reward.png",
         "imitate/learning.png",
+        "imitate/followed.png",
         "imitate/side_by_side.png",
         "imitate/side_by_side.gif",
         "evaluate/demonstration-0.png",

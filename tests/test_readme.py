@@ -49,11 +49,14 @@ MISSED = (
 LEARNERS = {
     "tcn_self": "the default, with self-regression (`tcn_self`)",
     "tcn": "the plain TCN as encoder (`tcn`)",
-    "tcn_pixels": "the plain TCN, and no pose is read either (`tcn_pixels`), 150,000 steps",
+    "tcn_pixels": "from pixels and time alone, nothing imagined (`tcn_pixels`)",
+    "guesses": "guesses of the pose head, nothing imagined (`guesses`)",
+    "reward_alone": "the same guesses, only to start at (`reward_alone`), 150,000 steps",
     "torque": "joint torques (`torque`)",
     "paper": "the paper's recipe, 12 joints (`paper`), 150,000 steps",
     "oracle": "the true joint error as reward (`oracle`)",
     "direct": "the poses that `tcn_self` reads, taken, nothing learned (`direct`)",
+    "practised": "those that it finds by practice, taken, nothing learned (`practised`)",
     "hold_still": "holding still",
     "random": "acting at random",
 }
@@ -102,6 +105,7 @@ def learner(name: str) -> str:
     low, high = row["ee_error_m_low"], row["ee_error_m_high"]
     known = {key: f"{row[key]:.{digits}f}" if row[key] is not None else "-" for key, digits in (
         ("ee_error_m", 4), ("final_ee_error_m", 4), ("joint_error_rad", 3), ("direct_ee_error_m", 4),
+        ("practised_ee_error_m", 4),
         ("hold_still_ee_error_m", 3), ("gap_closed", 3), ("success", 2),
     )}  # fmt: skip
     error, *others = known.values()
@@ -110,7 +114,7 @@ def learner(name: str) -> str:
 
 def demonstration(demo: str) -> str:
     rows = [row for row in RESULTS.rows if row["demo"] == demo]
-    names = ("tcn_self", "tcn", "tcn_pixels", "torque", "oracle")
+    names = ("tcn_self", "tcn", "tcn_pixels", "guesses", "torque", "oracle")
     errors = [median(row["ee_error_m"] for row in rows if row["method"] == name) for name in names]
     direct, still = (
         median(row[f"{key}_ee_error_m"] for row in rows if row["method"] == "tcn_self")

@@ -82,6 +82,29 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
     return figure
 
 
+def followed_figure(series: Mapping[str, Mapping[str, Sequence[float]]], seconds: float) -> Figure:
+    """How a demonstration was followed, step by step: what was guessed of it, and what the reward made of that.
+
+    Args:
+        series: By way, ``embedding_distance`` and ``ee_error_m`` of each step; NaN where the latter is unknown.
+        seconds: From a step to the next.
+    """
+    known = all(np.isfinite(steps["ee_error_m"]).all() for steps in series.values())
+    drawn = {"embedding_distance": "embedding distance"} | ({"ee_error_m": "flange error, cm"} if known else {})
+    figure, panels = plt.subplots(1, len(drawn), figsize=(5.5 * len(drawn), 3.6), squeeze=False)
+    for axes, (name, label) in zip(panels[0], drawn.items(), strict=True):
+        scale = 100 if name == "ee_error_m" else 1
+        for way, steps in series.items():
+            axes.plot(seconds * (1 + np.arange(len(steps[name]))), scale * np.asarray(steps[name]), label=way)
+        axes.set_yscale("log")
+        axes.set_xlabel("s")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3, which="both")
+    panels[0][0].legend()
+    figure.tight_layout()
+    return figure
+
+
 def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
     """Flange error against steps and against seconds: for each method the median run, and between the quartiles.
 

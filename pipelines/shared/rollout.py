@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,29 +108,40 @@ def follower(env: KukaEnv, poses: NDArray[np.floating]) -> Policy:
     return act
 
 
-def baselines(
+def poses_taken(
     env: TCNImitateEnv,
     seed: int,
     start: NDArray[np.floating] | None = None,
     guessed: NDArray[np.floating] | None = None,
-) -> dict[str, float]:
-    """The metrics of holding still, of random actions, and of taking poses without learning.
+) -> dict[str, Rollout]:
+    """Episodes in which poses are taken and nothing is learned, of what is believed of a demonstration, if anything is.
 
-    ``direct_``, the poses read off the demonstration as they were ``guessed``, ``practised_``, the ones that practice
-    made of them, where it made any.
+    ``direct``: the poses that were read off it, as they were ``guessed``; ``practised``: those that practice made of
+    them, where it made any.
     """
+    believed = env.kuka_env.references[0].believed
+    if believed is None:
+        return {}
+    ways = {"direct": believed if guessed is None else guessed}
+    if not np.array_equal(believed, ways["direct"]):
+        ways["practised"] = believed
+    return {way: roll_out(env, follower(env.kuka_env, poses), seed, start=start) for way, poses in ways.items()}
+
+
+def baselines(
+    env: TCNImitateEnv,
+    seed: int,
+    start: NDArray[np.floating] | None = None,
+    taken: Mapping[str, Rollout] | None = None,
+) -> dict[str, float]:
+    """The metrics of holding still, of random actions, and of poses that were ``taken``."""
     joints = env.action_space.shape[0]  # type: ignore[index]
     rng = np.random.default_rng(seed)
     still = roll_out(env, lambda _: np.zeros(joints, np.float32), seed, start=start)
     random = roll_out(env, lambda _: rng.uniform(-1, 1, joints).astype(np.float32), seed, start=start)
     figures = still.metrics("hold_still_") | random.metrics("random_")
-    believed = env.kuka_env.references[0].believed
-    taken = {"direct_": believed if guessed is None else guessed}
-    if believed is not None and guessed is not None and not np.array_equal(believed, guessed):
-        taken["practised_"] = believed
-    for prefix, poses in taken.items():
-        if poses is not None:
-            figures |= roll_out(env, follower(env.kuka_env, poses), seed, start=start).metrics(prefix)
+    for way, rollout in (taken or {}).items():
+        figures |= rollout.metrics(f"{way}_")
     return figures
 
 

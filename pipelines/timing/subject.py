@@ -85,7 +85,7 @@ QUICK_RECIPE = Recipe(
 QUICK = Sizes(
     record=replace(RECORD, **SHORT, image_size=32),
     embed=replace(EMBED, epochs=2, videos=4, batch=4),
-    imitate=replace(IMITATE, steps=32, learner=Learner(n_envs=4, batch_size=16, n_epochs=2)),
+    imitate=replace(IMITATE, steps=32, practice=0, learner=Learner(n_envs=4, batch_size=16, n_epochs=2)),
     paper_record=replace(PAPER_RECORD, **SHORT, image_size=75),
     paper_embed=replace(PAPER_EMBED, epochs=1, videos=2, per_video=1, passes=1, batch=2),
     paper=replace(PAPER, steps=4),

@@ -44,7 +44,7 @@ class Victim:
 VICTIMS = {  # in the order in which they need each other
     "record": Victim(("imitate.pipelines", "record"), replace(RECORD, train=120, frames=8, workers=2)),
     "embed": Victim(("imitate.pipelines", "embed"), replace(EMBED, epochs=300, videos=4)),
-    "imitate": Victim(("imitate.pipelines", "imitate"), replace(IMITATE, steps=1024)),
+    "imitate": Victim(("imitate.pipelines", "imitate"), replace(IMITATE, steps=1024, practice=2048)),
     "benchmark_follow": Victim(("imitate.pipelines.torturing.small_follow",), benchmark_follow.Settings(jobs=2)),
     "benchmark_imitation": Victim(
         ("imitate.pipelines.torturing.small_benchmark",), benchmark_imitation.Settings(jobs=2)

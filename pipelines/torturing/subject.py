@@ -23,7 +23,7 @@ RECORD = record.Settings(
 )
 EMBED = embed.Settings(epochs=4, videos=3, batch=4, positive=2, device="cpu")
 LEARNER = Learner(n_envs=2, n_steps=16, batch_size=16, n_epochs=1, width=16)
-IMITATE = imitate.Settings(steps=64, learner=LEARNER, workers=1, device="cpu")
+IMITATE = imitate.Settings(steps=64, practice=0, learner=LEARNER, workers=1, device="cpu")
 FOLLOW = follow.Settings(demo="test:0", workers=1, device="cpu")
 BENCHMARK = benchmark_follow.Settings(demos=1, conditions=("plain",), jobs=1)
 

@@ -1,0 +1,131 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs import imagination
+from imitate.envs.kuka import ASSETS
+from imitate.envs.practice import AT_LAST, REACH, ROUND, practise, rounds_of, towards
+from imitate.envs.robot import Robot
+from imitate.errors import UserError
+from imitate.reading.practice import KEPT, Experience, smoothed
+from imitate.reading.recollection import recollect
+
+JOINTS, DIM, LENGTH = 3, 8, 30
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def movement():
+    """A smooth movement, and a world in which what is seen bends with the joints."""
+    times = np.linspace(0, 2, LENGTH)[:, None]
+    poses = np.sin(times + np.arange(JOINTS))
+    weights = np.random.default_rng(1).normal(size=(JOINTS, DIM))
+    return poses, lambda joints: 3 * np.tanh(joints @ weights / 2)
+
+
+def test_poses_are_nearer_than_those_of_the_nearest_states(movement, rng):
+    poses, see = movement
+    experience = Experience(see(poses), JOINTS)
+    visited = (poses[:, None] + rng.normal(0, 0.2, (LENGTH, 40, JOINTS))).reshape(-1, JOINTS)
+    experience.add(see(visited), visited)
+    found = np.abs(experience.poses() - poses).mean()
+    apart = np.linalg.norm(see(visited)[None] - see(poses)[:, None], axis=2)
+    nearest = np.abs(visited[apart.argmin(axis=1)] - poses).mean()
+    assert found < 0.25 * nearest
+    assert found < 0.02
+    np.testing.assert_allclose(experience.apart[:, 0], apart.min(axis=1), atol=1e-6)
+
+
+def test_experience_is_the_same_whenever_it_was_made(movement, rng):
+    poses, see = movement
+    visited = rng.uniform(-1, 1, (500, JOINTS))
+    at_once, bit_by_bit = Experience(see(poses), JOINTS), Experience(see(poses), JOINTS)
+    at_once.add(see(visited), visited)
+    for part in np.array_split(visited, 7):
+        bit_by_bit.add(see(part), part)
+    np.testing.assert_allclose(at_once.apart, bit_by_bit.apart, atol=1e-6)
+    np.testing.assert_allclose(at_once.poses(), bit_by_bit.poses(), atol=1e-6)
+
+
+def test_little_experience_is_some(movement):
+    poses, see = movement
+    experience = Experience(see(poses), JOINTS)
+    with pytest.raises(UserError, match="no experience to read poses by, expected some states"):
+        experience.poses()
+    experience.add(see(poses[:1]), poses[:1])
+    np.testing.assert_allclose(experience.poses(), np.repeat(poses[:1], LENGTH, axis=0), atol=1e-6)
+    assert KEPT > 1
+    assert np.isinf(experience.apart[:, 1]).all()
+
+
+@pytest.mark.parametrize("length", [2, 3, 4, 11, 30])
+def test_a_parabola_is_smooth_already(length):
+    times = np.arange(length, dtype=float)
+    poses = np.stack([times**2, 1 - times], axis=1)
+    np.testing.assert_allclose(smoothed(poses), poses, atol=1e-6)
+
+
+def test_a_movement_is_remembered_where_its_frames_are_mistaken_for_others(rng):
+    way = np.linspace(0, 1, LENGTH)[:, None] * np.ones(JOINTS)
+    seen = rng.normal(size=(LENGTH, DIM))
+    # Of each frame there is a likeness at the right pose, and a better one far away, elsewhere each time.
+    own = np.concatenate([seen + 0.3 / np.sqrt(DIM), seen])
+    joints = np.concatenate([way, way + rng.choice([-2, 2], (LENGTH, JOINTS))])
+    assert np.abs(recollect(seen, own, joints) - way).max() < 0.05
+    np.testing.assert_allclose(recollect(seen, own[:1], joints[:1]), np.repeat(way[:1], LENGTH, axis=0), atol=1e-9)
+
+
+def test_towards_a_pose_it_turns_as_far_as_a_step_goes():
+    actions = towards(np.array([0.05, -0.3, 1.0]), np.zeros(3))
+    np.testing.assert_allclose(actions, [0.05 / REACH, -1, 1])
+    assert actions.dtype == np.float32
+
+
+def test_practice_is_of_whole_rounds():
+    assert [rounds_of(steps) for steps in (1, ROUND, 3 * ROUND - 1, 3 * ROUND)] == [1, 1, 2, 3]
+    assert 0 < AT_LAST < 0.1
+
+
+@pytest.fixture(scope="module")
+def misread():
+    """The shipped demonstration, the beginning of it, with poses as wrong as a pose head's."""
+    shown = LeRobotDataset(ASSETS / "demonstration").demonstration(0)
+    shown = replace(shown, frames=shown.frames[:30], joints=shown.joints[:30])
+    wrong = np.random.default_rng(0).normal(0, 0.15, 7)
+    return replace(shown, believed=shown.joints + wrong)
+
+
+@pytest.mark.slow
+def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypatch):
+    monkeypatch.setattr(imagination, "Imagination", pytest.fail)
+    encoder = load_encoder(ASSETS / "encoder")
+    told = []
+    found = practise(misread, encoder, Robot(), 8192, 0.15, tell=told.append)
+    assert told == [ROUND] * 4
+    before, after = (np.abs(one.believed - one.joints).mean() for one in (misread, found))
+    assert before > 0.05
+    assert after < 0.25 * before
+
+
+@pytest.mark.slow
+def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(misread):
+    encoder, bare = load_encoder(ASSETS / "encoder"), replace(misread, joints=None)
+    found, again, other = (
+        practise(bare, encoder, Robot(), 2 * ROUND, 0.15, workers, seed).believed
+        for workers, seed in ((0, 0), (2, 0), (0, 1))
+    )
+    assert np.abs(found - misread.joints).mean() < 0.6 * np.abs(misread.believed - misread.joints).mean()
+    np.testing.assert_allclose(again, found, atol=1e-3)
+    assert not np.array_equal(other, found)
+
+
+def test_nothing_is_practised_where_nothing_is_guessed(misread, encoder):
+    with pytest.raises(UserError, match="no poses to begin with, expected guesses: `believed`"):
+        practise(replace(misread, believed=None), encoder, Robot(), 1, 0.1)

@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from imitate.envs.robot import Robot
+from imitate.errors import UserError
+from imitate.keeping.runs import Stage
+from imitate.pipelines import imitate
+from imitate.pipelines.shared import reading
+from imitate.pipelines.shared.demo import load_demo
+from imitate.pipelines.shared.reading import GUESSES, Mind, Reading, at_once
+from imitate.pipelines.torturing.subject import IMITATE
+
+
+@pytest.fixture
+def mind(unlearned, encoder):
+    return Mind(encoder, "iiwa", unlearned, 0)
+
+
+@pytest.fixture
+def demonstration(mind):
+    return load_demo("test:0", mind.run, mind.encoder)
+
+
+def test_what_is_no_reading_is_refused():
+    with pytest.raises(UserError, match="unknown guess 'luck': choose one of head, imagination, recordings"):
+        Reading("luck")
+    with pytest.raises(UserError, match="practice is -1"):
+        Reading(practice=-1)
+
+
+def test_who_follows_at_once_practises_where_nothing_is_imagined():
+    assert at_once("imagination", None).steps == 0
+    assert at_once("imagination", 4096).steps == 4096
+    assert at_once("head", None).steps == Reading("head").steps == GUESSES["head"].steps > 0
+    assert at_once("head", 0).steps == 0
+
+
+def test_a_guess_by_the_head_is_what_it_decodes(mind, demonstration):
+    decoded = mind.encoder.decode_joints(mind.encoder.embed(demonstration.frames))
+    found = Reading("head").guessed(demonstration, mind).believed
+    assert found.shape == decoded.shape
+    assert np.abs(found - decoded).mean() < np.abs(decoded - decoded.mean(axis=0)).mean() + 1e-3
+    with pytest.raises(UserError, match="this encoder has no pose head, expected one that was trained with joints"):
+        Reading("head").guessed(demonstration, replace(mind, encoder=replace(mind.encoder, pose_head=None)))
+
+
+def test_a_guess_by_recordings_is_of_poses_in_them(mind, demonstration, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        reading, "recollect", lambda seen, own, joints: asked.append((seen, own, joints)) or seen[:, :7]
+    )
+    Reading("recordings").guessed(demonstration, mind)
+    ((seen, own, joints),) = asked
+    assert len(seen) == len(demonstration)
+    assert len(own) == len(joints) > 1
+    filmed = load_demo("train:0", mind.run, mind.encoder)
+    np.testing.assert_array_equal(joints[0], filmed.joints[0].astype(joints.dtype))
+    np.testing.assert_allclose(own[0], mind.encoder.embed(filmed.frames[:1])[0], atol=1e-5)
+    with pytest.raises(UserError, match="has no recordings: run 'record' first, or choose another guess"):
+        Reading("recordings").guessed(demonstration, replace(mind, run=tmp_path))
+
+
+def test_what_is_not_practised_stays_as_it_was_guessed(mind, demonstration):
+    guessed, read = Reading("head", 0).read(demonstration, Robot(), mind, 0)
+    np.testing.assert_array_equal(read.believed, guessed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guess", ["head", "recordings"])
+def test_a_policy_is_learned_without_imagining_anything(unlearned, guess, monkeypatch):
+    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], poses=pytest.fail))
+    stage = imitate.run(replace(IMITATE, run=unlearned, name=f"by-{guess}", guess=guess, practice=2048, demo="test:0"))
+    assert isinstance(stage, Stage)
+    for way in ("", "direct_", "practised_"):
+        assert stage.metrics[f"{way}ee_error_m"] > 0
+    assert stage.metrics["direct_ee_error_m"] != stage.metrics["practised_ee_error_m"]
+
+
+def test_many_demonstrations_are_not_practised():
+    with pytest.raises(UserError, match="practice is for one demonstration, not for many episodes"):
+        imitate.check(imitate.Settings(episodes=2, practice=2048))
+    assert imitate.reading_of(imitate.Settings(episodes=2)).steps == 0
