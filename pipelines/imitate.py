@@ -36,7 +36,6 @@ from . import embed, record
 from .checking.verdict import warn
 from .shared.cli import command
 from .shared.demo import (
-    as_if_read,
     check_demo,
     has_poses,
     kept_demo,
@@ -199,8 +198,10 @@ def reading_of(settings: Settings) -> Reading:
     Raises:
         UserError: There is no such way, or they are to be practised.
     """
-    if settings.episodes and settings.practice:
+    if settings.practice and settings.episodes:
         raise UserError("practice is for one demonstration, not for many episodes: leave one of the two out")
+    if settings.practice and not (settings.observe_pose or settings.midway):
+        raise UserError("practice finds poses, which are neither observed nor started at: leave --practice out")
     return Reading(settings.guess, 0 if settings.episodes else settings.practice)
 
 
@@ -286,13 +287,12 @@ def run(settings: Settings) -> Stage:
         env.close()
         env = single_env(encoder, demonstration, robot, following)
     if training and reads:
-        training = as_if_read(training, lambda one: reading.guessed(one, mind), settings.seed)
+        training = reading.supposed(training, mind, settings.seed)
     of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
     snapshots = Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}")
     model, curve, seconds = _learned(settings, stage, encoder, training or [demonstration], snapshots)
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
-
     metrics = _measured(stage, env, model, demonstration, guessed, settings.seed)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))

@@ -102,7 +102,7 @@ def test_it_is_as_wrong_about_all_demonstrations_as_about_some_that_it_reads():
         read.append(len(one))
         return replace(one, believed=one.joints + 0.01 * len(read))
 
-    shown = as_if_read(practised, reads, seed=0)
+    shown = as_if_read(practised, practised, reads, seed=0)
     assert read == [4, 8] * (READ // 2)
     wrong = [one.believed - one.joints for one in shown]
     numbers = [round(float(w[0, 0]) * 100) for w in wrong]  # of the reading that each is as wrong as
@@ -112,8 +112,14 @@ def test_it_is_as_wrong_about_all_demonstrations_as_about_some_that_it_reads():
         assert w.shape == one.joints.shape
         np.testing.assert_allclose(w, 0.01 * number, atol=1e-9)
     read.clear()
-    again = as_if_read(practised, reads, seed=0)
+    again = as_if_read(practised, practised, reads, seed=0)
     assert all(np.array_equal(a.believed, b.believed) for a, b in zip(shown, again, strict=True))
+
+
+def test_it_is_as_wrong_as_about_examples_of_others():
+    own, others = (Demonstration("", np.zeros((n, 2, 2, 3), np.uint8), np.ones((n, 7))) for n in (4, 6))
+    (shown,) = as_if_read([own], [others], lambda one: replace(one, believed=one.joints + 0.1 * len(one)), seed=0)
+    np.testing.assert_allclose(shown.believed - own.joints, 0.6)
 
 
 def test_the_paper_simulates_in_16_processes():

@@ -82,3 +82,8 @@ def test_many_demonstrations_are_not_practised():
     with pytest.raises(UserError, match="practice is for one demonstration, not for many episodes"):
         imitate.check(imitate.Settings(episodes=2, practice=2048))
     assert imitate.reading_of(imitate.Settings(episodes=2)).steps == 0
+
+
+def test_practice_that_nobody_would_look_at_is_refused():
+    with pytest.raises(UserError, match="practice finds poses, which are neither observed nor started at"):
+        imitate.check(imitate.Settings(practice=2048, observe_pose=False, midway=0.0))

@@ -176,14 +176,32 @@ def load_training(episodes: int, run: Path, encoder: TrainedEncoder) -> list[Dem
         raise UserError(
             f"episodes is {episodes}, expected at most the {len(train)} training episodes of {dataset.folder}"
         )
+    return _own(dataset, train[:episodes], encoder)
+
+
+def load_held_out(run: Path, encoder: TrainedEncoder) -> list[Demonstration]:
+    """The validation episodes of the run, which neither encoder nor recollection has seen; ``READ`` at most.
+
+    Raises:
+        UserError: There are none, or they can't be scored by this encoder.
+    """
+    dataset = LeRobotDataset(run / "record" / "dataset")
+    return _own(dataset, dataset.split("validation")[:READ], encoder)
+
+
+def _own(dataset: LeRobotDataset, episodes: Sequence[int], encoder: TrainedEncoder) -> list[Demonstration]:
+    """Episodes of a run's own dataset, which this encoder can score."""
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
-    check_scenes(dataset, train[:episodes])
-    return dataset.demonstrations(train[:episodes], camera.name)
+    check_scenes(dataset, episodes)
+    return dataset.demonstrations(episodes, camera.name)
 
 
 def as_if_read(
-    demonstrations: Sequence[Demonstration], read: Callable[[Demonstration], Demonstration], seed: int
+    demonstrations: Sequence[Demonstration],
+    examples: Sequence[Demonstration],
+    read: Callable[[Demonstration], Demonstration],
+    seed: int,
 ) -> list[Demonstration]:
     """Demonstrations of known poses, with poses that the robot might have read off them.
 
@@ -192,11 +210,12 @@ def as_if_read(
 
     Args:
         demonstrations: With their poses.
+        examples: Of which some are read, with theirs.
         read: Adds to one the poses that are read off it.
         seed: Of what is drawn.
     """
     wrong = []
-    for one in tqdm(demonstrations[:READ], desc="read poses", unit="video"):
+    for one in tqdm(examples[:READ], desc="read poses", unit="video"):
         believed = read(one).believed
         assert one.joints is not None  # filmed by the robot itself
         assert believed is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from imitate.keeping.runs import Stage
 from imitate.reading.practice import smoothed
 from imitate.reading.recollection import recollect
 
-from .demo import check_scenes
+from .demo import as_if_read, check_scenes, load_held_out
 
 MOST_STEPS = 10**9
 EVERY = 3  # frames of its recordings of which one is remembered: those between look much like it
@@ -127,6 +127,15 @@ class Reading:
         """
         embeddings = mind.encoder.embed(demonstration.frames)
         return replace(demonstration, believed=GUESSES[self.guess].poses(embeddings, mind))
+
+    def supposed(self, training: Sequence[Demonstration], mind: Mind, seed: int) -> list[Demonstration]:
+        """Many training episodes, with poses as wrong as it guesses those of a few.
+
+        Of what it was trained on, a pose head knows more than of others' videos, and so does a recollection: they
+        guess at held-out ones.
+        """
+        known = training if self.guess == "imagination" else load_held_out(mind.run, mind.encoder)
+        return as_if_read(training, known, lambda one: self.guessed(one, mind), seed)
 
     def practised(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Demonstration:
         """The demonstration with the poses that practice finds, from those that were guessed."""
