@@ -19,6 +19,14 @@ from .pictures import Pictures
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
 
+def within_reach(poses: NDArray[np.float64], arm: str | Arm) -> NDArray[np.float64]:
+    """Poses (..., joints), rad, within the range of an arm, and ``ROOM`` beyond."""
+    own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
+    lower, upper = np.array(own.lower), np.array(own.upper)
+    room = ROOM * (upper - lower)
+    return np.clip(poses, lower - room, upper + room)
+
+
 class Imagination:
     """Embeddings of the robot's own picture at any pose: it moves an arm of its own, which nobody else sees.
 
@@ -71,12 +79,10 @@ def watch(
     """
     see = Imagination(encoder, arm, workers)
     try:
-        lower, upper = np.array(see.arm.lower), np.array(see.arm.upper)
-        home = np.zeros((len(embeddings), len(lower)))
+        home = np.zeros((len(embeddings), see.arm.joints))
         guesses = home if encoder.pose_head is None else encoder.decode_joints(embeddings)
         tracked = read_poses(embeddings, see, guesses, 1 / CONTROL_HZ)
-        room = ROOM * (upper - lower)
-        poses = np.clip(tracked.poses, lower - room, upper + room)
+        poses = within_reach(tracked.poses, see.arm)
         return Tracked(poses, np.linalg.norm(embeddings - see(poses), axis=1))
     finally:
         see.close()

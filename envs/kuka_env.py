@@ -52,6 +52,9 @@ class Reference:
     def believing(self, poses: NDArray[np.floating]) -> Reference:
         """The same with these poses believed, (length, joints) rad: if none are known, it starts at the first."""
         believed = np.asarray(poses, np.float64)
+        expected = (self.length, len(self.start))
+        if believed.shape != expected:
+            raise UserError(f"believed poses {believed.shape}, expected {expected}")
         return replace(self, believed=believed, start=believed[0] if self.joints is None else self.start)
 
 
@@ -152,15 +155,17 @@ class KukaEnv(gym.Env):
     def believe(self, poses: Sequence[NDArray[np.floating]]) -> None:
         """Believe from now on that the references show these poses, each (length, joints), rad.
 
-        Episodes that start midway start there, and those of a reference whose poses are unknown at the first.
+        Episodes that start midway start there, and those of a reference whose poses are unknown at the first. What is
+        observed of poses around this environment is not changed.
 
         Raises:
-            UserError: There are more or fewer than references, or some are of another length or arm.
+            UserError: There are more or fewer than references, or some are of another length or arm, or no numbers.
         """
         if len(poses) != len(self.references):
             raise UserError(f"poses of {len(poses)} demonstrations, expected those of {len(self.references)}")
+        for own in poses:
+            check_finite("a believed pose", own, "expected poses in rad")
         believing = [reference.believing(own) for reference, own in zip(self.references, poses, strict=True)]
-        _check_references(believing, self._robot)
         self.references = tuple(believing)
 
     def aim_at(self, frame: int) -> None:

@@ -17,6 +17,7 @@ from imitate.reward.following import Following
 from imitate.reward.vector_wrapper import EmbeddingRewardVector
 
 from .control import VELOCITY_SCALE
+from .imagination import within_reach
 from .kuka import CONTROL_HZ
 from .robot import Robot
 from .tcn_imitate import tcn_imitate_vector
@@ -54,15 +55,15 @@ def practise(
     """Find out which poses a demonstration shows, by taking those that are believed and going a little astray.
 
     Nothing is imagined: what is seen is what the environment shows, at the steps that it is given. Half of the episodes
-    start at a random frame, at the pose that is believed to be there.
+    start at a random frame, and half at the first, at the pose that is believed to be there: of the demonstration, only
+    its frames are looked at.
 
     Args:
         demonstration: With the poses that are believed at first.
         encoder: That embeds it, and what the robot sees.
         robot: That practises.
         steps: Of all environments together: whole rounds of 2,048, one at least.
-        astray: How far it goes from the poses that it believes at first, rad: the standard deviation in each joint.
-            About as wrong as these are.
+        astray: How far it goes from the poses that it believes at first, rad: about as far as these are wrong.
         workers: Processes that simulate. What is found does not depend on their number.
         seed: Of everything random.
         tell: Called with the number of steps after each round.
@@ -71,19 +72,21 @@ def practise(
         The demonstration with the poses that were found.
 
     Raises:
-        UserError: No poses are believed.
+        UserError: No poses are believed, or there are no steps, or no way astray.
     """
     if demonstration.believed is None:
         raise UserError(f"demonstration {demonstration.name}: no poses to begin with, expected guesses: `believed`")
+    if not (steps >= 1 and 0 < astray <= np.pi):
+        raise UserError(f"{steps} steps, going {astray} rad astray: expected 1 step or more, and more than 0 to pi rad")
+    bare = replace(demonstration, joints=None)
     believed = np.asarray(demonstration.believed, np.float64)
     experience = Experience(encoder.embed(demonstration.frames), believed.shape[1])
-    env = tcn_imitate_vector(ENVS, encoder, [demonstration], Following(), replace(robot, midway=MIDWAY), workers)
-    rng = np.random.default_rng(seed)
+    env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), replace(robot, midway=MIDWAY), workers)
     try:
-        walk = _Walk(env, rng, seed)
+        walk = _Walk(env, seed)
         for scale in np.geomspace(astray, min(astray, AT_LAST), rounds_of(steps)):
             experience.add(*walk.round(believed, scale))
-            believed = experience.poses()
+            believed = within_reach(experience.poses(), robot.arm)
             env.unwrapped.believe([believed])  # type: ignore[attr-defined]
             tell(ROUND)
     finally:
@@ -96,20 +99,19 @@ class _Walk:
 
     Args:
         env: Their environments.
-        rng: Draws how they go astray.
-        seed: Of the environments.
+        seed: Of everything random.
     """
 
-    def __init__(self, env: EmbeddingRewardVector, rng: np.random.Generator, seed: int) -> None:
-        self._env, self._rng = env, rng
+    def __init__(self, env: EmbeddingRewardVector, seed: int) -> None:
+        self._env, self._rng = env, np.random.default_rng(seed)
         self._observed, infos = env.reset(seed=seed)
         self._step: NDArray[np.int64] = infos["step"]
         self._joints = env.single_action_space.shape[0]  # type: ignore[index]
         self._away = np.zeros((env.num_envs, self._joints))  # standard normal
+        self._met: list[NDArray[np.float32]] = [self._observed]
 
     def round(self, poses: Floats, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Some steps of all: (n, dim) embeddings of what they saw, and (n, joints) where their joints were, rad."""
-        met = []
         for _ in range(STEPS):
             fresh = self._rng.normal(size=self._away.shape)
             self._away = LASTING * self._away + np.sqrt(1 - LASTING**2) * fresh
@@ -117,9 +119,9 @@ class _Walk:
             actions = towards(ahead + scale * self._away, self._observed[:, : self._joints])
             self._observed, _, _, ended, infos = self._env.step(actions)
             self._step = infos["step"]
-            met.append(self._observed)
+            self._met.append(self._observed)
             if ended.any():
-                met.append(infos["final_obs"][ended])
-        states = np.concatenate(met)
+                self._met.append(infos["final_obs"][ended])
+        states, self._met = np.concatenate(self._met), []
         dim = self._env.encoder.dim
         return states[:, 2 * self._joints : 2 * self._joints + dim], states[:, : self._joints]

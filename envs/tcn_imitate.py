@@ -207,5 +207,5 @@ def reference_of(
         reference = Reference.from_joints(joints)
     else:
         start = watch(encoder, embeddings[:1], arm).poses[0] if believed is None else believed[0]
-        reference = Reference(start, len(demonstration))
+        reference = Reference(np.asarray(start, np.float64), len(demonstration))
     return reference if believed is None else reference.believing(believed)

@@ -38,8 +38,8 @@ from .checking.views import drawn
 from .reporting.gallery import write_gallery
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
-from .shared.policy import chosen, following
-from .shared.reading import Mind, Read, at_once
+from .shared.policy import chosen, following, reading_at_once
+from .shared.reading import Mind, Read
 from .shared.results import Results, Rows, about, check_out, rounded, write_results
 from .shared.rollout import baselines, film_demonstration, misread, poses_taken, roll_out, side_by_side
 
@@ -66,9 +66,9 @@ class Settings:
     """That they are drawn with: another than the run's recording was."""
     conditions: tuple[str, ...] = ("plain", "half_speed", "double_speed", "away")
     """Of the list that this command prints when it does not know one."""
-    guess: str = "imagination"
-    """How the robot comes by the poses: imagination, of itself; head, the encoder's pose head; recordings, the
-    run's."""
+    guess: str | None = None
+    """How the robot comes by the poses: imagination, of itself; head, the encoder's pose head; recordings, the run's;
+    None: as the policy has learned to, or imagination."""
     practice: int | None = None
     """Steps that it then practises each demonstration, as it is shown, of all environments together; None: none where
     poses are imagined, else 30,720."""
@@ -102,8 +102,10 @@ def run(settings: Settings) -> Results:
     _check(settings)
     stage = Stage.named(settings.run, settings.name)
     encoder, policy = chosen(settings.run, settings.policy, settings.encoder, RECORD.arm)
+    reading = reading_at_once(settings.guess, settings.practice, policy)
     if not stage.finished:
         _shown_to(encoder)
+        reading.check(load_encoder(encoder), settings.run)
     weights = sha256(encoder / "encoder.safetensors")
     kept = kept_settings(replace(settings, out=None, jobs=0))
     sums = {"encoder_sha256": weights, "policy_sha256": sha256(policy.path("policy.zip")) if policy else None}
@@ -115,7 +117,7 @@ def run(settings: Settings) -> Results:
     followed = {
         name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
     }
-    practised = at_once(settings.guess, settings.practice).steps > 0
+    practised = reading.steps() > 0
     ways = ("direct", *(["practised"] if practised else []), *(["policy"] if policy else []))
     said = {"conditions": {name: condition.says for name, condition in conditions.items()}, "encoder": weights}
     own = stage.path("any-video.csv")
@@ -175,7 +177,6 @@ def _medians(summary: Rows) -> dict[str, dict[str, float]]:
 
 def _check(settings: Settings) -> None:
     check_bounds(settings, demos=(1, MANY), seed=SEED, jobs=PROCESSES)
-    at_once(settings.guess, settings.practice)
     if not settings.conditions:
         raise UserError("no conditions, expected at least one")
     if not 0 <= settings.films <= settings.demos or (settings.films and "plain" not in settings.conditions):
@@ -229,7 +230,8 @@ def _follow_one(
     """One demonstration under some conditions. Runs in a worker process."""
     encoder = load_encoder(encoder_folder)
     recorded = load_demo(f"test:{number}", stage.folder, encoder)
-    reading, mind = at_once(settings.guess, settings.practice), Mind(encoder, RECORD.arm, settings.run, 0)
+    reading = reading_at_once(settings.guess, settings.practice, policy)
+    mind = Mind(encoder, RECORD.arm, settings.run, 0)
     read: dict[bytes, Read] = {}  # by its frames, of which some conditions show the same
     for name in names:
         condition = CONDITIONS[name]
@@ -263,7 +265,11 @@ def _followed(
     assert shown.joints is not None  # it was recorded here
     start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
     env, act = following(None, encoder, shown, Robot(RECORD.arm), clock)
-    figures = baselines(env, seed, start, poses_taken(env, seed, start, guessed)) | misread(shown, env.kuka_env.kuka)
+    figures = baselines(env, seed, start, poses_taken(env, seed, start, guessed))
+    assert guessed is not None
+    assert shown.believed is not None
+    figures |= misread(shown, guessed, env)
+    figures |= {f"practised_{name}": value for name, value in misread(shown, shown.believed, env).items()}
     if policy is not None:
         env.close()
         env, act = following(policy, encoder, shown, clock=clock)

@@ -109,7 +109,7 @@ def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visi
     shown = demonstration
     if learned.following.observe_pose:
         mind = Mind(eyes, arm, run, os.cpu_count() or 1)
-        shown = learned.reading.read(demonstration, learned.robot, mind, learned.seed).demonstration
+        shown = learned.read(learned.demo, demonstration, mind).demonstration
     env = single_env(eyes, shown, learned.robot, learned.following)
     model = load(learned, env, stage.path("policy.zip"))
     torch.manual_seed(seed)

@@ -71,12 +71,13 @@ def run(settings: Settings) -> Stage:
     wanted["policy_sha256"] = sha256(policy_file)
     if stage.finished and not _begun(stage, wanted):  # before poses are read, which takes seconds
         return stage
+    learned.reading.check(encoder, settings.run, demos)
     mind = Mind(encoder, robot.arm, settings.run, settings.workers or os.cpu_count() or 1)
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
         guessed = None
-        if following.observe_pose:
-            guessed, demonstration = learned.reading.read(demonstration, learned.robot, mind, learned.seed)
+        if following.observe_pose or demonstration.joints is None:
+            guessed, demonstration = learned.read(text, demonstration, mind)
         env = single_env(encoder, demonstration, robot, following)
         policy = acting(load(learned, env, policy_file))
         if number == 0 and not _begun(stage, wanted):  # nothing is written before the policy is known to be whole

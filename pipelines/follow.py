@@ -22,8 +22,8 @@ from imitate.keeping.runs import Stage, kept_settings, write_json
 
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
-from .shared.policy import chosen, following, report, warn_if_lost
-from .shared.reading import Mind, at_once
+from .shared.policy import chosen, following, reading_at_once, report, warn_if_lost
+from .shared.reading import Mind
 from .shared.rollout import (
     baselines,
     film_demonstration,
@@ -55,9 +55,9 @@ class Settings:
     encoder: Path | None = None
     """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
     one that comes with the package."""
-    guess: str = "imagination"
+    guess: str | None = None
     """How the robot comes by the demonstration's poses: imagination, of itself; head, the encoder's pose head;
-    recordings, the run's."""
+    recordings, the run's; None: as its policy has learned to, or imagination."""
     practice: int | None = None
     """Steps that it then practises, of all environments together, to find better poses; None: none where they are
     imagined, else 30,720."""
@@ -82,9 +82,10 @@ def run(settings: Settings) -> Stage:
     """Track the demonstration, follow it, measure it, film it."""
     check_bounds(settings, workers=PROCESSES, seed=SEED)
     robot = Robot(settings.arm, start_noise=settings.start_noise)
-    reading = at_once(settings.guess, settings.practice)
     folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm)
+    reading = reading_at_once(settings.guess, settings.practice, policy)
     encoder = load_encoder(folder, pick_device(settings.device))
+    reading.check(encoder, settings.run, [settings.demo])
     shown = settings.demo or f"{SHIPPED_DEMO}:0"
     demonstration = load_demo(shown, settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
@@ -107,7 +108,7 @@ def run(settings: Settings) -> Stage:
     rollout = roll_out(env, act, settings.seed, film=True)
     taken = poses_taken(env, settings.seed, guessed=guessed)
     metrics = rollout.metrics() | baselines(env, settings.seed, taken=taken)
-    metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
+    metrics |= write_poses(stage, demonstration, guessed, env)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)
@@ -119,7 +120,7 @@ def run(settings: Settings) -> Stage:
 
 def _tell(demonstration: Demonstration, stage: Stage) -> None:
     report(stage.metrics, stage.path("side_by_side.mp4"))
-    warn_if_lost(demonstration, stage.metrics)
+    warn_if_lost(demonstration, stage.metrics["believed_embedding_distance"])
 
 
 def main() -> None:

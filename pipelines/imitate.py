@@ -8,24 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.envs.kuka import CONTROL_HZ
 from imitate.envs.robot import Robot
-from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
+from imitate.envs.tcn_imitate import tcn_imitate_vector
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT, sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
 from imitate.keeping.snapshot import Snapshots
-from imitate.measuring.figures import followed_figure, learning_curve_figure, save_figure
+from imitate.measuring.figures import learning_curve_figure, save_figure
 from imitate.policy.ppo import Learner, build_ppo, save_policy
 from imitate.policy.vec_env import SB3VecEnv
 from imitate.reward.following import NEVER, Following
@@ -46,17 +42,9 @@ from .shared.demo import (
     stage_name,
 )
 from .shared.learning import learn
-from .shared.policy import ANY, acting, report, single_env, warn_if_lost
+from .shared.outcome import outcome
+from .shared.policy import ANY, report, single_env
 from .shared.reading import Mind, Reading
-from .shared.rollout import (
-    baselines,
-    film_demonstration,
-    poses_taken,
-    roll_out,
-    side_by_side,
-    write_poses,
-    write_videos,
-)
 
 DEFAULT_DEMO = "test:0"
 MOST_STEPS = 10**12
@@ -200,9 +188,10 @@ def reading_of(settings: Settings) -> Reading:
     """
     if settings.practice and settings.episodes:
         raise UserError("practice is for one demonstration, not for many episodes: leave one of the two out")
-    if settings.practice and not (settings.observe_pose or settings.midway):
+    wanted = settings.observe_pose or settings.midway > 0
+    if settings.practice and not wanted:
         raise UserError("practice finds poses, which are neither observed nor started at: leave --practice out")
-    return Reading(settings.guess, 0 if settings.episodes else settings.practice)
+    return Reading(settings.guess, settings.practice if wanted and not settings.episodes else 0)
 
 
 @contextmanager
@@ -265,6 +254,7 @@ def run(settings: Settings) -> Stage:
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     robot, following, reading = robot_of(settings), following_of(settings), reading_of(settings)
     encoder.check_arm(robot.joints)
+    reading.check(encoder, settings.run, [settings.demo])
     say_what_was_read(settings.demo, demonstration)
     stage = stage_of(settings)
     if stage.finished and not _begun(stage, settings):  # before poses are read, which takes seconds
@@ -272,7 +262,7 @@ def run(settings: Settings) -> Stage:
     training = load_training(settings.episodes, settings.run, encoder) if settings.episodes else None
     mind = Mind(encoder, settings.arm, settings.run, _workers(settings))
     reads = settings.observe_pose or settings.midway > 0
-    if reads:
+    if reads or demonstration.joints is None:  # where it starts
         demonstration = reading.guessed(demonstration, mind)
     # A mistake in the settings shows before anything is written.
     env = single_env(encoder, demonstration, robot, following)
@@ -282,19 +272,22 @@ def run(settings: Settings) -> Stage:
     if not settings.oracle:
         warn(folder)
     guessed = demonstration.believed
-    if reads and reading.steps:
+    if steps := reading.steps(len(demonstration)):
         demonstration = reading.practised(demonstration, robot, mind, settings.seed)
         env.close()
         env = single_env(encoder, demonstration, robot, following)
     if training and reads:
         training = reading.supposed(training, mind, settings.seed)
-    of = sha256(folder / "encoder.safetensors") + hashlib.sha256(demonstration.frames.tobytes()).hexdigest()
+    believed = b"" if demonstration.believed is None else demonstration.believed.tobytes()
+    shown = demonstration.frames.tobytes() + believed
+    of = sha256(folder / "encoder.safetensors") + hashlib.sha256(shown).hexdigest()
     snapshots = Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}")
     model, curve, seconds = _learned(settings, stage, encoder, training or [demonstration], snapshots)
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
-    metrics = _measured(stage, env, model, demonstration, guessed, settings.seed)
+    metrics = outcome(stage, env, model, demonstration, guessed, settings.seed)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
+    metrics["practice_steps"] = steps
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))
     env.close()
     stage.finish(metrics)
@@ -316,29 +309,6 @@ def _learned(
             settings.lookahead,
         )  # fmt: skip
         return model, *learn(model, envs, settings.steps, snapshots)
-
-
-def _measured(
-    stage: Stage,
-    env: TCNImitateEnv,
-    model: PPO,
-    demonstration: Demonstration,
-    guessed: NDArray[np.float64] | None,
-    seed: int,
-) -> dict[str, Any]:
-    """The figures of what was learned; the steps and films of it stand in the stage's folder."""
-    rollout = roll_out(env, acting(model), seed, film=True)
-    taken = poses_taken(env, seed, guessed=guessed)
-    metrics: dict[str, Any] = rollout.metrics() | baselines(env, seed, taken=taken)
-    series = {**{way: one.series() for way, one in taken.items()}, "policy": rollout.series()}
-    save_figure(stage.path("followed.png"), followed_figure(series, 1 / CONTROL_HZ))
-    if demonstration.believed is not None:
-        metrics |= write_poses(stage, demonstration, env.kuka_env.kuka)
-        warn_if_lost(demonstration, metrics)
-    write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
-    shown = film_demonstration(demonstration, env.kuka_env)
-    write_videos(stage.folder, "side_by_side", side_by_side(shown, rollout), CONTROL_HZ)
-    return metrics
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def test_what_was_known_before_learning_stands_beside_each_method():
 def test_the_gap_is_closed_by_the_oracle_of_the_same_demonstration_and_seed():
     rows = [row(name, 0.1) for name in ("tcn_self", "tcn", "pixels_96")]
     others = [row("oracle", 0.0), {**row("tcn_self", 0.1), "seed": 1}, row("torque", 0.1), row("paper", 0.1)]
-    others.append(row("reward_alone", 0.1))
+    others += [row("tcn_pixels", 0.1), row("guesses", 0.1)]
     close_gaps(rows + others)
     assert [one["gap_closed"] for one in rows] == pytest.approx([0.8] * 3)
     assert all("gap_closed" not in one for one in others)

@@ -119,7 +119,7 @@ def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         for name in asked.conditions
     }
     for plain, away in zip(rows["plain"], rows["away"], strict=True):  # the same was read
-        assert plain["believed_ee_error_m"] == away["believed_ee_error_m"]
+        assert plain["believed_embedding_distance"] == away["believed_embedding_distance"]
     found = {(row["condition"], row["way"]): row for row in results.rows}
     assert len(found) == len(results.rows) == 6
     assert {row["demos"] for row in results.rows} == {2}

@@ -341,6 +341,10 @@ def test_what_is_believed_of_a_demonstration_is_where_episodes_start_midway(demo
         env.believe(believed[:2])
     with pytest.raises(UserError, match=r"believed poses \(5, 7\), expected"):
         env.believe([one[:5] for one in believed])
+    with pytest.raises(UserError, match=r"believed poses \(0,\), expected"):
+        env.believe([[], *believed[1:]])
+    with pytest.raises(UserError, match="a believed pose"):
+        env.believe([np.full_like(one, np.nan) for one in believed])
     env.close()
 
 

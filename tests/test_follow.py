@@ -71,7 +71,7 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     assert stage.folder.name.startswith("follow-few-")
     assert stage.metrics["ee_error_m"] is None
     assert "believed_ee_error_m" not in stage.metrics
-    assert stage.metrics["direct_embedding_distance"] < 1.5
+    assert stage.metrics["believed_embedding_distance"] < 1.5
     assert stage.metrics["embedding_distance"] < 0.5 * stage.metrics["random_embedding_distance"]
     assert np.shape(read_json(stage.path("poses.json"))["joints"]) == (12, 7)
     assert len(read_video(stage.path("side_by_side.mp4")).frames) == 12
@@ -177,7 +177,7 @@ def test_what_is_not_recognised_is_said(tmp_path, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (4, 96, 96, 3), np.uint8)
     encode(tmp_path / "noise.mp4", noise, rate=10, matrix=(-1, 0, 0, -1))
     stage = follow.run(Settings(run=tmp_path / "new", demo=str(tmp_path / "noise.mp4"), resize=True))
-    assert stage.metrics["direct_embedding_distance"] > LOST
+    assert stage.metrics["believed_embedding_distance"] > LOST
     found = "turned by 180 degrees{0}its middle scaled to 64x64{0}followed at 20 a second: 8 frames"
     told = capsys.readouterr()
     assert "the robot does not recognise itself in noise" in told.err

@@ -3,14 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from imitate.envs.imagination import within_reach
 from imitate.envs.robot import Robot
 from imitate.errors import UserError
-from imitate.keeping.runs import Stage
-from imitate.pipelines import imitate
+from imitate.keeping.runs import read_json
+from imitate.pipelines import evaluate, imitate
 from imitate.pipelines.shared import reading
 from imitate.pipelines.shared.demo import load_demo
-from imitate.pipelines.shared.reading import GUESSES, Mind, Reading, at_once
+from imitate.pipelines.shared.policy import reading_at_once
+from imitate.pipelines.shared.reading import GUESSES, USUAL, Mind, Reading
 from imitate.pipelines.torturing.subject import IMITATE
+from imitate.reading.practice import smoothed
 
 
 @pytest.fixture
@@ -31,19 +34,28 @@ def test_what_is_no_reading_is_refused():
 
 
 def test_who_follows_at_once_practises_where_nothing_is_imagined():
-    assert at_once("imagination", None).steps == 0
-    assert at_once("imagination", 4096).steps == 4096
-    assert at_once("head", None).steps == Reading("head").steps == GUESSES["head"].steps > 0
-    assert at_once("head", 0).steps == 0
+    assert reading_at_once(None, None, None) == Reading("imagination", 0)
+    assert reading_at_once("imagination", 4096, None).steps() == 4096
+    assert reading_at_once("head", None, None).steps() == Reading("head").steps() == GUESSES["head"].steps > 0
+    assert reading_at_once("head", 0, None).steps() == 0
+    assert Reading("head").steps(3 * USUAL) == 3 * Reading("head").steps(USUAL // 2)
+    assert Reading("head", 10).steps(3 * USUAL) == 10
 
 
 def test_a_guess_by_the_head_is_what_it_decodes(mind, demonstration):
     decoded = mind.encoder.decode_joints(mind.encoder.embed(demonstration.frames))
     found = Reading("head").guessed(demonstration, mind).believed
-    assert found.shape == decoded.shape
-    assert np.abs(found - decoded).mean() < np.abs(decoded - decoded.mean(axis=0)).mean() + 1e-3
+    np.testing.assert_array_equal(found, within_reach(smoothed(decoded), "iiwa"))
     with pytest.raises(UserError, match="this encoder has no pose head, expected one that was trained with joints"):
-        Reading("head").guessed(demonstration, replace(mind, encoder=replace(mind.encoder, pose_head=None)))
+        Reading("head").check(replace(mind.encoder, pose_head=None), mind.run)
+
+
+def test_no_robot_is_set_down_beyond_its_reach():
+    far = np.array([[-9.0] * 7, [0.0] * 7, [9.0] * 7])
+    near = within_reach(far, "iiwa")
+    assert np.abs(near).max() < 4
+    np.testing.assert_array_equal(near[1], far[1])
+    np.testing.assert_array_equal(within_reach(near, "iiwa"), near)
 
 
 def test_a_guess_by_recordings_is_of_poses_in_them(mind, demonstration, monkeypatch, tmp_path):
@@ -58,8 +70,10 @@ def test_a_guess_by_recordings_is_of_poses_in_them(mind, demonstration, monkeypa
     filmed = load_demo("train:0", mind.run, mind.encoder)
     np.testing.assert_array_equal(joints[0], filmed.joints[0].astype(joints.dtype))
     np.testing.assert_allclose(own[0], mind.encoder.embed(filmed.frames[:1])[0], atol=1e-5)
-    with pytest.raises(UserError, match="has no recordings: run 'record' first, or choose another guess"):
-        Reading("recordings").guessed(demonstration, replace(mind, run=tmp_path))
+    with pytest.raises(UserError, match="has none: run 'record' first, or choose another guess"):
+        Reading("recordings").check(mind.encoder, tmp_path)
+    with pytest.raises(UserError, match="train:0 is one of them, expected a demonstration that is not"):
+        Reading("recordings").check(mind.encoder, mind.run, ["test:0", "train:0"])
 
 
 def test_what_is_not_practised_stays_as_it_was_guessed(mind, demonstration):
@@ -72,16 +86,22 @@ def test_what_is_not_practised_stays_as_it_was_guessed(mind, demonstration):
 def test_a_policy_is_learned_without_imagining_anything(unlearned, guess, monkeypatch):
     monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], poses=pytest.fail))
     stage = imitate.run(replace(IMITATE, run=unlearned, name=f"by-{guess}", guess=guess, practice=2048, demo="test:0"))
-    assert isinstance(stage, Stage)
     for way in ("", "direct_", "practised_"):
         assert stage.metrics[f"{way}ee_error_m"] > 0
     assert stage.metrics["direct_ee_error_m"] != stage.metrics["practised_ee_error_m"]
+    assert stage.metrics["practice_steps"] == 2048
+    kept = read_json(stage.path("poses.json"))
+    assert np.shape(kept["guessed"]) == np.shape(kept["joints"])
+    monkeypatch.setattr(reading, "practise", pytest.fail)  # evaluated with the poses that it was learned with
+    evaluated = evaluate.run(evaluate.Settings(run=unlearned, policy=stage.folder.name, name=f"again-{guess}"))
+    for name in ("ee_error_m", "direct_ee_error_m", "practised_ee_error_m"):
+        assert evaluated.metrics[name] == pytest.approx(stage.metrics[name], abs=1e-9)
 
 
 def test_many_demonstrations_are_not_practised():
     with pytest.raises(UserError, match="practice is for one demonstration, not for many episodes"):
         imitate.check(imitate.Settings(episodes=2, practice=2048))
-    assert imitate.reading_of(imitate.Settings(episodes=2)).steps == 0
+    assert imitate.reading_of(imitate.Settings(episodes=2)).steps() == 0
 
 
 def test_practice_that_nobody_would_look_at_is_refused():

@@ -20,7 +20,7 @@ from imitate.errors import UserError
 KEPT = 64  # states a frame
 NEAR = 0.5  # of the farthest one's distance: the standard deviation of the weights
 RIDGE = 0.03  # of the embeddings' mean variance: directions that were hardly seen are hardly believed
-REACH = 0.3  # rad that the regression may go beyond the states' weighted mean, in each joint
+BEYOND = 0.3  # rad that the regression may go beyond the states' weighted mean, in each joint
 SMOOTHED, DEGREE = 11, 2  # frames, and degree of the polynomial that is fitted to them (Savitzky and Golay, 1964)
 
 Floats = NDArray[np.float64]
@@ -88,7 +88,7 @@ def _pose(frame: Floats, apart: Floats, seen: Floats, joints: Floats) -> Floats:
     dim = len(frame)
     ridge = RIDGE * np.trace(covariance) / dim + 1e-9
     turned = np.linalg.solve(covariance + ridge * np.eye(dim), (around * weights[:, None]).T @ (joints - pose))
-    return pose - np.clip(centre @ turned, -REACH, REACH)
+    return pose - np.clip(centre @ turned, -BEYOND, BEYOND)
 
 
 def _merged(kept: Floats, best: Floats, order: NDArray[np.int64]) -> Floats:

@@ -60,10 +60,10 @@ def close_gaps(runs: Rows) -> None:
             row["gap_closed"] = (still - row["ee_error_m"]) / (still - oracle)
 
 
-def _conditions(row: dict[str, Any]) -> tuple[str, int, str, str, bool]:
-    """What else a run is learned under: demonstration, seed, arm, control, and whether poses are observed."""
+def _conditions(row: dict[str, Any]) -> tuple[str, int, str, str, bool, str]:
+    """What else a run is learned under: demonstration, seed, arm, control, whether poses are observed, and whose."""
     learner = METHODS[row["method"]].imitate
-    return row["demo"], row["seed"], learner.arm, learner.control, learner.observe_pose
+    return row["demo"], row["seed"], learner.arm, learner.control, learner.observe_pose, learner.guess
 
 
 def print_summary(summary: Rows) -> None:

@@ -15,7 +15,7 @@ from .summary import columns
 FEW = 20  # demonstrations that shorter benchmarks follow: the first of the hundred, which has rows of them too
 FIGURES = (
     *("ee_error_m", "final_ee_error_m", "joint_error_rad", "hold_still_ee_error_m", "random_ee_error_m"),
-    *("believed_ee_error_m", "believed_joint_error_rad"),
+    *("believed_ee_error_m", "believed_joint_error_rad", "believed_embedding_distance"),
     *("embedding_distance", "reward"),
 )
 

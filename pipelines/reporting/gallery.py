@@ -40,7 +40,7 @@ def write_gallery(folder: Path, rows: Sequence[Mapping[str, Any]], films: Sequen
     html = fill_in(
         "gallery.html",
         films=followed,
-        policy=way if way != "direct" else "",
+        policy=way if way == "policy" else "",
         median={name: float(np.median([one[name] for one in followed])) for name in names},
         within=f"{100 * SUCCESS_M:.0f} cm",
         succeeded=sum(bool(one["success"]) for one in followed),

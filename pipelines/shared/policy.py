@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,12 +21,13 @@ from imitate.envs.kuka import ASSETS
 from imitate.envs.robot import Robot
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
-from imitate.keeping.runs import Stage
+from imitate.keeping.runs import Stage, read_json
 from imitate.policy.ppo import Learner, build_ppo, load_policy
 from imitate.reward.following import NEVER, Following
 from imitate.reward.rewards import HuberReward, reward_of
 
-from .reading import Reading
+from .demo import kept_demo
+from .reading import Mind, Read, Reading
 from .rollout import Policy, follower
 
 ANY = "imitate-any"  # the stage of a policy for any demonstration
@@ -37,7 +37,11 @@ LOST = 2.5  # mean distance of embeddings, of norm 10
 
 @dataclass(frozen=True)
 class Learned:
-    """What a policy was learned with, as far as it matters afterwards: settings of ``imitate``."""
+    """What a policy was learned with, as far as it matters afterwards: settings of ``imitate``, and the poses it knew.
+
+    Attributes:
+        poses: (length, joints) poses, rad, that were guessed and that were believed of ``demo``; None: not kept.
+    """
 
     demo: str
     resize: bool
@@ -47,6 +51,13 @@ class Learned:
     following: Following
     reading: Reading
     seed: int
+    poses: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+
+    def read(self, text: str, demonstration: Demonstration, mind: Mind) -> Read:
+        """A demonstration with its poses: those that it was learned with, or as they were read then."""
+        if self.poses is not None and kept_demo(text) == self.demo and len(self.poses[0]) == len(demonstration):
+            return Read(self.poses[0], replace(demonstration, believed=self.poses[1]))
+        return self.reading.read(demonstration, self.robot, mind, self.seed)
 
 
 def learned_with(stage: Stage) -> Learned:
@@ -73,11 +84,22 @@ def learned_with(stage: Stage) -> Learned:
                 observe_pose=settings["observe_pose"],
                 lookahead=settings.get("lookahead", 1),  # policies were learned before it was a setting
             ),
-            Reading(settings.get("guess", "imagination"), 0 if settings["episodes"] else settings.get("practice", 0)),
+            Reading(
+                settings.get("guess", "imagination"), 0 if settings.get("episodes") else settings.get("practice", 0)
+            ),
             settings["seed"],
+            _kept_poses(stage),
         )
     except (KeyError, TypeError) as error:
         raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
+
+
+def _kept_poses(stage: Stage) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """The poses that were guessed and believed of the demonstration, if an imitate of this version kept them."""
+    if not stage.path("poses.json").is_file():
+        return None
+    kept = read_json(stage.path("poses.json"))
+    return (np.array(kept["guessed"]), np.array(kept["joints"])) if "guessed" in kept else None
 
 
 def single_env(
@@ -102,6 +124,18 @@ def load(learned: Learned, env: TCNImitateEnv, path: Path) -> PPO:
         alone, envs, 0, torch.device("cpu"), dim=env.encoder.dim, lookahead=learned.following.lookahead, learns=False
     )
     return load_policy(model, path)
+
+
+def reading_at_once(guess: str | None, practice: int | None, policy: Stage | None) -> Reading:
+    """How poses are read by a command that follows at once: where they are imagined, it does not practise by itself.
+
+    Args:
+        guess: Of ``Reading``; None: that of the policy, or imagination.
+        practice: Of ``Reading``.
+        policy: That follows; None: poses are taken directly.
+    """
+    own = guess or (learned_with(policy).reading.guess if policy else "imagination")
+    return Reading(own, 0 if practice is None and own == "imagination" else practice)
 
 
 def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path, Stage | None]:
@@ -184,9 +218,8 @@ def acting(model: PPO, explore: bool = False) -> Policy:
     return act
 
 
-def warn_if_lost(demonstration: Demonstration, metrics: Mapping[str, float]) -> None:
-    """Say so if the robot hardly looks like the demonstration at the poses that it read off it."""
-    distance = metrics.get("practised_embedding_distance", metrics["direct_embedding_distance"])
+def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
+    """Say so if the robot hardly looks like the demonstration at the poses that it believes to see in it."""
     if distance > LOST:
         found = ", ".join(demonstration.source.found) if demonstration.source else ""
         print(

@@ -15,7 +15,7 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.imagination import watch
+from imitate.envs.imagination import watch, within_reach
 from imitate.envs.kuka import Arm
 from imitate.envs.practice import ROUND, practise, rounds_of
 from imitate.envs.robot import Robot
@@ -26,7 +26,8 @@ from imitate.reading.recollection import recollect
 
 from .demo import as_if_read, check_scenes, load_held_out
 
-MOST_STEPS = 10**9
+MOST_STEPS = 10**12
+USUAL = 100  # frames of a demonstration: a longer one is practised longer
 EVERY = 3  # frames of its recordings of which one is remembered: those between look much like it
 
 
@@ -38,7 +39,7 @@ class Mind:
         encoder: That embeds what it sees.
         arm: Its own.
         run: The directory of its recordings.
-        workers: Processes that imagine.
+        workers: Processes that imagine, and practise; 0: this one, without a word.
     """
 
     encoder: TrainedEncoder
@@ -52,19 +53,16 @@ def _imagined(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64
 
 
 def _decoded(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
-    if mind.encoder.pose_head is None:
-        raise UserError("guess head: this encoder has no pose head, expected one that was trained with joints")
     return smoothed(mind.encoder.decode_joints(embeddings))
 
 
 def _recollected(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
-    if not Stage(mind.run / "record").finished:
-        raise UserError(f"guess recordings: {mind.run} has no recordings: run 'record' first, or choose another guess")
     dataset = LeRobotDataset(mind.run / "record" / "dataset")
     camera, train = dataset.camera(mind.encoder.camera.name), dataset.split("train")
     mind.encoder.check_camera(camera, dataset.image_size(camera.name))
     check_scenes(dataset, train)
-    with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
+    quiet = mind.workers == 0
+    with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False, disable=quiet) as bar:
         frames = decoded_frames(dataset, camera.name, bar.update)
     rows = np.concatenate([np.arange(dataset.starts[k], dataset.starts[k] + dataset.lengths[k]) for k in train])[
         ::EVERY
@@ -100,7 +98,8 @@ class Reading:
 
     Attributes:
         guess: One of ``GUESSES``.
-        practice: Steps of practice; None: as many as the guess wants.
+        practice: Steps of practice; None: as many as the guess wants, and more of a demonstration of more than
+            ``USUAL`` frames.
 
     Raises:
         UserError: There is no such guess, or no such number of steps.
@@ -114,19 +113,29 @@ class Reading:
         if self.practice is not None:
             check_bounds(self, practice=(0, MOST_STEPS))
 
-    @property
-    def steps(self) -> int:
-        """Of practice."""
-        return GUESSES[self.guess].steps if self.practice is None else self.practice
+    def steps(self, length: int = USUAL) -> int:
+        """Of practice, of a demonstration of so many frames."""
+        wanted = GUESSES[self.guess].steps * max(length, USUAL) // USUAL
+        return wanted if self.practice is None else self.practice
 
-    def guessed(self, demonstration: Demonstration, mind: Mind) -> Demonstration:
-        """The demonstration with the poses that are guessed.
+    def check(self, encoder: TrainedEncoder, run: Path, demos: Sequence[str] = ()) -> None:
+        """Refuse to guess what can't be guessed so, before anything is made.
 
         Raises:
-            UserError: This robot can't guess so.
+            UserError: The encoder has no pose head, the run no recordings, or a demonstration is one of these.
         """
-        embeddings = mind.encoder.embed(demonstration.frames)
-        return replace(demonstration, believed=GUESSES[self.guess].poses(embeddings, mind))
+        if self.guess == "head" and encoder.pose_head is None:
+            raise UserError("guess head: this encoder has no pose head, expected one that was trained with joints")
+        if self.guess == "recordings":
+            if not Stage(run / "record").finished:
+                raise UserError(f"guess recordings: {run} has none: run 'record' first, or choose another guess")
+            if known := [demo for demo in demos if demo.startswith("train:")]:
+                raise UserError(f"guess recordings: {known[0]} is one of them, expected a demonstration that is not")
+
+    def guessed(self, demonstration: Demonstration, mind: Mind) -> Demonstration:
+        """The demonstration with the poses that are guessed."""
+        poses = GUESSES[self.guess].poses(mind.encoder.embed(demonstration.frames), mind)
+        return replace(demonstration, believed=within_reach(poses, mind.arm))
 
     def supposed(self, training: Sequence[Demonstration], mind: Mind, seed: int) -> list[Demonstration]:
         """Many training episodes, with poses as wrong as it guesses those of a few.
@@ -139,11 +148,12 @@ class Reading:
 
     def practised(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Demonstration:
         """The demonstration with the poses that practice finds, from those that were guessed."""
-        if not self.steps:
+        steps, astray = self.steps(len(demonstration)), GUESSES[self.guess].astray
+        if not steps:
             return demonstration
-        astray = GUESSES[self.guess].astray
-        with tqdm(total=rounds_of(self.steps) * ROUND, unit="step", desc="practise") as bar:
-            return practise(demonstration, mind.encoder, robot, self.steps, astray, mind.workers, seed, bar.update)
+        quiet = mind.workers == 0
+        with tqdm(total=rounds_of(steps) * ROUND, unit="step", desc="practise", disable=quiet) as bar:
+            return practise(demonstration, mind.encoder, robot, steps, astray, mind.workers, seed, bar.update)
 
     def read(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Read:
         """Guess, and practise."""
@@ -161,8 +171,3 @@ class Read(NamedTuple):
 
     guessed: NDArray[np.float64] | None
     demonstration: Demonstration
-
-
-def at_once(guess: str, practice: int | None) -> Reading:
-    """How poses are read by a command that follows at once: where they are imagined, it does not practise by itself."""
-    return Reading(guess, 0 if practice is None and guess == "imagination" else practice)

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
-from imitate.envs.kuka import CONTROL_HZ, Kuka
+from imitate.envs.kuka import CONTROL_HZ
 from imitate.envs.kuka_env import KukaEnv
 from imitate.envs.practice import towards
 from imitate.envs.tcn_imitate import TCNImitateEnv
@@ -145,25 +145,36 @@ def baselines(
     return figures
 
 
-def write_poses(stage: Stage, demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:
-    """Keep the poses that were read off a demonstration, as ``poses.json``. Moves the arm.
+def write_poses(
+    stage: Stage, demonstration: Demonstration, guessed: NDArray[np.floating] | None, env: TCNImitateEnv
+) -> dict[str, float]:
+    """Keep the poses that are believed of a demonstration, and those that were guessed, as ``poses.json``.
 
     Returns:
-        How well they were read, where that is known, as means over the frames.
+        How well they are known, as of ``misread``. Moves the arm.
     """
     assert demonstration.believed is not None
-    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "joints": np.round(demonstration.believed, 5).tolist()})
-    return misread(demonstration, kuka)
+    poses = {"joints": demonstration.believed, "guessed": demonstration.believed if guessed is None else guessed}
+    written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
+    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, **written})
+    return misread(demonstration, demonstration.believed, env)
 
 
-def misread(demonstration: Demonstration, kuka: Kuka) -> dict[str, float]:
-    """How far the poses that were read off a demonstration are from its true ones. Moves the arm."""
-    if demonstration.joints is None or demonstration.believed is None:
-        return {}
-    apart = kuka.flange_positions(demonstration.believed) - kuka.flange_positions(demonstration.joints)
-    return {
-        "believed_ee_error_m": float(np.linalg.norm(apart, axis=1).mean()),
-        "believed_joint_error_rad": float(np.abs(demonstration.believed - demonstration.joints).mean()),
+def misread(demonstration: Demonstration, poses: NDArray[np.floating], env: TCNImitateEnv) -> dict[str, float]:
+    """How far poses that are believed of a demonstration are from it: in the embedding, and where it is known in truth.
+
+    Means over the frames. Moves the arm.
+    """
+    kuka = env.kuka_env.kuka
+    seen = env.encoder.embed(kuka.film_at(poses, env.kuka_env.camera, env.kuka_env.image_size))
+    apart = np.linalg.norm(seen - env.encoder.embed(demonstration.frames), axis=1)
+    figures = {"believed_embedding_distance": float(apart.mean())}
+    if demonstration.joints is None:
+        return figures
+    away = kuka.flange_positions(poses) - kuka.flange_positions(demonstration.joints)
+    return figures | {
+        "believed_ee_error_m": float(np.linalg.norm(away, axis=1).mean()),
+        "believed_joint_error_rad": float(np.abs(poses - demonstration.joints).mean()),
     }
 
 

@@ -1,0 +1,52 @@
+"""What became of learning one demonstration: figures, films, and the poses that were believed."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+
+from imitate.data.demonstration import Demonstration
+from imitate.envs.kuka import CONTROL_HZ
+from imitate.envs.tcn_imitate import TCNImitateEnv
+from imitate.keeping.runs import Stage, write_json
+from imitate.measuring.figures import followed_figure, save_figure
+
+from .policy import acting, warn_if_lost
+from .rollout import (
+    baselines,
+    film_demonstration,
+    poses_taken,
+    roll_out,
+    side_by_side,
+    write_poses,
+    write_videos,
+)
+
+
+def outcome(
+    stage: Stage,
+    env: TCNImitateEnv,
+    model: PPO,
+    demonstration: Demonstration,
+    guessed: NDArray[np.float64] | None,
+    seed: int,
+) -> dict[str, Any]:
+    """The figures of what was learned; the steps and films of it stand in the stage's folder."""
+    rollout = roll_out(env, acting(model), seed, film=True)
+    taken = poses_taken(env, seed, guessed=guessed)
+    metrics: dict[str, Any] = rollout.metrics() | baselines(env, seed, taken=taken)
+    series = {**{way: one.series() for way, one in taken.items()}, "policy": rollout.series()}
+    save_figure(stage.path("followed.png"), followed_figure(series, 1 / CONTROL_HZ))
+    if demonstration.believed is not None:
+        metrics |= write_poses(stage, demonstration, guessed, env)
+        warn_if_lost(demonstration, metrics["believed_embedding_distance"])
+        if metrics.get("practised_embedding_distance", 0) > metrics["direct_embedding_distance"]:
+            print("practice found no better poses than were guessed: try --practice 0, or more steps", file=sys.stderr)
+    write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
+    shown = film_demonstration(demonstration, env.kuka_env)
+    write_videos(stage.folder, "side_by_side", side_by_side(shown, rollout), CONTROL_HZ)
+    return metrics
