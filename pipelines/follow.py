@@ -2,7 +2,8 @@
 
 Without such a policy it takes the poses as they are: direct pose imitation, with no learning and no reward.
 Sermanet et al. (2017) decode each frame's pose from its embedding. Here that decoder, the encoder's pose head, only
-guesses: the robot then reads the poses by imagining itself (``imitate.reading.pose_tracking``).
+guesses: the robot then reads the poses by imagining itself (``imitate.reading.pose_tracking``), or, where it can't, by
+practice (``imitate.reading.practice``).
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ def run(settings: Settings) -> Stage:
         return stage
     workers = settings.workers or os.cpu_count() or 1
     print(f"follows with {policy.path('policy.zip') if policy else 'no policy'} and the encoder {folder}")
-    print("reads the poses off the video: seconds, or a minute where they are hard to see", flush=True)
+    how = "practises" if reading.steps(len(demonstration)) else "reads the poses off the video"
+    print(f"{how}: seconds, or a minute where they are hard to see", flush=True)
     mind = Mind(encoder, settings.arm, settings.run, workers)
     guessed, demonstration = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
     env, act = following(policy, encoder, demonstration, robot, settings.clock)

@@ -39,8 +39,8 @@ METHODS = {
     "tcn_self": Method("the defaults: with self-regression"),
     "tcn": Method("the plain time-contrastive network as encoder", replace(PLAIN_EMBED, name="embed-plain")),
     "tcn_pixels": Method(
-        "from pixels and time alone: no joint in the encoder, no pose head, nothing imagined; poses are guessed by its "
-        "own recordings, and found by practice",
+        "from pixels and time alone: no joint in the encoder, no pose head asked, nothing imagined; guesses are of its "
+        "own recordings, and better poses are found by practice",
         replace(PLAIN_EMBED, name="embed-plain"),
         PLAIN,
     ),

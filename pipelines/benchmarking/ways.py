@@ -64,9 +64,9 @@ def of_all(summary: Rows) -> Rows:
 
 def print_ways(summary: Rows) -> None:
     """The medians over all demonstrations, a line a condition and way."""
-    head = f"{'':21}{'flange error, m':>17}{'95 % interval':>17}"
+    head = f"{'':24}{'flange error, m':>17}{'95 % interval':>17}"
     print(f"{head}{'joint error, rad':>18}{'success':>9}{'still':>8}")
     for row in of_all(summary):
         interval = f"{row['ee_error_m_low']:.3f} to {row['ee_error_m_high']:.3f}"
         cells = f"{row['ee_error_m']:17.3f}{interval:>17}{row['joint_error_rad']:18.3f}"
-        print(f"{row['condition']:14}{row['way']:7}{cells}{row['success']:9.2f}{row['hold_still_ee_error_m']:8.3f}")
+        print(f"{row['condition']:14}{row['way']:10}{cells}{row['success']:9.2f}{row['hold_still_ee_error_m']:8.3f}")
