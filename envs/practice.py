@@ -25,7 +25,8 @@ from .tcn_imitate import tcn_imitate_vector
 REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
 ENVS, STEPS = 64, 32  # environments, and steps of each between two readings
 ROUND = ENVS * STEPS
-AT_LAST = 0.02  # rad, standard deviation of how far it goes from the poses that it believes
+ASTRAY, LEAST_ASTRAY = 0.3, 0.02  # rad, standard deviation of how far it goes from the poses that it believes
+PER_DISTANCE = 0.1  # rad, of an embedding, of norm 10, that is 1 apart from what it should be
 LASTING = 0.8  # share of that which stays from a step to the next: what changes faster moves the arm little
 MIDWAY = 0.5  # share of the episodes that start at a random frame
 
@@ -47,7 +48,6 @@ def practise(
     encoder: TrainedEncoder,
     robot: Robot,
     steps: int,
-    astray: float,
     workers: int = 0,
     seed: int = 0,
     tell: Callable[[int], Any] = lambda steps: None,
@@ -63,7 +63,6 @@ def practise(
         encoder: That embeds it, and what the robot sees.
         robot: That practises.
         steps: Of all environments together: whole rounds of 2,048, one at least.
-        astray: How far it goes from the poses that it believes at first, rad: about as far as these are wrong.
         workers: Processes that simulate. What is found does not depend on their number.
         seed: Of everything random.
         tell: Called with the number of steps after each round.
@@ -72,20 +71,22 @@ def practise(
         The demonstration with the poses that were found.
 
     Raises:
-        UserError: No poses are believed, or there are no steps, or no way astray.
+        UserError: No poses are believed, or there are no steps.
     """
     if demonstration.believed is None:
         raise UserError(f"demonstration {demonstration.name}: no poses to begin with, expected guesses: `believed`")
-    if not (steps >= 1 and 0 < astray <= np.pi):
-        raise UserError(f"{steps} steps, going {astray} rad astray: expected 1 step or more, and more than 0 to pi rad")
+    if steps < 1:
+        raise UserError(f"{steps} steps of practice, expected 1 or more")
     bare = replace(demonstration, joints=None)
     believed = np.asarray(demonstration.believed, np.float64)
     experience = Experience(encoder.embed(demonstration.frames), believed.shape[1])
     env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), replace(robot, midway=MIDWAY), workers)
+    astray = np.full(len(believed), ASTRAY)
     try:
         walk = _Walk(env, seed)
-        for scale in np.geomspace(astray, min(astray, AT_LAST), rounds_of(steps)):
-            experience.add(*walk.round(believed, scale))
+        for _ in range(rounds_of(steps)):
+            experience.add(*walk.round(believed, astray))
+            astray = np.clip(PER_DISTANCE * experience.nearness(), LEAST_ASTRAY, ASTRAY)
             believed = within_reach(experience.poses(), robot.arm)
             env.unwrapped.believe([believed])  # type: ignore[attr-defined]
             tell(ROUND)
@@ -110,13 +111,13 @@ class _Walk:
         self._away = np.zeros((env.num_envs, self._joints))  # standard normal
         self._met: list[NDArray[np.float32]] = [self._observed]
 
-    def round(self, poses: Floats, scale: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def round(self, poses: Floats, astray: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Some steps of all: (n, dim) embeddings of what they saw, and (n, joints) where their joints were, rad."""
         for _ in range(STEPS):
             fresh = self._rng.normal(size=self._away.shape)
             self._away = LASTING * self._away + np.sqrt(1 - LASTING**2) * fresh
-            ahead = poses[np.minimum(self._step + 1, len(poses) - 1)]
-            actions = towards(ahead + scale * self._away, self._observed[:, : self._joints])
+            ahead = np.minimum(self._step + 1, len(poses) - 1)
+            actions = towards(poses[ahead] + astray[ahead, None] * self._away, self._observed[:, : self._joints])
             self._observed, _, _, ended, infos = self._env.step(actions)
             self._step = infos["step"]
             self._met.append(self._observed)

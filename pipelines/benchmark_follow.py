@@ -71,7 +71,7 @@ class Settings:
     None: as the policy has learned to, or imagination."""
     practice: int | None = None
     """Steps that it then practises each demonstration, as it is shown, of all environments together; None: none where
-    poses are imagined, else 30,720."""
+    poses are imagined, else 61,440."""
     clock: bool = True
     """Demonstrations advance by a frame a step. Without, they wait for the robot."""
     films: int = 0

@@ -61,7 +61,7 @@ class Settings:
     recordings, the run's; None: as its policy has learned to, or imagination."""
     practice: int | None = None
     """Steps that it then practises, of all environments together, to find better poses; None: none where they are
-    imagined, else 30,720."""
+    imagined, else 61,440."""
     arm: str = "iiwa"
     """iiwa or iiwa_gripper."""
     start_noise: float = 0.0

@@ -78,7 +78,7 @@ class Settings:
     guess: str = "imagination"
     """How it comes by the demonstration's poses: imagination, of itself; head, the encoder's; recordings, its own."""
     practice: int | None = None
-    """Steps that it then practises, to find better poses before it learns; None: 20,480, or, not imagined, 30,720."""
+    """Steps that it then practises, to find better poses before it learns; None: 20,480, or, not imagined, 61,440."""
     observe_pose: bool = True
     """Let the policy observe the pose that the robot believes to see in the demonstration's next frame, and begin with
     taking it. Without, learning wants more steps and another learner."""

@@ -17,7 +17,8 @@ LINES = [line for page in PAGES for line in page.read_text().splitlines()]
 TEXT = " ".join(" ".join(LINES).split())
 FOLDER = ROOT / "results"
 RESULTS = read_results(FOLDER / "imitation.csv", ("summary", "encoders"))
-SUMMARY = {row["method"]: row for row in RESULTS.more["summary"]}
+UNPRACTISED = read_results(FOLDER / "imitation-before.csv", ("summary",))
+ANY_GUESSED = read_results(FOLDER / "any-video-head.csv")
 BENCH = read_results(FOLDER / "bench.csv", ("profile",))
 TRAINING = read_results(FOLDER / "training.csv")
 ANY, BEFORE, DISTURBED, AUGMENTED, WAITING, AHEAD_2, AHEAD_4 = (
@@ -48,17 +49,20 @@ MISSED = (
 )
 LEARNERS = {
     "tcn_self": "the default, with self-regression (`tcn_self`)",
-    "tcn": "the plain TCN as encoder (`tcn`)",
-    "tcn_pixels": "from pixels and time alone, nothing imagined (`tcn_pixels`)",
     "guesses": "guesses of the pose head, nothing imagined (`guesses`)",
-    "reward_alone": "the same guesses, only to start at (`reward_alone`), 150,000 steps",
-    "torque": "joint torques (`torque`)",
-    "paper": "the paper's recipe, 12 joints (`paper`), 150,000 steps",
-    "oracle": "the true joint error as reward (`oracle`)",
+    "tcn_pixels": "from pixels and time alone, nothing imagined (`tcn_pixels`)",
     "direct": "the poses that `tcn_self` reads, taken, nothing learned (`direct`)",
     "practised": "those that it finds by practice, taken, nothing learned (`practised`)",
     "hold_still": "holding still",
     "random": "acting at random",
+}
+LEARNERS_BEFORE = {
+    "tcn_self": "the default, with self-regression",
+    "tcn": "the plain TCN as encoder (`tcn`)",
+    "tcn_pixels": "the plain TCN, and no pose is read either, 150,000 steps",
+    "torque": "joint torques (`torque`)",
+    "paper": "the paper's recipe, 12 joints (`paper`), 150,000 steps",
+    "oracle": "the true joint error as reward (`oracle`)",
 }
 CHECKED = {
     "near_spearman_ee": "poses near the demonstration: Spearman correlation, flange",
@@ -100,21 +104,21 @@ def cells(*texts: str) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def learner(name: str) -> str:
-    row = SUMMARY[name]
+def learner(name: str, of: Results = RESULTS, says: dict[str, str] = LEARNERS) -> str:
+    (row,) = (row for row in of.more["summary"] if row["method"] == name)
     low, high = row["ee_error_m_low"], row["ee_error_m_high"]
-    known = {key: f"{row[key]:.{digits}f}" if row[key] is not None else "-" for key, digits in (
+    known = {key: f"{row[key]:.{digits}f}" if row.get(key) is not None else "-" for key, digits in (
         ("ee_error_m", 4), ("final_ee_error_m", 4), ("joint_error_rad", 3), ("direct_ee_error_m", 4),
         ("practised_ee_error_m", 4),
-        ("hold_still_ee_error_m", 3), ("gap_closed", 3), ("success", 2),
+        ("hold_still_ee_error_m", 3), ("success", 2),
     )}  # fmt: skip
     error, *others = known.values()
-    return cells(LEARNERS[name], str(row["runs"]), f"{error} ({low:.4f} to {high:.4f})", *others)
+    return cells(says[name], str(row["runs"]), f"{error} ({low:.4f} to {high:.4f})", *others)
 
 
 def demonstration(demo: str) -> str:
     rows = [row for row in RESULTS.rows if row["demo"] == demo]
-    names = ("tcn_self", "tcn", "tcn_pixels", "guesses", "torque", "oracle")
+    names = ("tcn_self", "guesses", "tcn_pixels")
     errors = [median(row["ee_error_m"] for row in rows if row["method"] == name) for name in names]
     direct, still = (
         median(row[f"{key}_ee_error_m"] for row in rows if row["method"] == "tcn_self")
@@ -134,7 +138,7 @@ def of_encoder(method: str, split: str, embedding: str = "trained") -> dict:
 
 
 def checked(figure: str) -> str:
-    shown = [of_encoder("tcn_self", "test"), of_encoder("tcn", "test")]
+    shown = [of_encoder("tcn_self", "test"), of_encoder("tcn_pixels", "test")]
     shown += [of_encoder("tcn_self", "test", embedding) for embedding in ("untrained", "pixels")]
     return cells(CHECKED[figure], *(f"{row[figure]:.3f}" for row in shown))
 
@@ -176,8 +180,8 @@ def error(row: dict) -> str:
     return f"{row['ee_error_m']:.4f} ({row['ee_error_m_low']:.4f} to {row['ee_error_m_high']:.4f})"
 
 
-def followed(way: str, name: str) -> str:
-    row = condition(way, name)
+def followed(way: str, name: str, of: Results = ANY) -> str:
+    row = condition(way, name, of)
     others = f"{row['final_ee_error_m']:.4f}", f"{row['joint_error_rad']:.3f}", f"{row['success']:.2f}"
     says = ANY.about["conditions"][name]
     return cells(says, f"`{way}`", error(row), *others, f"{row['hold_still_ee_error_m']:.3f}")
@@ -207,6 +211,7 @@ def waiting(name: str) -> str:
 def rows() -> list[str]:
     return [
         *map(learner, LEARNERS),
+        *(learner(name, UNPRACTISED, LEARNERS_BEFORE) for name in LEARNERS_BEFORE),
         *(demonstration(f"test:{number}") for number in range(5)),
         *map(validated, VALIDATED),
         *map(checked, CHECKED),
@@ -214,6 +219,7 @@ def rows() -> list[str]:
         *map(trained, TRAINING.rows),
         *map(withstood, WITHSTOOD),
         *(followed(way, name) for name in ANY.about["conditions"] for way in ("direct", "policy")),
+        *(followed(way, "plain", ANY_GUESSED) for way in ("direct", "practised")),
         *map(disturbed, DISTURBED.about["conditions"]),
         *map(ahead, AHEAD),
         *map(waiting, WAITING.about["conditions"]),

@@ -18,6 +18,7 @@ from scipy.signal import savgol_filter
 from imitate.errors import UserError
 
 KEPT = 64  # states a frame
+BEST = 8  # of them, that say how near it has come
 NEAR = 0.5  # of the farthest one's distance: the standard deviation of the weights
 RIDGE = 0.03  # of the embeddings' mean variance: directions that were hardly seen are hardly believed
 BEYOND = 0.3  # rad that the regression may go beyond the states' weighted mean, in each joint
@@ -56,6 +57,12 @@ class Experience:
         self.apart = np.take_along_axis(together, kept, 1)
         self._seen = _merged(self._seen, own[best], kept)
         self._joints = _merged(self._joints, poses[best], kept)
+
+    def nearness(self) -> Floats:
+        """(length,) how near it has come to each frame and those around: mean distance of the ``BEST`` states."""
+        known = np.where(np.isfinite(self.apart), self.apart, self.apart[:, :1])[:, :BEST]
+        frames = min(SMOOTHED, len(known) - 1 + len(known) % 2)
+        return savgol_filter(known.mean(axis=1), frames, 0)
 
     def poses(self) -> Floats:
         """(length, joints) poses, rad, that would look like the demonstration's frames, as far as it knows.

@@ -76,19 +76,17 @@ class Guess:
 
     Attributes:
         poses: From the (length, dim) embeddings of a demonstration to (length, joints) poses, rad.
-        astray: About as far as they may be wrong, rad.
         steps: Of practice that find better ones.
     """
 
     poses: Callable[[NDArray[np.float32], Mind], NDArray[np.float64]]
-    astray: float
     steps: int
 
 
 GUESSES = {
-    "imagination": Guess(_imagined, 0.1, 20_480),
-    "head": Guess(_decoded, 0.3, 30_720),
-    "recordings": Guess(_recollected, 0.3, 30_720),
+    "imagination": Guess(_imagined, 20_480),
+    "head": Guess(_decoded, 61_440),
+    "recordings": Guess(_recollected, 61_440),
 }
 
 
@@ -148,12 +146,12 @@ class Reading:
 
     def practised(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Demonstration:
         """The demonstration with the poses that practice finds, from those that were guessed."""
-        steps, astray = self.steps(len(demonstration)), GUESSES[self.guess].astray
+        steps = self.steps(len(demonstration))
         if not steps:
             return demonstration
         quiet = mind.workers == 0
         with tqdm(total=rounds_of(steps) * ROUND, unit="step", desc="practise", disable=quiet) as bar:
-            return practise(demonstration, mind.encoder, robot, steps, astray, mind.workers, seed, bar.update)
+            return practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, bar.update)
 
     def read(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Read:
         """Guess, and practise."""
