@@ -7,7 +7,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs import imagination
 from imitate.envs.kuka import ASSETS
-from imitate.envs.practice import AT_LAST, REACH, ROUND, practise, rounds_of, towards
+from imitate.envs.practice import ASTRAY, LEAST_ASTRAY, REACH, ROUND, practise, rounds_of, towards
 from imitate.envs.robot import Robot
 from imitate.errors import UserError
 from imitate.reading.practice import KEPT, Experience, smoothed
@@ -54,6 +54,20 @@ def test_experience_is_the_same_whenever_it_was_made(movement, rng):
     np.testing.assert_allclose(at_once.poses(), bit_by_bit.poses(), atol=1e-6)
 
 
+def test_what_was_come_near_is_told_frame_by_frame(movement, rng):
+    poses, see = movement
+    experience = Experience(see(poses), JOINTS)
+    half = LENGTH // 2
+    experience.add(see(poses[:half].repeat(20, axis=0)), poses[:half].repeat(20, axis=0))
+    nearness = experience.nearness()
+    assert nearness.shape == (LENGTH,)
+    assert nearness[: half - 6].max() < 1e-3
+    assert nearness[half + 6 :].min() > 0.3
+    few = Experience(see(poses[:2]), JOINTS)
+    few.add(see(poses[:1]), poses[:1])
+    assert few.nearness()[0] < 1e-6 < few.nearness()[1]
+
+
 def test_little_experience_is_some(movement):
     poses, see = movement
     experience = Experience(see(poses), JOINTS)
@@ -90,7 +104,7 @@ def test_towards_a_pose_it_turns_as_far_as_a_step_goes():
 
 def test_practice_is_of_whole_rounds():
     assert [rounds_of(steps) for steps in (1, ROUND, 3 * ROUND - 1, 3 * ROUND)] == [1, 1, 2, 3]
-    assert 0 < AT_LAST < 0.1
+    assert 0 < LEAST_ASTRAY < ASTRAY
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +121,7 @@ def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypat
     monkeypatch.setattr(imagination, "Imagination", pytest.fail)
     encoder = load_encoder(ASSETS / "encoder")
     told = []
-    found = practise(misread, encoder, Robot(), 8192, 0.15, tell=told.append)
+    found = practise(misread, encoder, Robot(), 8192, tell=told.append)
     assert told == [ROUND] * 4
     before, after = (np.abs(one.believed - one.joints).mean() for one in (misread, found))
     assert before > 0.05
@@ -118,7 +132,7 @@ def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypat
 def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(misread):
     encoder, bare = load_encoder(ASSETS / "encoder"), replace(misread, joints=None)
     found, again, other = (
-        practise(bare, encoder, Robot(), 2 * ROUND, 0.15, workers, seed).believed
+        practise(bare, encoder, Robot(), 2 * ROUND, workers, seed).believed
         for workers, seed in ((0, 0), (2, 0), (0, 1))
     )
     assert np.abs(found - misread.joints).mean() < 0.6 * np.abs(misread.believed - misread.joints).mean()
@@ -129,17 +143,16 @@ def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(m
 @pytest.mark.slow
 def test_where_a_demonstration_truly_starts_is_not_looked_at(misread):
     encoder = load_encoder(ASSETS / "encoder")
-    found, bare = (practise(one, encoder, Robot(), ROUND, 0.15) for one in (misread, replace(misread, joints=None)))
+    found, bare = (practise(one, encoder, Robot(), ROUND) for one in (misread, replace(misread, joints=None)))
     np.testing.assert_array_equal(found.believed, bare.believed)
     assert found.joints is misread.joints
 
 
-@pytest.mark.parametrize(("steps", "astray"), [(0, 0.1), (-1, 0.1), (1, 0.0), (1, float("nan"))])
-def test_no_practice_is_refused(misread, encoder, steps, astray):
-    with pytest.raises(UserError, match="expected 1 step or more, and more than 0 to pi rad"):
-        practise(misread, encoder, Robot(), steps, astray)
+def test_no_practice_is_refused(misread, encoder):
+    with pytest.raises(UserError, match="0 steps of practice, expected 1 or more"):
+        practise(misread, encoder, Robot(), 0)
 
 
 def test_nothing_is_practised_where_nothing_is_guessed(misread, encoder):
     with pytest.raises(UserError, match="no poses to begin with, expected guesses: `believed`"):
-        practise(replace(misread, believed=None), encoder, Robot(), 1, 0.1)
+        practise(replace(misread, believed=None), encoder, Robot(), 1)
