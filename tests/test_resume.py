@@ -141,7 +141,7 @@ def test_a_learner_goes_on_whatever_happens_to_it(unlearned, imitated, tmp_path)
     died = "of 2 of the environments was killed by SIGKILL"
     one_line(harmed("worker", step, 20, *words), 2, "worker process", died, "the same command goes on")
     assert snapshot_of(folder)["learner"]["num_timesteps"] == 5 * 32
-    killed("imitate.pipelines.imitate:roll_out", 1, *words)  # all is learned
+    killed("imitate.pipelines.shared.outcome:roll_out", 1, *words)  # all is learned
     assert not command(words, Harm("SIGKILL", step, 1)).code  # nothing is learned again
     assert not differences(folder, imitated)
     assert not (folder / SNAPSHOT).exists()

@@ -19,7 +19,7 @@ WORK = (  # where each command's work begins, behind all that it checks
     "imitate.pipelines.embed.baselines_of",
     "imitate.pipelines.imitate.learning_env",
     "imitate.pipelines.evaluate.roll_out",
-    "imitate.pipelines.follow.watch",
+    "imitate.pipelines.follow.Mind",
     "imitate.pipelines.check_reward.measure",
     "imitate.pipelines.report.fill_in",
     "imitate.pipelines.promote.TemporaryDirectory",
