@@ -276,5 +276,12 @@ def test_a_member_sets_nothing_but_the_policy(env, policy, name):
 
 
 def test_members_in_another_order_are_the_same_policy(env, policy):
+    straight, other = (build_ppo(SMALL, env, seed, CPU) for seed in (1, 2))
+    load_policy(straight, policy)
     rezipped(policy)
-    load_policy(build_ppo(SMALL, env, 1, CPU), policy)
+    before = other.policy.state_dict()["action_net.weight"].clone()
+    load_policy(other, policy)
+    found = other.policy.state_dict()
+    assert not torch.equal(found["action_net.weight"], before)
+    for name, weights in straight.policy.state_dict().items():
+        assert torch.equal(found[name], weights), name
