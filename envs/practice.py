@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,12 @@ from .tcn_imitate import tcn_imitate_vector
 REACH = VELOCITY_SCALE / CONTROL_HZ  # rad that a full action turns a joint in a step
 ENVS, STEPS = 64, 32  # environments, and steps of each between two readings
 ROUND = ENVS * STEPS
-ASTRAY, LEAST_ASTRAY = 0.3, 0.02  # rad, standard deviation of how far it goes from the poses that it believes
+TRACKS = 3  # ways of the demonstration that are tried beside the one that is believed, by as many robots each
+ASTRAY, LEAST_ASTRAY = 0.3, 0.02  # rad, standard deviation of how far it goes from them
 PER_DISTANCE = 0.1  # rad, of an embedding, of norm 10, that is 1 apart from what it should be
 LASTING = 0.8  # share of that which stays from a step to the next: what changes faster moves the arm little
-MIDWAY = 0.5  # share of the episodes that start at a random frame
+FOUND = 0.8  # distance of embeddings, of norm 10: nearer than that to each frame, and the demonstration is found
+TURN = 1 / 16  # how often, in a step, a robot turns around in time
 
 Floats = NDArray[np.float64]
 
@@ -43,6 +45,25 @@ def rounds_of(steps: int) -> int:
     return max(steps // ROUND, 1)
 
 
+class Way(NamedTuple):
+    """Poses (length, joints), rad, for the frames of a demonstration, and how far to go astray from each, (length,)."""
+
+    poses: Floats
+    astray: Floats
+
+
+class Practised(NamedTuple):
+    """What came of practice.
+
+    Attributes:
+        demonstration: With the poses that were found.
+        steps: Of all environments together, that it took.
+    """
+
+    demonstration: Demonstration
+    steps: int
+
+
 def practise(
     demonstration: Demonstration,
     encoder: TrainedEncoder,
@@ -51,24 +72,21 @@ def practise(
     workers: int = 0,
     seed: int = 0,
     tell: Callable[[int], Any] = lambda steps: None,
-) -> Demonstration:
+) -> Practised:
     """Find out which poses a demonstration shows, by taking those that are believed and going a little astray.
 
-    Nothing is imagined: what is seen is what the environment shows, at the steps that it is given. Half of the episodes
-    start at a random frame, and half at the first, at the pose that is believed to be there: of the demonstration, only
-    its frames are looked at.
+    Nothing is imagined: what is seen is what the environment shows, at the steps that it is given. Episodes start at a
+    random frame, at the pose that is believed to be there: of the demonstration, only its frames are looked at. It ends
+    when the robot has come near each frame.
 
     Args:
         demonstration: With the poses that are believed at first.
         encoder: That embeds it, and what the robot sees.
         robot: That practises.
-        steps: Of all environments together: whole rounds of 2,048, one at least.
+        steps: Of all environments together, at most: whole rounds of 2,048, one at least.
         workers: Processes that simulate. What is found does not depend on their number.
         seed: Of everything random.
         tell: Called with the number of steps after each round.
-
-    Returns:
-        The demonstration with the poses that were found.
 
     Raises:
         UserError: No poses are believed, or there are no steps.
@@ -78,51 +96,73 @@ def practise(
     if steps < 1:
         raise UserError(f"{steps} steps of practice, expected 1 or more")
     bare = replace(demonstration, joints=None)
-    believed = np.asarray(demonstration.believed, np.float64)
-    experience = Experience(encoder.embed(demonstration.frames), believed.shape[1])
-    env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), replace(robot, midway=MIDWAY), workers)
-    astray = np.full(len(believed), ASTRAY)
+    found = np.asarray(demonstration.believed, np.float64)
+    experience = Experience(encoder.embed(demonstration.frames), found.shape[1])
+    env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), replace(robot, midway=1.0), workers)
+    rng = np.random.default_rng(seed)
     try:
-        walk = _Walk(env, seed)
-        for _ in range(rounds_of(steps)):
-            experience.add(*walk.round(believed, astray))
-            astray = np.clip(PER_DISTANCE * experience.nearness(), LEAST_ASTRAY, ASTRAY)
-            believed = within_reach(experience.poses(), robot.arm)
-            env.unwrapped.believe([believed])  # type: ignore[attr-defined]
+        walk = _Walk(env, rng, seed)
+        experience.add(*walk.met())
+        ways = [Way(found, _astray(experience.nearness()))]
+        for number in range(rounds_of(steps)):
+            walk.round(ways)
+            experience.add(*walk.met())
+            found = within_reach(experience.poses(), robot.arm)
+            ways = [Way(found, _astray(experience.distances(found)))]
+            for _ in range(TRACKS):
+                tracked = experience.track(found, 1 / CONTROL_HZ, rng)
+                ways.append(Way(within_reach(tracked.poses, robot.arm), _astray(tracked.apart)))
+            env.unwrapped.believe([ways[number % len(ways)].poses])  # type: ignore[attr-defined]
             tell(ROUND)
+            if experience.nearness().max() < FOUND:
+                break
     finally:
         env.close()
-    return replace(demonstration, believed=believed)
+    return Practised(replace(demonstration, believed=found), (number + 1) * ROUND)
+
+
+def _astray(apart: Floats) -> Floats:
+    return np.clip(PER_DISTANCE * apart, LEAST_ASTRAY, ASTRAY)
 
 
 class _Walk:
-    """Robots that follow poses, and go astray.
+    """Robots that follow poses, forth and back in time, and go astray.
 
     Args:
         env: Their environments.
-        seed: Of everything random.
+        rng: Of how they go.
+        seed: Of the environments.
     """
 
-    def __init__(self, env: EmbeddingRewardVector, seed: int) -> None:
-        self._env, self._rng = env, np.random.default_rng(seed)
+    def __init__(self, env: EmbeddingRewardVector, rng: np.random.Generator, seed: int) -> None:
+        self._env, self._rng = env, rng
         self._observed, infos = env.reset(seed=seed)
-        self._step: NDArray[np.int64] = infos["step"]
+        self._at: NDArray[np.int64] = infos["step"].copy()  # the frame that each takes the pose of
+        self._ahead = rng.choice([-1, 1], env.num_envs)
         self._joints = env.single_action_space.shape[0]  # type: ignore[index]
         self._away = np.zeros((env.num_envs, self._joints))  # standard normal
         self._met: list[NDArray[np.float32]] = [self._observed]
 
-    def round(self, poses: Floats, astray: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Some steps of all: (n, dim) embeddings of what they saw, and (n, joints) where their joints were, rad."""
+    def round(self, ways: Sequence[Way]) -> None:
+        """Some steps of all, which take the ways in turn."""
+        poses, astray = (np.stack(parts) for parts in zip(*ways, strict=True))
+        way, last = np.arange(self._env.num_envs) % len(ways), poses.shape[1] - 1
         for _ in range(STEPS):
             fresh = self._rng.normal(size=self._away.shape)
             self._away = LASTING * self._away + np.sqrt(1 - LASTING**2) * fresh
-            ahead = np.minimum(self._step + 1, len(poses) - 1)
-            actions = towards(poses[ahead] + astray[ahead, None] * self._away, self._observed[:, : self._joints])
-            self._observed, _, _, ended, infos = self._env.step(actions)
-            self._step = infos["step"]
+            around = self._rng.random(len(way)) < TURN
+            around ^= ~around & ((self._at + self._ahead < 0) | (self._at + self._ahead > last))
+            self._ahead = np.where(around, -self._ahead, self._ahead)
+            self._at = np.clip(self._at + self._ahead, 0, last)
+            wanted = poses[way, self._at] + astray[way, self._at, None] * self._away
+            self._observed, _, _, ended, infos = self._env.step(towards(wanted, self._observed[:, : self._joints]))
             self._met.append(self._observed)
             if ended.any():
                 self._met.append(infos["final_obs"][ended])
+                self._at = np.where(ended, infos["step"], self._at)
+
+    def met(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What was met since this was asked last: (n, dim) embeddings of what they saw, and (n, joints), rad."""
         states, self._met = np.concatenate(self._met), []
         dim = self._env.encoder.dim
         return states[:, 2 * self._joints : 2 * self._joints + dim], states[:, : self._joints]

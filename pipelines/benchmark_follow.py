@@ -70,8 +70,8 @@ class Settings:
     """How the robot comes by the poses: imagination, of itself; head, the encoder's pose head; recordings, the run's;
     None: as the policy has learned to, or imagination."""
     practice: int | None = None
-    """Steps that it then practises each demonstration, as it is shown, of all environments together; None: none where
-    poses are imagined, else 61,440."""
+    """Steps that it then practises each demonstration, as it is shown, of all environments together, at most; None:
+    none where poses are imagined, else 131,072, or, from recordings, 262,144. It ends when they are found."""
     clock: bool = True
     """Demonstrations advance by a frame a step. Without, they wait for the robot."""
     films: int = 0

@@ -60,8 +60,8 @@ class Settings:
     """How the robot comes by the demonstration's poses: imagination, of itself; head, the encoder's pose head;
     recordings, the run's; None: as its policy has learned to, or imagination."""
     practice: int | None = None
-    """Steps that it then practises, of all environments together, to find better poses; None: none where they are
-    imagined, else 61,440."""
+    """Steps that it then practises, of all environments together, at most, to find better poses; None: none where they
+    are imagined, else 131,072, or, from recordings, 262,144. It ends when they are found."""
     arm: str = "iiwa"
     """iiwa or iiwa_gripper."""
     start_noise: float = 0.0

@@ -78,7 +78,8 @@ class Settings:
     guess: str = "imagination"
     """How it comes by the demonstration's poses: imagination, of itself; head, the encoder's; recordings, its own."""
     practice: int | None = None
-    """Steps that it then practises, to find better poses before it learns; None: 20,480, or, not imagined, 61,440."""
+    """Steps that it then practises, at most, to find better poses before it learns; None: 131,072, or, from recordings,
+    262,144. It ends when they are found."""
     observe_pose: bool = True
     """Let the policy observe the pose that the robot believes to see in the demonstration's next frame, and begin with
     taking it. Without, learning wants more steps and another learner."""
@@ -271,9 +272,9 @@ def run(settings: Settings) -> Stage:
         return stage
     if not settings.oracle:
         warn(folder)
-    guessed = demonstration.believed
-    if steps := reading.steps(len(demonstration)):
-        demonstration = reading.practised(demonstration, robot, mind, settings.seed)
+    guessed, practised = demonstration.believed, 0
+    if reading.steps(len(demonstration)):
+        demonstration, practised = reading.practised(demonstration, robot, mind, settings.seed)
         env.close()
         env = single_env(encoder, demonstration, robot, following)
     if training and reads:
@@ -287,7 +288,7 @@ def run(settings: Settings) -> Stage:
     write_json(stage.path("curve.json"), curve)
     metrics = outcome(stage, env, model, demonstration, guessed, settings.seed)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
-    metrics["practice_steps"] = steps
+    metrics["practice_steps"] = practised
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))
     env.close()
     stage.finish(metrics)

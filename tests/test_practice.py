@@ -121,8 +121,9 @@ def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypat
     monkeypatch.setattr(imagination, "Imagination", pytest.fail)
     encoder = load_encoder(ASSETS / "encoder")
     told = []
-    found = practise(misread, encoder, Robot(), 8192, tell=told.append)
-    assert told == [ROUND] * 4
+    found, steps = practise(misread, encoder, Robot(), 8192, tell=told.append)
+    assert told == [ROUND] * (steps // ROUND)
+    assert 0 < steps <= 8192
     before, after = (np.abs(one.believed - one.joints).mean() for one in (misread, found))
     assert before > 0.05
     assert after < 0.4 * before
@@ -132,7 +133,7 @@ def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypat
 def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(misread):
     encoder, bare = load_encoder(ASSETS / "encoder"), replace(misread, joints=None)
     found, again, other = (
-        practise(bare, encoder, Robot(), 2 * ROUND, workers, seed).believed
+        practise(bare, encoder, Robot(), 2 * ROUND, workers, seed).demonstration.believed
         for workers, seed in ((0, 0), (2, 0), (0, 1))
     )
     assert np.abs(found - misread.joints).mean() < 0.6 * np.abs(misread.believed - misread.joints).mean()
@@ -143,7 +144,9 @@ def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(m
 @pytest.mark.slow
 def test_where_a_demonstration_truly_starts_is_not_looked_at(misread):
     encoder = load_encoder(ASSETS / "encoder")
-    found, bare = (practise(one, encoder, Robot(), ROUND) for one in (misread, replace(misread, joints=None)))
+    found, bare = (
+        practise(one, encoder, Robot(), ROUND).demonstration for one in (misread, replace(misread, joints=None))
+    )
     np.testing.assert_array_equal(found.believed, bare.believed)
     assert found.joints is misread.joints
 

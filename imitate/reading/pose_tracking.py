@@ -173,7 +173,7 @@ def track(
         return View(pose, seen[0], jacobian[0])
 
     first = np.concatenate([start, np.zeros_like(start)])
-    poses = _smooth(embeddings, look, first, seconds, how, ITERATIONS)
+    poses = smooth(embeddings, look, first, seconds, how, ITERATIONS)
     return Tracked(poses, np.linalg.norm(embeddings - see(poses), axis=1))
 
 
@@ -203,10 +203,10 @@ class View(NamedTuple):
 def _smooth_viewed(embeddings: NDArray[np.floating], views: Sequence[View], seconds: float, how: Tracking) -> Floats:
     """Filter and smooth a demonstration each frame of which has been looked at."""
     first = np.concatenate([views[0].pose, (views[min(1, len(views) - 1)].pose - views[0].pose) / seconds])
-    return _smooth(embeddings, lambda frame, *_: views[frame], first, seconds, how, 1)
+    return smooth(embeddings, lambda frame, *_: views[frame], first, seconds, how, 1)
 
 
-def _smooth(
+def smooth(
     embeddings: NDArray[np.floating],
     look: Callable[[int, Floats, View | None], View],
     first: Floats,

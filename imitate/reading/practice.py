@@ -6,6 +6,10 @@ demonstration it keeps the states that looked most like it, as Go-Explore does (
 them how joints and embedding go together there: locally weighted regression (Atkeson, Moore and Schaal, 1997), from
 embeddings to joints, answers with the pose whose embedding would be the frame's. From there it tries again, closer.
 
+Where another pose looks somewhat alike, that finds the wrong one and stays with it. But seldom for a whole movement: so
+the robot also sets out from frames whose poses it has found to those beside them that it has not, in either direction
+of time, and goes on as it went.
+
 Nothing is asked but the distance that the reward is made of, and the robot's own joints.
 """
 
@@ -13,15 +17,22 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 from scipy.signal import savgol_filter
 
 from imitate.errors import UserError
+from imitate.reading.memory import Memory
+from imitate.reading.pose_tracking import Tracked
 
 KEPT = 64  # states a frame
 BEST = 8  # of them, that say how near it has come
 NEAR = 0.5  # of the farthest one's distance: the standard deviation of the weights
 RIDGE = 0.03  # of the embeddings' mean variance: directions that were hardly seen are hardly believed
+SAME = 0.5  # rad in each joint, from the nearest state's: what is farther away may be another pose that looks alike
 BEYOND = 0.3  # rad that the regression may go beyond the states' weighted mean, in each joint
+SURE = 2.0  # per unit of distance: how much likelier a nearer frame is one to set out from
+AROUND = 31  # frames among which another is farther away
+UNSEEN, HIDDEN = 25, 0.5  # frames beyond it that it does not look at, at most, and how often it does so
 SMOOTHED, DEGREE = 11, 2  # frames, and degree of the polynomial that is fitted to them (Savitzky and Golay, 1964)
 
 Floats = NDArray[np.float64]
@@ -45,10 +56,12 @@ class Experience:
         self.apart = np.full((length, KEPT), np.inf)
         self._seen = np.zeros((length, KEPT, dim))
         self._joints = np.zeros((length, KEPT, joints))
+        self._memory = Memory(dim, joints)
 
     def add(self, seen: NDArray[np.floating], joints: NDArray[np.floating]) -> None:
         """Take in (n, dim) embeddings of what the robot saw of itself, where its joints were (n, joints), rad."""
         own, poses = np.asarray(seen, np.float64), np.asarray(joints, np.float64)
+        self._memory.add(own, poses)
         apart = np.sqrt(np.maximum(_squared_distances(self._frames, own), 0.0))  # (length, n)
         few = min(KEPT, len(own))
         best = np.argpartition(apart, few - 1, axis=1)[:, :few]
@@ -76,6 +89,27 @@ class Experience:
         poses = np.stack([_pose(*row) for row in rows])
         return smoothed(poses)
 
+    def distances(self, poses: Floats) -> Floats:
+        """(length,) how far from the demonstration's frames what it would see at poses (length, joints), rad, is.
+
+        As far as it knows: nowhere is that more than how near it has come.
+        """
+        return np.minimum(self._memory.apart(self._frames, poses), self.nearness())
+
+    def track(self, poses: Floats, seconds: float, rng: np.random.Generator) -> Tracked:
+        """Set out from a frame that it has come near, beside others that it has not, and track the demonstration.
+
+        Args:
+            poses: (length, joints) that were found, rad.
+            seconds: From a frame to the next.
+            rng: Draws the frame, and whether those next to it are looked at.
+        """
+        near = self.nearness()
+        likely = np.exp(-SURE * (near - near.min())) * (0.1 + maximum_filter1d(near, AROUND) - near)
+        frame = int(rng.choice(len(near), p=likely / likely.sum()))
+        unseen = int(rng.integers(-UNSEEN, UNSEEN + 1)) if rng.random() < HIDDEN else 0
+        return self._memory.track(self._frames, frame, poses[frame], seconds, unseen)
+
 
 def smoothed(poses: Floats) -> Floats:
     """(length, joints) poses, each of a parabola through those around it; of few frames, as they are."""
@@ -85,7 +119,7 @@ def smoothed(poses: Floats) -> Floats:
 
 def _pose(frame: Floats, apart: Floats, seen: Floats, joints: Floats) -> Floats:
     """The pose (joints,) that would look like a frame (dim,), by the states that were kept for it."""
-    known = np.isfinite(apart)
+    known = np.isfinite(apart) & (np.abs(joints - joints[0]).max(axis=1) < SAME)
     apart, missing, joints = apart[known], frame - seen[known], joints[known]
     weights = np.exp(-0.5 * np.square(apart / (NEAR * apart[-1] + 1e-9)))
     weights /= weights.sum()

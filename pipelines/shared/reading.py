@@ -17,7 +17,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.imagination import watch, within_reach
 from imitate.envs.kuka import Arm
-from imitate.envs.practice import ROUND, practise, rounds_of
+from imitate.envs.practice import ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
 from imitate.errors import UserError, check_bounds, choose
 from imitate.keeping.runs import Stage
@@ -76,7 +76,7 @@ class Guess:
 
     Attributes:
         poses: From the (length, dim) embeddings of a demonstration to (length, joints) poses, rad.
-        steps: Of practice that find better ones.
+        steps: Of practice that find better ones, at most.
     """
 
     poses: Callable[[NDArray[np.float32], Mind], NDArray[np.float64]]
@@ -84,9 +84,9 @@ class Guess:
 
 
 GUESSES = {
-    "imagination": Guess(_imagined, 20_480),
-    "head": Guess(_decoded, 61_440),
-    "recordings": Guess(_recollected, 61_440),
+    "imagination": Guess(_imagined, 131_072),
+    "head": Guess(_decoded, 131_072),
+    "recordings": Guess(_recollected, 262_144),
 }
 
 
@@ -96,7 +96,7 @@ class Reading:
 
     Attributes:
         guess: One of ``GUESSES``.
-        practice: Steps of practice; None: as many as the guess wants, and more of a demonstration of more than
+        practice: Steps of practice, at most; None: as many as the guess wants, and more of a demonstration of more than
             ``USUAL`` frames.
 
     Raises:
@@ -112,7 +112,7 @@ class Reading:
             check_bounds(self, practice=(0, MOST_STEPS))
 
     def steps(self, length: int = USUAL) -> int:
-        """Of practice, of a demonstration of so many frames."""
+        """Of practice, at most, of a demonstration of so many frames."""
         wanted = GUESSES[self.guess].steps * max(length, USUAL) // USUAL
         return wanted if self.practice is None else self.practice
 
@@ -144,11 +144,11 @@ class Reading:
         known = training if self.guess == "imagination" else load_held_out(mind.run, mind.encoder)
         return as_if_read(training, known, lambda one: self.guessed(one, mind), seed)
 
-    def practised(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Demonstration:
-        """The demonstration with the poses that practice finds, from those that were guessed."""
+    def practised(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Practised:
+        """Find poses by practice, from those that were guessed."""
         steps = self.steps(len(demonstration))
         if not steps:
-            return demonstration
+            return Practised(demonstration, 0)
         quiet = mind.workers == 0
         with tqdm(total=rounds_of(steps) * ROUND, unit="step", desc="practise", disable=quiet) as bar:
             return practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, bar.update)
@@ -156,7 +156,7 @@ class Reading:
     def read(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Read:
         """Guess, and practise."""
         guessed = self.guessed(demonstration, mind)
-        return Read(guessed.believed, self.practised(guessed, robot, mind, seed))
+        return Read(guessed.believed, self.practised(guessed, robot, mind, seed).demonstration)
 
 
 class Read(NamedTuple):
