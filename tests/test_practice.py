@@ -142,6 +142,14 @@ def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(m
 
 
 @pytest.mark.slow
+def test_practice_ends_when_each_frame_was_come_near(misread, monkeypatch):
+    told, encoder = [], load_encoder(ASSETS / "encoder")
+    monkeypatch.setattr("imitate.envs.practice.FOUND", 100.0)
+    assert practise(misread, encoder, Robot(), 3 * ROUND, tell=told.append).steps == ROUND
+    assert told == [ROUND]
+
+
+@pytest.mark.slow
 def test_where_a_demonstration_truly_starts_is_not_looked_at(misread):
     encoder = load_encoder(ASSETS / "encoder")
     found, bare = (
