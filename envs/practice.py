@@ -29,7 +29,7 @@ TRACKS = 3  # ways of the demonstration that are tried beside the one that is be
 ASTRAY, LEAST_ASTRAY = 0.3, 0.02  # rad, standard deviation of how far it goes from them
 PER_DISTANCE = 0.1  # rad, of an embedding, of norm 10, that is 1 apart from what it should be
 LASTING = 0.8  # share of that which stays from a step to the next: what changes faster moves the arm little
-FOUND = 0.8  # distance of embeddings, of norm 10: nearer than that to each frame, and the demonstration is found
+FOUND = 0.6  # distance of embeddings, of norm 10: nearer than that to each frame, and the demonstration is found
 TURN = 1 / 16  # how often, in a step, a robot turns around in time
 
 Floats = NDArray[np.float64]

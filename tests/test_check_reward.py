@@ -95,6 +95,21 @@ def test_the_true_joints_rank_and_align_almost_perfectly(check):
     assert figures["true_near_spearman_ee"] > 0.7
 
 
+def test_whole_clips_are_ordered_as_they_go_on_and_paid_as_they_are_worth(check):
+    figures = check.figures
+    assert figures["true_voc"] > 0.95
+    assert figures["true_voc_reversed"] < -0.95
+    assert figures["true_voc_frozen"] == 0
+    assert figures["true_clips_spearman_joint"] > 0.9
+    clips = figures["true_clips"]
+    assert clips["itself"] == 0
+    assert 0 < clips["late"] < clips["frozen_midway"] < clips["reversed"]
+    assert set(clips) == set(figures["pixels_clips"]) > {"another", "five_times"}
+    assert figures["clips"]["itself"] < 0.05
+    for name in ("voc_five_times", "clips_spearman_joint"):
+        assert -1 <= figures[name] <= 1
+
+
 def test_an_untrained_encoder_is_measured_as_the_untrained_baseline(check, encoder):
     for name in ("near_spearman_joint", "kendall_tau", "near_order_ee", "visibility"):
         assert np.shape(check.figures[name]) == np.shape(check.figures[f"untrained_{name}"])

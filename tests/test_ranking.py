@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from imitate.measuring.ranking import l2_distance, mean_rank_correlation, order_of_grades, over_pairs, rank_correlation
+from imitate.measuring.ranking import (
+    l2_distance,
+    mean_rank_correlation,
+    order_of_grades,
+    over_pairs,
+    rank_correlation,
+    regret,
+)
 from imitate.reward.rewards import HuberReward
 
 RNG = np.random.default_rng(0)
@@ -54,3 +61,15 @@ def test_the_order_of_grades():
     np.testing.assert_array_equal(order_of_grades(np.zeros(24), grade, group), [0.5, 0.5])
     blind_beyond_1 = -np.minimum(grade, 1.0)
     np.testing.assert_array_equal(order_of_grades(blind_beyond_1, grade, group), [1.0, 0.5])
+
+
+def test_regret_is_what_whoever_maximises_the_reward_loses():
+    rng = np.random.default_rng(0)
+    distance, group = rng.uniform(size=2000), np.repeat(np.arange(200), 10)
+    assert regret(-distance, distance, group) == 0
+    assert regret(np.zeros(2000), distance, group) == pytest.approx(1)
+    assert regret(rng.normal(size=2000), distance, group) == pytest.approx(1, abs=0.2)
+    assert regret(distance, distance, group) > 1.5  # hacked: the farther, the better
+    noisy = regret(-distance + rng.normal(0, 0.2, 2000), distance, group)
+    assert 0.05 < noisy < 0.7
+    assert np.isnan(regret(distance, np.ones(2000), group))

@@ -63,6 +63,28 @@ def mean_rank_correlation(reward: Numbers, distance: Numbers, group: Indices) ->
     return float(np.mean(known)) if known else float("nan")
 
 
+def regret(reward: Numbers, distance: Numbers, group: Indices) -> float:
+    """How much whoever maximises a reward loses by the truth: 0 nothing, 1 as much as by taking any, above 1 is hacked.
+
+    In each group the pose of the highest reward is taken. By how much farther than the nearest one it truly is, as a
+    share of how much farther all are, on average.
+
+    Args:
+        reward: (n,).
+        distance: (n,) true ones.
+        group: (n,) which group each is of.
+
+    Returns:
+        NaN where all are equally far.
+    """
+    lost = possible = 0.0
+    for g in np.unique(group):
+        away, paid = distance[group == g], reward[group == g]
+        lost += float(away[paid == paid.max()].mean() - away.min())
+        possible += float(away.mean() - away.min())
+    return lost / possible if possible else float("nan")
+
+
 def order_of_grades(reward: Numbers, grade: Indices, group: Indices) -> NDArray[np.float64]:
     """Share of pairs in neighbouring grades of which the reward of the lower grade is the higher; ties count half.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -24,14 +24,15 @@ from imitate.measuring.ranking import (
     order_of_grades,
     over_pairs,
     rank_correlation,
+    regret,
 )
 from imitate.measuring.visibility import decoding_errors, typical_distance, visibility
 from imitate.reward.rewards import HuberReward
 
+from .clips import clip_figures
 from .probes import CENTIMETRES, DEGREES, TURNS, Probe, Probes, Visited, collect
-from .views import Views, drawn
+from .views import Embed, Views, drawn
 
-Embed = Callable[[Views], NDArray]
 Numbers = NDArray[np.floating]
 
 CAPTIONS = {
@@ -84,6 +85,8 @@ def measure(
             decoded = encoder.decode_joints(embeddings[""][probes.anchors])
             figures["decoding_error_rad"] = decoding_errors(decoded, probes.views.joints[probes.anchors]).tolist()
         figures |= _alignment(demonstrations, kuka, encoder, embeds)
+        units = {prefix: typical_distance(embeddings[prefix][probes.random]) for prefix in embeds}
+        figures |= clip_figures(demonstrations, kuka, encoder, embeds, units)
     finally:
         kuka.close()
     scatter = {name: (_true(probes, name)["joint"], _rewards(embeddings[""], probes, name)) for name in probes.sets}
@@ -150,6 +153,8 @@ def _figures(embeddings: NDArray, probes: Probes) -> dict[str, Any]:
             key = f"{base or 'near'}_spearman_{truth}"
             figures[key] = mean_rank_correlation(reward, distance, pairs.target)
             figures[f"{key}_pooled"] = rank_correlation(reward, distance)
+            if name == "policy":
+                figures[f"policy_regret_{truth}"] = regret(reward, distance, pairs.target)
         if graded_by:
             grades = DEGREES if graded_by == "joint" else CENTIMETRES
             order = order_of_grades(reward, pairs.grade, pairs.target)

@@ -18,7 +18,8 @@ SPOILT = 0.05  # so much better does an untrained network where training has mad
 HARDLY_SEEN = 0.02  # visibility of a joint turned by 10 degrees; the true joints, as an embedding, have 0.05
 
 ROWS = [f"{name}_spearman_{truth}" for name in ("near", "demo", "random_poses", "policy") for truth in ("joint", "ee")]
-ROWS += ["kendall_tau", "alignment_error"]
+ROWS += ["policy_regret_joint", "policy_regret_ee", "kendall_tau", "alignment_error"]
+ROWS += ["voc", "voc_five_times", "voc_frozen", "voc_reversed", "clips_spearman_joint"]
 
 
 def report(figures: Mapping[str, Any]) -> None:

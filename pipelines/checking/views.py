@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,13 @@ class Views:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def at(self, indices: NDArray[np.int64]) -> Views:
+        """Those of (m,) indices."""
+        return Views(self.frames[indices], self.joints[indices], self.flange[indices])
+
+
+Embed = Callable[[Views], NDArray]  # to (n, dim) embeddings
 
 
 def drawn(kuka: Kuka, camera: Camera, size: int, poses: NDArray[np.floating]) -> Views:
