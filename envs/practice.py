@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,10 +59,20 @@ class Practised(NamedTuple):
     Attributes:
         demonstration: With the poses that were found.
         steps: Of all environments together, that it took.
+        seconds: That it took.
     """
 
     demonstration: Demonstration
-    steps: int
+    steps: int = 0
+    seconds: float = 0.0
+
+    def metrics(self) -> dict[str, float]:
+        """Under the names of metrics.json."""
+        return {"practice_steps": self.steps, "practice_seconds": self.seconds}
+
+    def before(self, curve: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+        """A learning curve that begins after it, of rows with ``steps`` and ``seconds``."""
+        return [row | {"steps": row["steps"] + self.steps, "seconds": row["seconds"] + self.seconds} for row in curve]
 
 
 def practise(
@@ -75,9 +86,8 @@ def practise(
 ) -> Practised:
     """Find out which poses a demonstration shows, by taking those that are believed and going a little astray.
 
-    Nothing is imagined: what is seen is what the environment shows, at the steps that it is given. Episodes start at a
-    random frame, at the pose that is believed to be there: of the demonstration, only its frames are looked at. It ends
-    when the robot has come near each frame.
+    Nothing is imagined: what is seen is what the environment shows. Episodes start at a random frame, at the pose that
+    is believed to be there: of the demonstration, only its frames are looked at. It ends when all were come near.
 
     Args:
         demonstration: With the poses that are believed at first.
@@ -99,7 +109,7 @@ def practise(
     found = np.asarray(demonstration.believed, np.float64)
     experience = Experience(encoder.embed(demonstration.frames), found.shape[1])
     env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), replace(robot, midway=1.0), workers)
-    rng = np.random.default_rng(seed)
+    rng, begun = np.random.default_rng(seed), perf_counter()
     try:
         walk = _Walk(env, rng, seed)
         experience.add(*walk.met())
@@ -107,18 +117,24 @@ def practise(
         for number in range(rounds_of(steps)):
             walk.round(ways)
             experience.add(*walk.met())
-            found = within_reach(experience.poses(), robot.arm)
-            ways = [Way(found, _astray(experience.distances(found)))]
-            for _ in range(TRACKS):
-                tracked = experience.track(found, 1 / CONTROL_HZ, rng)
-                ways.append(Way(within_reach(tracked.poses, robot.arm), _astray(tracked.apart)))
+            ways = _ways(experience, robot, rng)
             env.unwrapped.believe([ways[number % len(ways)].poses])  # type: ignore[attr-defined]
             tell(ROUND)
             if experience.nearness().max() < FOUND:
                 break
     finally:
         env.close()
-    return Practised(replace(demonstration, believed=found), (number + 1) * ROUND)
+    return Practised(replace(demonstration, believed=ways[0].poses), (number + 1) * ROUND, perf_counter() - begun)
+
+
+def _ways(experience: Experience, robot: Robot, rng: np.random.Generator) -> list[Way]:
+    """The one that is believed, and others."""
+    found = within_reach(experience.poses(), robot.arm)
+    ways = [Way(found, _astray(experience.distances(found)))]
+    for _ in range(TRACKS):
+        tracked = experience.track(found, 1 / CONTROL_HZ, rng)
+        ways.append(Way(within_reach(tracked.poses, robot.arm), _astray(tracked.apart)))
+    return ways
 
 
 def _astray(apart: Floats) -> Floats:

@@ -266,17 +266,14 @@ def run(settings: Settings) -> Stage:
     if reads or demonstration.joints is None:  # where it starts
         demonstration = reading.guessed(demonstration, mind)
     # A mistake in the settings shows before anything is written.
-    env = single_env(encoder, demonstration, robot, following)
+    single_env(encoder, demonstration, robot, following).close()
     if not _begun(stage, settings):
-        env.close()
         return stage
     if not settings.oracle:
         warn(folder)
-    guessed, practised = demonstration.believed, 0
-    if reading.steps(len(demonstration)):
-        demonstration, practised = reading.practised(demonstration, robot, mind, settings.seed)
-        env.close()
-        env = single_env(encoder, demonstration, robot, following)
+    guessed, practice = demonstration.believed, reading.practised(demonstration, robot, mind, settings.seed)
+    demonstration = practice.demonstration
+    env = single_env(encoder, demonstration, robot, following)
     if training and reads:
         training = reading.supposed(training, mind, settings.seed)
     believed = b"" if demonstration.believed is None else demonstration.believed.tobytes()
@@ -285,10 +282,11 @@ def run(settings: Settings) -> Stage:
     snapshots = Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}")
     model, curve, seconds = _learned(settings, stage, encoder, training or [demonstration], snapshots)
     save_policy(model, stage.path("policy.zip"))
+    curve = practice.before(curve)
     write_json(stage.path("curve.json"), curve)
     metrics = outcome(stage, env, model, demonstration, guessed, settings.seed)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
-    metrics["practice_steps"] = practised
+    metrics |= practice.metrics()
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))
     env.close()
     stage.finish(metrics)

@@ -99,8 +99,8 @@ def test_curves_of_different_lengths_are_drawn():
     )
     drawn = figure.axes[0].get_lines()
     assert [line.get_label() for line in drawn] == ["a", "b"]
-    assert drawn[0].get_xdata()[-1] == 50.0
-    assert drawn[0].get_ydata()[-1] == pytest.approx(20.0)
+    assert drawn[0].get_xdata()[[0, -1]].tolist() == [10.0, 80.0]  # those that have ended stay as they are
+    assert drawn[0].get_ydata()[-1] == pytest.approx((12.5 + 20.0) / 2)
 
 
 def test_methods_differ_in_what_they_say():

@@ -121,9 +121,13 @@ def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypat
     monkeypatch.setattr(imagination, "Imagination", pytest.fail)
     encoder = load_encoder(ASSETS / "encoder")
     told = []
-    found, steps = practise(misread, encoder, Robot(), 8192, tell=told.append)
-    assert told == [ROUND] * (steps // ROUND)
-    assert 0 < steps <= 8192
+    practice = practise(misread, encoder, Robot(), 8192, tell=told.append)
+    assert told == [ROUND] * (practice.steps // ROUND)
+    assert 0 < practice.steps <= 8192
+    later = practice.before([{"steps": 64.0, "seconds": 1.0, "reward": -0.1}])
+    assert later == [{"steps": practice.steps + 64.0, "seconds": practice.seconds + 1.0, "reward": -0.1}]
+    assert practice.metrics() == {"practice_steps": practice.steps, "practice_seconds": practice.seconds}
+    found = practice.demonstration
     before, after = (np.abs(one.believed - one.joints).mean() for one in (misread, found))
     assert before > 0.05
     assert after < 0.4 * before

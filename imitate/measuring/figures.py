@@ -61,7 +61,8 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
     """Reward and true errors over training, with holding still for comparison.
 
     Args:
-        curve: One row a rollout: ``steps``, ``reward``, ``ee_error_m``, ``joint_error_rad``.
+        curve: One row a rollout: ``steps``, those of practice among them, ``reward``, ``ee_error_m``,
+            ``joint_error_rad``.
         metrics: Those of the finished policy and of holding still.
     """
     figure, panels = plt.subplots(1, 3, figsize=(12, 3.2))
@@ -76,7 +77,7 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
             axes.axhline(metrics[key], color="tab:green", linestyle=":", label="the finished policy")
             axes.legend()
         axes.set_title(title)
-        axes.set_xlabel("env steps")
+        axes.set_xlabel("env steps, with practice")
         axes.locator_params(axis="x", nbins=5)
     figure.tight_layout()
     return figure
@@ -112,15 +113,17 @@ def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
         runs: Each with its ``method`` and ``curve``: ``steps``, ``seconds`` and ``ee_error_m``, a list of each.
     """
     figure, panels = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
-    for axes, (key, label) in zip(panels, {"steps": "env steps", "seconds": "seconds"}.items(), strict=True):
+    for axes, (key, unit) in zip(panels, {"steps": "env steps", "seconds": "seconds"}.items(), strict=True):
         for method in dict.fromkeys(run["method"] for run in runs):
             curves = [run["curve"] for run in runs if run["method"] == method]
-            grid = np.linspace(0.0, min(curve[key][-1] for curve in curves), 100)
-            errors = [np.interp(grid, curve[key], curve["ee_error_m"]) for curve in curves]
-            low, median, high = np.quantile(errors, [0.25, 0.5, 0.75], axis=0)
+            # From where half of them have begun to learn, after practice; those that have ended stay as they are.
+            first = np.median([curve[key][0] for curve in curves])
+            grid = np.linspace(first, max(curve[key][-1] for curve in curves), 100)
+            errors = [np.interp(grid, curve[key], curve["ee_error_m"], left=np.nan) for curve in curves]
+            low, median, high = np.nanquantile(errors, [0.25, 0.5, 0.75], axis=0)
             (line,) = axes.plot(grid, 100 * median, label=method)
             axes.fill_between(grid, 100 * low, 100 * high, color=line.get_color(), alpha=0.2, linewidth=0)
-        axes.set_xlabel(label)
+        axes.set_xlabel(f"{unit}, with practice")
         axes.set_yscale("log")
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # with all nine, they overlap
         for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):

@@ -148,7 +148,7 @@ class Reading:
         """Find poses by practice, from those that were guessed."""
         steps = self.steps(len(demonstration))
         if not steps:
-            return Practised(demonstration, 0)
+            return Practised(demonstration)
         quiet = mind.workers == 0
         with tqdm(total=rounds_of(steps) * ROUND, unit="step", desc="practise", disable=quiet) as bar:
             return practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, bar.update)
