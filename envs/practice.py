@@ -30,7 +30,7 @@ TRACKS = 3  # ways of the demonstration that are tried beside the one that is be
 ASTRAY, LEAST_ASTRAY = 0.3, 0.02  # rad, standard deviation of how far it goes from them
 PER_DISTANCE = 0.1  # rad, of an embedding, of norm 10, that is 1 apart from what it should be
 LASTING = 0.8  # share of that which stays from a step to the next: what changes faster moves the arm little
-FOUND = 0.6  # distance of embeddings, of norm 10: nearer than that to each frame, and the demonstration is found
+FOUND = 0.6  # distance of embeddings, of norm 10: come nearer to each frame, by `nearness`, and practice ends
 TURN = 1 / 16  # how often, in a step, a robot turns around in time
 
 Floats = NDArray[np.float64]
@@ -60,17 +60,20 @@ class Practised(NamedTuple):
         demonstration: With the poses that were found.
         steps: Of all environments together, that it took.
         seconds: That it took.
+        apart: How near it has come to the frame that it is the farthest from: a distance of embeddings. NaN without
+            practice.
     """
 
     demonstration: Demonstration
     steps: int = 0
     seconds: float = 0.0
+    apart: float = float("nan")
 
     def metrics(self) -> dict[str, float]:
         """Under the names of metrics.json."""
-        return {"practice_steps": self.steps, "practice_seconds": self.seconds}
+        return {"practice_steps": self.steps, "practice_seconds": self.seconds, "practice_apart": self.apart}
 
-    def before(self, curve: Sequence[dict[str, float]]) -> list[dict[str, float]]:
+    def put_before(self, curve: Sequence[dict[str, float]]) -> list[dict[str, float]]:
         """A learning curve that begins after it, of rows with ``steps`` and ``seconds``."""
         return [row | {"steps": row["steps"] + self.steps, "seconds": row["seconds"] + self.seconds} for row in curve]
 
@@ -87,7 +90,7 @@ def practise(
     """Find out which poses a demonstration shows, by taking those that are believed and going a little astray.
 
     Nothing is imagined: what is seen is what the environment shows. Episodes start at a random frame, at the pose that
-    is believed to be there: of the demonstration, only its frames are looked at. It ends when all were come near.
+    is tried there: of the demonstration, only its frames are looked at. It ends when all were come near.
 
     Args:
         demonstration: With the poses that are believed at first.
@@ -101,30 +104,36 @@ def practise(
     Raises:
         UserError: No poses are believed, or there are no steps.
     """
-    if demonstration.believed is None:
-        raise UserError(f"demonstration {demonstration.name}: no poses to begin with, expected guesses: `believed`")
-    if steps < 1:
-        raise UserError(f"{steps} steps of practice, expected 1 or more")
-    bare = replace(demonstration, joints=None)
-    found = np.asarray(demonstration.believed, np.float64)
+    found = _checked(demonstration, steps)
+    bare, own = replace(demonstration, joints=None), replace(robot, midway=1.0, start_noise=0.0)
     experience = Experience(encoder.embed(demonstration.frames), found.shape[1])
-    env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), replace(robot, midway=1.0), workers)
+    env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), own, workers)
     rng, begun = np.random.default_rng(seed), perf_counter()
     try:
         walk = _Walk(env, rng, seed)
         experience.add(*walk.met())
         ways = [Way(found, _astray(experience.nearness()))]
-        for number in range(rounds_of(steps)):
+        for taken in range(1, rounds_of(steps) + 1):
             walk.round(ways)
             experience.add(*walk.met())
             ways = _ways(experience, robot, rng)
-            env.unwrapped.believe([ways[number % len(ways)].poses])  # type: ignore[attr-defined]
+            # Each in turn, so that episodes also start where a way leads that no robot has come along.
+            env.unwrapped.believe([ways[taken % len(ways)].poses])  # type: ignore[attr-defined]
             tell(ROUND)
-            if experience.nearness().max() < FOUND:
+            if (apart := float(experience.nearness().max())) < FOUND:
                 break
     finally:
         env.close()
-    return Practised(replace(demonstration, believed=ways[0].poses), (number + 1) * ROUND, perf_counter() - begun)
+    return Practised(replace(demonstration, believed=ways[0].poses), taken * ROUND, perf_counter() - begun, apart)
+
+
+def _checked(demonstration: Demonstration, steps: int) -> Floats:
+    """The poses (length, joints) to begin with, rad."""
+    if demonstration.believed is None:
+        raise UserError(f"demonstration {demonstration.name}: no poses to begin with, expected guesses: `believed`")
+    if steps < 1:
+        raise UserError(f"{steps} steps of practice, expected 1 or more")
+    return np.asarray(demonstration.believed, np.float64)
 
 
 def _ways(experience: Experience, robot: Robot, rng: np.random.Generator) -> list[Way]:
@@ -167,7 +176,7 @@ class _Walk:
             fresh = self._rng.normal(size=self._away.shape)
             self._away = LASTING * self._away + np.sqrt(1 - LASTING**2) * fresh
             around = self._rng.random(len(way)) < TURN
-            around ^= ~around & ((self._at + self._ahead < 0) | (self._at + self._ahead > last))
+            around |= (self._at + self._ahead < 0) | (self._at + self._ahead > last)
             self._ahead = np.where(around, -self._ahead, self._ahead)
             self._at = np.clip(self._at + self._ahead, 0, last)
             wanted = poses[way, self._at] + astray[way, self._at, None] * self._away

@@ -102,8 +102,9 @@ def run(settings: Settings) -> Stage:
         return stage
     workers = settings.workers or os.cpu_count() or 1
     print(f"follows with {policy.path('policy.zip') if policy else 'no policy'} and the encoder {folder}")
-    how = "practises" if reading.steps(len(demonstration)) else "reads the poses off the video"
-    print(f"{how}: seconds, or a minute where they are hard to see", flush=True)
+    practises = reading.steps(len(demonstration)) > 0
+    how = "practises: a minute, or minutes" if practises else "reads the poses off the video: seconds, or a minute"
+    print(f"{how} where they are hard to see", flush=True)
     mind = Mind(encoder, settings.arm, settings.run, workers)
     guessed, demonstration = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
     env, act = following(policy, encoder, demonstration, robot, settings.clock)

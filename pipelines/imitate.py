@@ -271,7 +271,8 @@ def run(settings: Settings) -> Stage:
         return stage
     if not settings.oracle:
         warn(folder)
-    guessed, practice = demonstration.believed, reading.practised(demonstration, robot, mind, settings.seed)
+    guessed, kept = demonstration.believed, stage.path("practice.json")
+    practice = reading.practised(demonstration, robot, mind, settings.seed, kept)
     demonstration = practice.demonstration
     env = single_env(encoder, demonstration, robot, following)
     if training and reads:
@@ -282,13 +283,14 @@ def run(settings: Settings) -> Stage:
     snapshots = Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}")
     model, curve, seconds = _learned(settings, stage, encoder, training or [demonstration], snapshots)
     save_policy(model, stage.path("policy.zip"))
-    curve = practice.before(curve)
+    curve = practice.put_before(curve)
     write_json(stage.path("curve.json"), curve)
     metrics = outcome(stage, env, model, demonstration, guessed, settings.seed)
     metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
     metrics |= practice.metrics()
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))
     env.close()
+    kept.unlink(missing_ok=True)
     stage.finish(metrics)
     report(metrics, stage.path("side_by_side.gif"))
     return stage

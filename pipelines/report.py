@@ -154,7 +154,7 @@ def _curves(policies: Sequence[Learned], ways: Mapping[str, int]) -> list[tuple[
         same = [one for one in policies if one.demo == demo]
         for key, title, scale in (("ee_error_m", "flange error, cm", 100), ("reward", "learned reward a step", 1)):
             lines = [Line(p.stage.folder.name, p.curve["steps"], scale * p.curve[key], ways[p.how]) for p in same]
-            drawn = plot(title, "env steps", lines, log=key == "ee_error_m")
+            drawn = plot(title, "env steps, with practice", lines, log=key == "ee_error_m")
             if drawn:
                 found.append((same[0].label, drawn))
                 break

@@ -100,7 +100,18 @@ def test_curves_of_different_lengths_are_drawn():
     drawn = figure.axes[0].get_lines()
     assert [line.get_label() for line in drawn] == ["a", "b"]
     assert drawn[0].get_xdata()[[0, -1]].tolist() == [10.0, 80.0]  # those that have ended stay as they are
-    assert drawn[0].get_ydata()[-1] == pytest.approx((12.5 + 20.0) / 2)
+    assert drawn[0].get_ydata()[-1] == pytest.approx(20.0)
+
+
+def test_who_still_practises_has_not_followed_yet():
+    early, late = ({"steps": first + np.arange(3.0), "seconds": np.arange(1.0, 4), "ee_error_m": np.full(3, error)}
+                   for first, error in ((10.0, 0.1), (100.0, 0.2)))  # fmt: skip
+    runs = [{"method": "a", "curve": curve} for curve in (early, late, late)]
+    (line,) = benchmark_figure(runs).axes[0].get_lines()
+    steps, errors = line.get_xdata(), line.get_ydata()
+    assert (steps[0], steps[-1]) == (10.0, 102.0)
+    assert np.isnan(errors[steps < 99]).all()  # most of them
+    np.testing.assert_allclose(errors[steps > 100], 20.0)
 
 
 def test_methods_differ_in_what_they_say():

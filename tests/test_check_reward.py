@@ -355,3 +355,10 @@ def test_the_reward_that_comes_with_the_package_is_faithful():
     assert min(figures["near_spearman_joint"], figures["near_spearman_ee"]) > 0.9
     assert figures["kendall_tau"] > 0.98
     assert figures["alignment_error"] < 0.02
+
+
+def test_clips_of_short_demonstrations_say_what_can_be_said(encoder, views):
+    figures = measure(encoder, [one.at(np.arange(4)) for one in views[:2]], "iiwa", PROBE).figures
+    assert np.isnan(figures["voc_five_times"])  # one frame
+    assert figures["true_voc"] > 0.9  # of the others
+    assert figures["clips"]["itself"] < figures["clips"]["another"]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from imitate.measuring.alignment import at_times, nearest_frames
-from imitate.measuring.clips import LATE, SPEEDS, replays, shown_beside, value_order
+from imitate.measuring.clips import FROZEN, LATE, SPEEDS, shown_again, shown_beside, value_order
 
 LENGTH = 60
 TRAJECTORY = np.stack([np.linspace(0, 1, LENGTH), np.linspace(0, 1, LENGTH) ** 2], axis=1)
@@ -10,20 +10,20 @@ TRAJECTORY = np.stack([np.linspace(0, 1, LENGTH), np.linspace(0, 1, LENGTH) ** 2
 
 @pytest.mark.parametrize(("clip", "order"), [*((speed, 1.0) for speed in SPEEDS), ("frozen", 0.0), ("reversed", -1.0)])
 def test_the_pose_as_embedding_goes_on_as_the_clip_does(clip, order):
-    times = replays(LENGTH)[clip]
+    times = shown_again(LENGTH)[clip]
     nearest = nearest_frames(at_times(TRAJECTORY, times), TRAJECTORY)
     assert value_order(nearest) == pytest.approx(order, abs=0.02)
 
 
 def test_replays_are_whole_and_as_fast_as_they_say():
-    times = replays(LENGTH)
+    times = shown_again(LENGTH)
     assert len(times["five_times"]) == LENGTH // 5
     assert len(times["fifth_speed"]) == pytest.approx(5 * LENGTH, abs=10)
     for name in (*SPEEDS, "reversed"):
         assert times[name].min() < 1
         assert times[name].max() > LENGTH - 1 - 5
     assert np.ptp(times["frozen"]) == 0
-    assert len(times["frozen"]) == LENGTH
+    assert len(times["frozen"]) == FROZEN
 
 
 def test_a_value_that_watches_the_clock_rises_in_any_clip():

@@ -1,5 +1,7 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs import imagination
 from imitate.envs.kuka import ASSETS
-from imitate.envs.practice import ASTRAY, LEAST_ASTRAY, REACH, ROUND, practise, rounds_of, towards
+from imitate.envs.practice import ASTRAY, LEAST_ASTRAY, REACH, ROUND, STEPS, Way, _Walk, practise, rounds_of, towards
 from imitate.envs.robot import Robot
 from imitate.errors import UserError
 from imitate.reading.practice import KEPT, Experience, smoothed
@@ -107,6 +109,66 @@ def test_practice_is_of_whole_rounds():
     assert 0 < LEAST_ASTRAY < ASTRAY
 
 
+class Treadmill:
+    """Environments in which a robot is at once where it wants to be, in episodes of so many steps."""
+
+    num_envs = 8
+    single_action_space = gym.spaces.Box(-1, 1, (JOINTS,))
+    encoder = SimpleNamespace(dim=DIM)
+
+    def __init__(self, steps):
+        self.steps, self.taken, self.joints = steps, 0, np.zeros((self.num_envs, JOINTS))
+
+    def observed(self):
+        return np.concatenate([self.joints, self.joints, np.ones((self.num_envs, DIM))], axis=1).astype(np.float32)
+
+    def reset(self, seed):
+        return self.observed(), {"step": np.arange(self.num_envs)}
+
+    def step(self, actions):
+        self.joints, self.taken = self.joints + REACH * actions, self.taken + 1
+        infos, ended = {"step": np.full(self.num_envs, 3)}, np.full(self.num_envs, self.taken % self.steps == 0)
+        if ended.any():
+            infos["final_obs"] = self.observed()
+            self.joints = np.zeros_like(self.joints)
+        return self.observed(), None, None, ended, infos
+
+
+def test_robots_go_forth_and_back_in_time_each_on_its_way(rng):
+    slow = np.linspace(0, 0.5, LENGTH)[:, None] * np.ones(JOINTS)
+    sure = np.zeros(LENGTH)
+    walk = _Walk(Treadmill(10**6), rng, 0)
+    walk.met()
+    for _ in range(4):
+        walk.round([Way(slow, sure), Way(-slow, sure)])
+    seen, joints = walk.met()
+    assert seen.shape == (4 * STEPS * 8, DIM)
+    ways = joints.reshape(-1, 8, JOINTS)[8:]  # when they have come there
+    assert (ways[:, ::2] >= -1e-6).all()
+    assert (ways[:, 1::2] <= 1e-6).all()
+    turned = np.diff(ways[:, 0, 0])
+    assert (turned > 1e-3).any()
+    assert (turned < -1e-3).any()
+    assert np.abs(joints).max() == pytest.approx(0.5, abs=0.05)  # up to the ends
+    assert np.abs(ways).min() == pytest.approx(0.0, abs=0.05)
+
+
+def test_robots_go_astray_by_as_much_as_they_are_told(rng):
+    still = np.zeros((LENGTH, JOINTS))
+    for astray in (0.02, 0.1):
+        walk = _Walk(Treadmill(10**6), rng, 0)
+        for _ in range(8):
+            walk.round([Way(still, np.full(LENGTH, astray))])
+        assert walk.met()[1].std() == pytest.approx(astray, rel=0.3)
+
+
+def test_where_an_episode_ended_is_met_too(rng):
+    walk = _Walk(Treadmill(16), rng, 0)
+    walk.round([Way(np.zeros((LENGTH, JOINTS)), np.zeros(LENGTH))])
+    assert len(walk.met()[0]) == 8 * (1 + STEPS + STEPS // 16)
+    assert len(walk._met) == 0
+
+
 @pytest.fixture(scope="module")
 def misread():
     """The shipped demonstration, the beginning of it, with poses as wrong as a pose head's."""
@@ -124,9 +186,13 @@ def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypat
     practice = practise(misread, encoder, Robot(), 8192, tell=told.append)
     assert told == [ROUND] * (practice.steps // ROUND)
     assert 0 < practice.steps <= 8192
-    later = practice.before([{"steps": 64.0, "seconds": 1.0, "reward": -0.1}])
+    later = practice.put_before([{"steps": 64.0, "seconds": 1.0, "reward": -0.1}])
     assert later == [{"steps": practice.steps + 64.0, "seconds": practice.seconds + 1.0, "reward": -0.1}]
-    assert practice.metrics() == {"practice_steps": practice.steps, "practice_seconds": practice.seconds}
+    assert practice.metrics() == {
+        "practice_steps": practice.steps,
+        "practice_seconds": practice.seconds,
+        "practice_apart": practice.apart,
+    }
     found = practice.demonstration
     before, after = (np.abs(one.believed - one.joints).mean() for one in (misread, found))
     assert before > 0.05
@@ -136,10 +202,9 @@ def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypat
 @pytest.mark.slow
 def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(misread):
     encoder, bare = load_encoder(ASSETS / "encoder"), replace(misread, joints=None)
-    found, again, other = (
-        practise(bare, encoder, Robot(), 2 * ROUND, workers, seed).demonstration.believed
-        for workers, seed in ((0, 0), (2, 0), (0, 1))
-    )
+    practices = [practise(bare, encoder, Robot(), 3 * ROUND, *of) for of in ((0, 0), (2, 0), (0, 1))]
+    found, again, other = (practice.demonstration.believed for practice in practices)
+    assert practices[0].steps == practices[1].steps
     assert np.abs(found - misread.joints).mean() < 0.6 * np.abs(misread.believed - misread.joints).mean()
     np.testing.assert_allclose(again, found, atol=1e-3)
     assert not np.array_equal(other, found)
@@ -151,6 +216,19 @@ def test_practice_ends_when_each_frame_was_come_near(misread, monkeypatch):
     monkeypatch.setattr("imitate.envs.practice.FOUND", 100.0)
     assert practise(misread, encoder, Robot(), 3 * ROUND, tell=told.append).steps == ROUND
     assert told == [ROUND]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("length", "control"), [(2, "velocity"), (3, "velocity"), (12, "torque")])
+def test_short_demonstrations_are_practised_by_any_control_until_they_are_found(misread, monkeypatch, length, control):
+    monkeypatch.setattr("imitate.envs.practice.FOUND", 0.0)  # never
+    shown = {name: getattr(misread, name)[:length] for name in ("frames", "joints", "believed")}
+    robot = Robot(control=control, start_noise=0.2)
+    practice = practise(replace(misread, **shown), load_encoder(ASSETS / "encoder"), robot, ROUND)
+    assert practice.steps == ROUND
+    assert practice.apart > 0
+    assert practice.demonstration.believed.shape == (length, 7)
+    assert np.isfinite(practice.demonstration.believed).all()
 
 
 @pytest.mark.slow

@@ -1,9 +1,13 @@
+import inspect
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from imitate.envs.imagination import within_reach
+from imitate.envs.practice import Practised
 from imitate.envs.robot import Robot
 from imitate.errors import UserError
 from imitate.keeping.runs import read_json
@@ -14,6 +18,8 @@ from imitate.pipelines.shared.policy import reading_at_once
 from imitate.pipelines.shared.reading import GUESSES, USUAL, Mind, Reading
 from imitate.pipelines.torturing.subject import IMITATE
 from imitate.reading.practice import smoothed
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -79,6 +85,36 @@ def test_a_guess_by_recordings_is_of_poses_in_them(mind, demonstration, monkeypa
 def test_what_is_not_practised_stays_as_it_was_guessed(mind, demonstration):
     guessed, read = Reading("head", 0).read(demonstration, Robot(), mind, 0)
     np.testing.assert_array_equal(read.believed, guessed)
+
+
+def test_what_practice_found_is_kept_for_a_command_that_is_killed_after_it(
+    mind, demonstration, monkeypatch, tmp_path, capsys
+):
+    asked, kept, way = [], tmp_path / "practice.json", Reading("head", 2048)
+    guessed = way.guessed(demonstration, mind)
+
+    def practise(one, encoder, robot, steps, workers, seed, tell):
+        asked.append(steps)
+        return Practised(replace(one, believed=one.believed + 0.1), steps, 1.5, 0.7)
+
+    monkeypatch.setattr(reading, "practise", practise)
+    awake = replace(mind, workers=1)
+    first, again = (way.practised(guessed, Robot(), awake, 0, kept) for _ in range(2))
+    assert asked == [2048]
+    np.testing.assert_array_equal(first.demonstration.believed, again.demonstration.believed)
+    assert first[1:] == again[1:] == (2048, 1.5, 0.7)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"imitate: after 2048 steps of practice, a frame of {demonstration.name} is still 0.7 from")
+    assert "practise longer with --practice" in said
+    way.practised(replace(guessed, believed=guessed.believed + 1e-9), Robot(), awake, 0, kept)
+    assert asked == [2048, 2048]  # of another guess
+
+
+@pytest.mark.parametrize("of", ["imitate", "follow", "benchmark_follow"])
+def test_how_long_it_practises_at_most_is_what_is_said(of):
+    for text in (inspect.getsource(import_module(f"imitate.pipelines.{of}")), (ROOT / "docs/practice.md").read_text()):
+        for most in {guess.steps for guess in GUESSES.values()}:
+            assert f"{most:,}" in text
 
 
 @pytest.mark.slow

@@ -8,14 +8,15 @@ from .alignment import PHASE, Times
 from .ranking import Indices, rank_correlation
 
 SPEEDS = {"fifth_speed": 0.2, "half_speed": 0.5, "double_speed": 2.0, "five_times": 5.0}
+FROZEN = 10  # frames of a clip that stands still: all are the same
 LATE = 5  # frames that a clip lags behind
 
 
-def replays(length: int) -> dict[str, Times]:
+def shown_again(length: int) -> dict[str, Times]:
     """The times at which a movement of ``length`` frames is shown again, whole: at ``SPEEDS``, frozen, and reversed."""
     clips = {name: np.arange(PHASE, length - 1, speed) for name, speed in SPEEDS.items()}
     once = np.arange(PHASE, length - 1)
-    return clips | {"frozen": np.full(length, once[len(once) // 2]), "reversed": once[::-1].copy()}
+    return clips | {"frozen": np.full(FROZEN, once[len(once) // 2]), "reversed": once[::-1].copy()}
 
 
 def shown_beside(length: int) -> dict[str, Indices]:

@@ -116,11 +116,12 @@ def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
     for axes, (key, unit) in zip(panels, {"steps": "env steps", "seconds": "seconds"}.items(), strict=True):
         for method in dict.fromkeys(run["method"] for run in runs):
             curves = [run["curve"] for run in runs if run["method"] == method]
-            # From where half of them have begun to learn, after practice; those that have ended stay as they are.
-            first = np.median([curve[key][0] for curve in curves])
-            grid = np.linspace(first, max(curve[key][-1] for curve in curves), 100)
-            errors = [np.interp(grid, curve[key], curve["ee_error_m"], left=np.nan) for curve in curves]
-            low, median, high = np.nanquantile(errors, [0.25, 0.5, 0.75], axis=0)
+            # Those that still practise have not followed yet; those that have ended stay as they are.
+            first, last = min(curve[key][0] for curve in curves), max(curve[key][-1] for curve in curves)
+            grid = np.linspace(first, last, 100)
+            errors = [np.interp(grid, curve[key], curve["ee_error_m"], left=np.inf) for curve in curves]
+            quartiles = np.quantile(errors, [0.25, 0.5, 0.75], axis=0, method="higher")
+            low, median, high = np.where(np.isfinite(quartiles), quartiles, np.nan)
             (line,) = axes.plot(grid, 100 * median, label=method)
             axes.fill_between(grid, 100 * low, 100 * high, color=line.get_color(), alpha=0.2, linewidth=0)
         axes.set_xlabel(f"{unit}, with practice")

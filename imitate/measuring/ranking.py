@@ -64,10 +64,10 @@ def mean_rank_correlation(reward: Numbers, distance: Numbers, group: Indices) ->
 
 
 def regret(reward: Numbers, distance: Numbers, group: Indices) -> float:
-    """How much whoever maximises a reward loses by the truth: 0 nothing, 1 as much as by taking any, above 1 is hacked.
+    """How much whoever maximises a reward loses by the truth: 0 nothing, 1 as much as by taking any at random.
 
-    In each group the pose of the highest reward is taken. By how much farther than the nearest one it truly is, as a
-    share of how much farther all are, on average.
+    Clearly above 1, it is misled: the reward is hacked. In each group the pose of the highest reward is taken. By how
+    much farther than the nearest one it truly is, as a share of how much farther all are, on average.
 
     Args:
         reward: (n,).

@@ -14,8 +14,10 @@ from scipy.spatial import KDTree
 from imitate.reading.pose_tracking import Tracked, Tracking, View, smooth
 
 NEIGHBOURS = 40  # states that an idea of a pose is made of
+MOST = 1 << 19  # states: of a long video, the newest; a tree of them all would not be done in time
 FAR = 0.35  # rad: if the farthest of them is farther away, there is none
 NEAR = 0.5  # of the farthest one's distance: the standard deviation of the weights
+LEAST = 1e-3  # rad: states that are nearer to each other say nothing of how it changes
 RIDGE = 1e-3  # of the weights' sum: directions that no joint was turned in change nothing
 PACE = 4  # frames that the first velocity beyond a frame is taken from
 TRACKING = Tracking(noise=0.5)
@@ -25,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 class Memory:
-    """All states that a robot has been in.
+    """The states that a robot has been in, the newest ``MOST`` of them.
 
     Args:
         dim: Of embeddings.
@@ -38,8 +40,8 @@ class Memory:
 
     def add(self, seen: NDArray[np.floating], joints: NDArray[np.floating]) -> None:
         """Take in (n, dim) embeddings of what the robot saw of itself, where its joints were (n, joints), rad."""
-        self._seen = np.concatenate([self._seen, seen])
-        self._joints = np.concatenate([self._joints, joints])
+        self._seen = np.concatenate([self._seen, seen])[-MOST:]
+        self._joints = np.concatenate([self._joints, joints])[-MOST:]
         self._tree = KDTree(self._joints)
 
     def view(self, pose: Floats) -> View | None:
@@ -49,7 +51,7 @@ class Memory:
         away, nearest = self._tree.query(pose, NEIGHBOURS)
         if away[-1] > FAR:
             return None
-        farthest = away[-1] + 1e-9
+        farthest = max(away[-1], LEAST)
         weights = np.exp(-0.5 * np.square(away / (NEAR * farthest)))
         turned = (self._joints[nearest] - pose) / farthest
         terms = np.concatenate([np.ones((NEIGHBOURS, 1)), turned], axis=1)

@@ -92,7 +92,8 @@ class Experience:
     def distances(self, poses: Floats) -> Floats:
         """(length,) how far from the demonstration's frames what it would see at poses (length, joints), rad, is.
 
-        As far as it knows: nowhere is that more than how near it has come.
+        Nowhere more than how near it has come: where it has no idea of a pose, but has seen what looks like the frame,
+        it need not look farther than that.
         """
         return np.minimum(self._memory.apart(self._frames, poses), self.nearness())
 

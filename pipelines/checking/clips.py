@@ -10,7 +10,7 @@ import numpy as np
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import Kuka
 from imitate.measuring.alignment import at_times, nearest_frames
-from imitate.measuring.clips import SPEEDS, replays, shown_beside, value_order
+from imitate.measuring.clips import SPEEDS, shown_again, shown_beside, value_order
 from imitate.measuring.ranking import l2_distance, rank_correlation
 from imitate.reward.rewards import HuberReward
 
@@ -44,7 +44,7 @@ def clip_figures(
     apart: dict[str, dict[str, list[float]]] = {prefix: {} for prefix in embeds}
     for k, shown in enumerate(demonstrations):
         references = {prefix: embed(shown) for prefix, embed in embeds.items()}
-        for name, times in replays(len(shown)).items():
+        for name, times in shown_again(len(shown)).items():
             clip = drawn(kuka, encoder.camera, encoder.image_size, at_times(shown.joints, times))
             for prefix, embed in embeds.items():
                 order = value_order(nearest_frames(embed(clip), references[prefix]))
@@ -62,7 +62,13 @@ def clip_figures(
             for name, seen in own.items():
                 distance = l2_distance(seen, references[prefix]).mean() / units[prefix]
                 apart[prefix].setdefault(name, []).append(float(distance))
-    figures: dict[str, Any] = {name: float(np.mean(values)) for name, values in orders.items()}
+    figures: dict[str, Any] = {name: _mean(values) for name, values in orders.items()}
     for prefix, by_clip in apart.items():
-        figures[f"{prefix}clips"] = {name: float(np.mean(values)) for name, values in by_clip.items()}
+        figures[f"{prefix}clips"] = {name: _mean(values) for name, values in by_clip.items()}
     return figures
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Of those that are known: of a clip of one frame there is no order."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")

@@ -19,7 +19,7 @@ HARDLY_SEEN = 0.02  # visibility of a joint turned by 10 degrees; the true joint
 
 ROWS = [f"{name}_spearman_{truth}" for name in ("near", "demo", "random_poses", "policy") for truth in ("joint", "ee")]
 ROWS += ["policy_regret_joint", "policy_regret_ee", "kendall_tau", "alignment_error"]
-ROWS += ["voc", "voc_five_times", "voc_frozen", "voc_reversed", "clips_spearman_joint"]
+ROWS += ["voc", "clips_spearman_joint"]
 
 
 def report(figures: Mapping[str, Any]) -> None:

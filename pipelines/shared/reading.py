@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +19,10 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.imagination import watch, within_reach
 from imitate.envs.kuka import Arm
-from imitate.envs.practice import ROUND, Practised, practise, rounds_of
+from imitate.envs.practice import FOUND, ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
 from imitate.errors import UserError, check_bounds, choose
-from imitate.keeping.runs import Stage
+from imitate.keeping.runs import Stage, read_json, write_json
 from imitate.reading.practice import smoothed
 from imitate.reading.recollection import recollect
 
@@ -144,14 +146,41 @@ class Reading:
         known = training if self.guess == "imagination" else load_held_out(mind.run, mind.encoder)
         return as_if_read(training, known, lambda one: self.guessed(one, mind), seed)
 
-    def practised(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Practised:
-        """Find poses by practice, from those that were guessed."""
+    def practised(
+        self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int, kept: Path | None = None
+    ) -> Practised:
+        """Find poses by practice, from those that were guessed, and say so if that did not come near each frame.
+
+        Args:
+            demonstration: With the guesses.
+            robot: That practises.
+            mind: Of it.
+            seed: Of everything random.
+            kept: A file for what is found, which is taken from it the next time, if the guesses are the same.
+        """
         steps = self.steps(len(demonstration))
-        if not steps:
+        if not steps or demonstration.believed is None:
             return Practised(demonstration)
+        of = hashlib.sha256(demonstration.believed.tobytes()).hexdigest()
+        if kept and kept.exists() and (found := read_json(kept))["of"] == of:
+            believing = replace(demonstration, believed=np.array(found["poses"], np.float64))
+            return Practised(believing, found["steps"], found["seconds"], found["apart"])
         quiet = mind.workers == 0
         with tqdm(total=rounds_of(steps) * ROUND, unit="step", desc="practise", disable=quiet) as bar:
-            return practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, bar.update)
+            practice = practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, bar.update)
+        if practice.apart >= FOUND and not quiet:
+            print(
+                f"imitate: after {practice.steps} steps of practice, a frame of {demonstration.name} is still "
+                f"{practice.apart:.1f} from all that the robot has seen of itself, expected less than {FOUND}: "
+                "poses may be wrong there; practise longer with --practice",
+                file=sys.stderr,
+            )
+        if kept:
+            poses = practice.demonstration.believed
+            assert poses is not None  # they were found
+            facts = {"steps": practice.steps, "seconds": practice.seconds, "apart": practice.apart}
+            write_json(kept, {"of": of, "poses": poses.tolist(), **facts})
+        return practice
 
     def read(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Read:
         """Guess, and practise."""
