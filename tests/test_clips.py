@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from imitate.measuring.alignment import at_times, nearest_frames
-from imitate.measuring.clips import FROZEN, LATE, SPEEDS, shown_again, shown_beside, value_order
+from imitate.measuring.clips import FROZEN, LATE, SPEEDS, replays, shown_beside, value_order
 
 LENGTH = 60
 TRAJECTORY = np.stack([np.linspace(0, 1, LENGTH), np.linspace(0, 1, LENGTH) ** 2], axis=1)
@@ -10,13 +10,13 @@ TRAJECTORY = np.stack([np.linspace(0, 1, LENGTH), np.linspace(0, 1, LENGTH) ** 2
 
 @pytest.mark.parametrize(("clip", "order"), [*((speed, 1.0) for speed in SPEEDS), ("frozen", 0.0), ("reversed", -1.0)])
 def test_the_pose_as_embedding_goes_on_as_the_clip_does(clip, order):
-    times = shown_again(LENGTH)[clip]
+    times = replays(LENGTH)[clip]
     nearest = nearest_frames(at_times(TRAJECTORY, times), TRAJECTORY)
     assert value_order(nearest) == pytest.approx(order, abs=0.02)
 
 
 def test_replays_are_whole_and_as_fast_as_they_say():
-    times = shown_again(LENGTH)
+    times = replays(LENGTH)
     assert len(times["five_times"]) == LENGTH // 5
     assert len(times["fifth_speed"]) == pytest.approx(5 * LENGTH, abs=10)
     for name in (*SPEEDS, "reversed"):

@@ -11,20 +11,6 @@ from numpy.typing import NDArray
 
 Times = NDArray[np.float64]  # in frames of the original, may lie between two
 
-PAUSE_EVERY, PAUSE = 20, 10  # frames
-PHASE = 0.25  # frames: no replayed frame is the copy of an original one, which any embedding would find
-
-
-def replays(length: int) -> dict[str, Times]:
-    """The times at which a movement of ``length`` frames is shown again: slower, faster, and with pauses."""
-    frames = PHASE + np.arange(length - 1)
-    paused = np.where(np.arange(1, length) % PAUSE_EVERY == 0, 1 + PAUSE, 1)
-    return {
-        "half_speed": np.arange(PHASE, length - 1, 0.5),
-        "double_speed": frames[::2],
-        "pauses": np.repeat(frames, paused),
-    }
-
 
 def at_times(trajectory: NDArray[np.floating], times: Times) -> NDArray[np.float64]:
     """A (length, joints) trajectory at ``times`` (n,), linear between its frames: (n, joints)."""

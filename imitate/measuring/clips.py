@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from .alignment import PHASE, Times
+from .alignment import Times
 from .ranking import Indices, rank_correlation
 
 SPEEDS = {"fifth_speed": 0.2, "half_speed": 0.5, "double_speed": 2.0, "five_times": 5.0}
+ALIGNED = ("half_speed", "double_speed", "pauses")  # by which an embedding is asked for the time
+PAUSE_EVERY, PAUSE = 20, 10  # frames
+PHASE = 0.25  # frames: no replayed frame is the copy of an original one, which any embedding would find
 FROZEN = 10  # frames of a clip that stands still: all are the same
 LATE = 5  # frames that a clip lags behind
 
 
-def shown_again(length: int) -> dict[str, Times]:
-    """The times at which a movement of ``length`` frames is shown again, whole: at ``SPEEDS``, frozen, and reversed."""
+def replays(length: int) -> dict[str, Times]:
+    """The times at which a movement of ``length`` frames is shown again: at speeds, with pauses, frozen, reversed."""
     clips = {name: np.arange(PHASE, length - 1, speed) for name, speed in SPEEDS.items()}
-    once = np.arange(PHASE, length - 1)
-    return clips | {"frozen": np.full(FROZEN, once[len(once) // 2]), "reversed": once[::-1].copy()}
+    frames = PHASE + np.arange(length - 1)
+    paused = np.where(np.arange(1, length) % PAUSE_EVERY == 0, 1 + PAUSE, 1)
+    still = np.full(FROZEN, frames[len(frames) // 2])
+    return clips | {"pauses": np.repeat(frames, paused), "frozen": still, "reversed": frames[::-1].copy()}
 
 
 def shown_beside(length: int) -> dict[str, Indices]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import Kuka
-from imitate.measuring.alignment import alignment_error, at_times, nearest_frames, replays
 from imitate.measuring.figures import reward_figure, save_figure
 from imitate.measuring.ranking import (
     l2_distance,
     mean_rank_correlation,
-    order_agreement,
     order_of_grades,
     over_pairs,
     rank_correlation,
@@ -31,7 +29,7 @@ from imitate.reward.rewards import HuberReward
 
 from .clips import clip_figures
 from .probes import CENTIMETRES, DEGREES, TURNS, Probe, Probes, Visited, collect
-from .views import Embed, Views, drawn
+from .views import Embed, Views
 
 Numbers = NDArray[np.floating]
 
@@ -84,7 +82,6 @@ def measure(
         if encoder.pose_head is not None:
             decoded = encoder.decode_joints(embeddings[""][probes.anchors])
             figures["decoding_error_rad"] = decoding_errors(decoded, probes.views.joints[probes.anchors]).tolist()
-        figures |= _alignment(demonstrations, kuka, encoder, embeds)
         units = {prefix: typical_distance(embeddings[prefix][probes.random]) for prefix in embeds}
         figures |= clip_figures(demonstrations, kuka, encoder, embeds, units)
     finally:
@@ -164,24 +161,3 @@ def _figures(embeddings: NDArray, probes: Probes) -> dict[str, Any]:
     seen = visibility(embeddings, probes.anchors, probes.turned, unit)
     figures["visibility"] = {str(size): row.tolist() for size, row in zip(TURNS, seen.T, strict=True)}
     return figures
-
-
-def _alignment(
-    demonstrations: Sequence[Views], kuka: Kuka, encoder: TrainedEncoder, embeds: Mapping[str, Embed]
-) -> dict[str, float]:
-    """Means over demonstrations and replays, and over the demonstrations for each kind of replay."""
-    found: dict[str, list[float]] = {}
-    for shown in demonstrations:
-        references = {prefix: embed(shown) for prefix, embed in embeds.items()}
-        for replay, times in replays(len(shown)).items():
-            views = drawn(kuka, encoder.camera, encoder.image_size, at_times(shown.joints, times))
-            for prefix, embed in embeds.items():
-                nearest = nearest_frames(embed(views), references[prefix])
-                row = {
-                    "kendall_tau": order_agreement(times, nearest),
-                    "alignment_error": alignment_error(times, nearest, len(shown)),
-                }
-                for name, value in row.items():
-                    found.setdefault(prefix + name, []).append(value)
-                    found.setdefault(f"{prefix}{name}_{replay}", []).append(value)
-    return {name: float(np.mean(values)) for name, values in found.items()}
