@@ -161,8 +161,9 @@ def test_the_policy_imitates(run):
     assert len(steps["ee_error_m"]) == len(steps["embedding_distance"]) == HELD_OUT - 1
     assert np.mean(steps["ee_error_m"]) == pytest.approx(metrics["ee_error_m"], abs=1e-4)
     curve = read_json(run / "imitate" / "curve.json")
-    assert curve[-1]["ee_error_m"] < curve[0]["ee_error_m"]
-    assert curve[-1]["reward"] > curve[0]["reward"]
+    assert [row["steps"] for row in curve] == [metrics["practice_steps"] + steps for steps in (2048, 4096, 6144)]
+    for way in ("", "practised_"):
+        assert metrics[f"{way}reward"] > metrics["direct_reward"]  # than the poses as they were read, taken
 
 
 def test_evaluation_measures_what_learning_did(run):
