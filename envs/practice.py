@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,20 +62,23 @@ class Practised(NamedTuple):
         seconds: That it took.
         apart: How near it has come to the frame that it is the farthest from: a distance of embeddings. NaN without
             practice.
+        curve: A row a round: ``steps``, ``seconds``, ``apart``, and what was said of the poses that it then believed.
     """
 
     demonstration: Demonstration
     steps: int = 0
     seconds: float = 0.0
     apart: float = float("nan")
+    curve: Sequence[dict[str, float]] = ()
 
     def metrics(self) -> dict[str, float]:
         """Under the names of metrics.json."""
         return {"practice_steps": self.steps, "practice_seconds": self.seconds, "practice_apart": self.apart}
 
     def put_before(self, curve: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-        """A learning curve that begins after it, of rows with ``steps`` and ``seconds``."""
-        return [row | {"steps": row["steps"] + self.steps, "seconds": row["seconds"] + self.seconds} for row in curve]
+        """The curve of practice, and after it a learning curve, of rows with ``steps`` and ``seconds``."""
+        after = {"steps": self.steps, "seconds": self.seconds}
+        return [*self.curve, *(row | {key: row[key] + after[key] for key in after} for row in curve)]
 
 
 def practise(
@@ -85,7 +88,7 @@ def practise(
     steps: int,
     workers: int = 0,
     seed: int = 0,
-    tell: Callable[[int], Any] = lambda steps: None,
+    tell: Callable[[Floats], dict[str, float]] = lambda poses: {},
 ) -> Practised:
     """Find out which poses a demonstration shows, by taking those that are believed and going a little astray.
 
@@ -99,7 +102,8 @@ def practise(
         steps: Of all environments together, at most: whole rounds of 2,048, one at least.
         workers: Processes that simulate. What is found does not depend on their number.
         seed: Of everything random.
-        tell: Called with the number of steps after each round.
+        tell: Called after each round with the poses (length, joints), rad, that are believed. What it answers stands
+            in the curve.
 
     Raises:
         UserError: No poses are believed, or there are no steps.
@@ -108,7 +112,7 @@ def practise(
     bare, own = replace(demonstration, joints=None), replace(robot, midway=1.0, start_noise=0.0)
     experience = Experience(encoder.embed(demonstration.frames), found.shape[1])
     env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), own, workers)
-    rng, begun = np.random.default_rng(seed), perf_counter()
+    rng, begun, curve = np.random.default_rng(seed), perf_counter(), []
     try:
         walk = _Walk(env, rng, seed)
         experience.add(*walk.met())
@@ -119,12 +123,13 @@ def practise(
             ways = _ways(experience, robot, rng)
             # Each in turn, so that episodes also start where a way leads that no robot has come along.
             env.unwrapped.believe([ways[taken % len(ways)].poses])  # type: ignore[attr-defined]
-            tell(ROUND)
-            if (apart := float(experience.nearness().max())) < FOUND:
+            apart, seconds = float(experience.nearness().max()), perf_counter() - begun
+            curve.append({"steps": taken * ROUND, "seconds": seconds, "apart": apart} | tell(ways[0].poses))
+            if apart < FOUND:
                 break
     finally:
         env.close()
-    return Practised(replace(demonstration, believed=ways[0].poses), taken * ROUND, perf_counter() - begun, apart)
+    return Practised(replace(demonstration, believed=ways[0].poses), taken * ROUND, seconds, apart, curve)
 
 
 def _checked(demonstration: Demonstration, steps: int) -> Floats:

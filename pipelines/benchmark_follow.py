@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 from tqdm import tqdm
 
@@ -239,9 +238,8 @@ def _follow_one(
         pictures = shown.frames.tobytes()
         if pictures not in read:
             read[pictures] = reading.read(shown, Robot(RECORD.arm), mind, number)
-        guessed, shown = read[pictures]
         filmed = number < settings.films and name == "plain"
-        figures, frames = _followed(encoder, policy, shown, guessed, settings.clock, number, condition.away, filmed)
+        figures, frames = _followed(encoder, policy, read[pictures], settings.clock, number, condition.away, filmed)
         made = [_row(stage.folder, name, number)]
         write_json(made[0], {"demo": f"test:{number}", **figures})
         if frames is not None:
@@ -254,14 +252,14 @@ def _follow_one(
 def _followed(
     encoder: TrainedEncoder,
     policy: Stage | None,
-    shown: Demonstration,
-    guessed: NDArray[np.float64] | None,
+    read: Read,
     clock: bool,
     seed: int,
     away: float,
     film: bool,
 ) -> tuple[dict[str, float], Frames | None]:
     """The figures of every way to follow a demonstration; a film of the policy or, without one, of the direct way."""
+    guessed, shown = read.guessed, read.demonstration
     assert shown.joints is not None  # it was recorded here
     start = shown.joints[0] + away * np.random.default_rng(seed).choice([-1.0, 1.0], shown.joints.shape[1])
     env, act = following(None, encoder, shown, Robot(RECORD.arm), clock)
@@ -270,6 +268,7 @@ def _followed(
     assert shown.believed is not None
     figures |= misread(shown, guessed, env)
     figures |= {f"practised_{name}": value for name, value in misread(shown, shown.believed, env).items()}
+    figures |= read.practised.metrics()
     if policy is not None:
         env.close()
         env, act = following(policy, encoder, shown, clock=clock)

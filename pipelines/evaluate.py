@@ -77,7 +77,8 @@ def run(settings: Settings) -> Stage:
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
         guessed = None
         if following.observe_pose or demonstration.joints is None:
-            guessed, demonstration = learned.read(text, demonstration, mind)
+            read = learned.read(text, demonstration, mind)
+            guessed, demonstration = read.guessed, read.demonstration
         env = single_env(encoder, demonstration, robot, following)
         policy = acting(load(learned, env, policy_file))
         if number == 0 and not _begun(stage, wanted):  # nothing is written before the policy is known to be whole

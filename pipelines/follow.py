@@ -106,12 +106,13 @@ def run(settings: Settings) -> Stage:
     how = "practises: a minute, or minutes" if practises else "reads the poses off the video: seconds, or a minute"
     print(f"{how} where they are hard to see", flush=True)
     mind = Mind(encoder, settings.arm, settings.run, workers)
-    guessed, demonstration = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
+    read = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
+    demonstration = read.demonstration
     env, act = following(policy, encoder, demonstration, robot, settings.clock)
     rollout = roll_out(env, act, settings.seed, film=True)
-    taken = poses_taken(env, settings.seed, guessed=guessed)
+    taken = poses_taken(env, settings.seed, guessed=read.guessed)
     metrics = rollout.metrics() | baselines(env, settings.seed, taken=taken)
-    metrics |= write_poses(stage, demonstration, guessed, env)
+    metrics |= write_poses(stage, demonstration, read.guessed, env) | read.practised.metrics()
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)

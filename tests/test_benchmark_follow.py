@@ -78,13 +78,26 @@ def test_what_two_conditions_show_alike_is_read_once(encoder, tmp_path, monkeypa
     monkeypatch.setattr(benchmark_follow, "load_encoder", lambda folder: encoder)
     monkeypatch.setattr(benchmark_follow, "load_demo", lambda *args: shown)
     monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], poses=imagined))
-    monkeypatch.setattr(benchmark_follow, "_followed", lambda *args: ({"away": args[6]}, None))
+    monkeypatch.setattr(benchmark_follow, "_followed", lambda *args: ({"away": args[5]}, None))
     stage = Stage(tmp_path)
     benchmark_follow._follow_one(tmp_path, None, stage, Settings(), ("plain", "half_speed", "away"), 0)
     assert read == [4, 7]
     rows = [read_json(tmp_path / "rows" / f"{name}-0.json") for name in ("plain", "half_speed", "away")]
     assert [row["away"] for row in rows] == [0.0, 0.0, 0.3]
     assert all(stage.noted(f"{name}-0") for name in ("plain", "half_speed", "away"))
+
+
+@pytest.mark.slow
+def test_what_practice_makes_of_guesses_stands_beside_them(tmp_path, monkeypatch):
+    small = replace(benchmark_follow.RECORD, held_out_frames=10, held_out_travel=0.0)
+    monkeypatch.setattr(benchmark_follow, "RECORD", small)
+    asked = Settings(tmp_path, policy="direct", demos=1, conditions=("plain",), guess="head", practice=4096, jobs=1)
+    direct, practised = benchmark_follow.run(asked).rows
+    assert [direct["way"], practised["way"]] == ["direct", "practised"]
+    assert practised["embedding_distance"] < 0.7 * direct["embedding_distance"]
+    assert practised["practice_steps"] in (2048, 4096)
+    assert practised["practice_apart"] > 0
+    assert "practice_steps" not in direct
 
 
 @pytest.mark.slow

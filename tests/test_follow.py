@@ -15,7 +15,7 @@ from imitate.data.video.writer import Compression, write_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.imagination import watch
 from imitate.envs.kuka import ASSETS
-from imitate.envs.practice import REACH
+from imitate.envs.practice import FOUND, REACH
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json
 from imitate.pipelines import follow, imitate
@@ -84,6 +84,20 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
     again = capsys.readouterr().out
     assert "has followed already" in again
     assert "look at" in again
+
+
+@pytest.mark.slow
+def test_a_bare_video_is_followed_by_guesses_and_practice_and_nothing_is_imagined(few, tmp_path, monkeypatch, capsys):
+    for imagines in (f"{reading.__name__}.watch", "imitate.envs.tcn_imitate.watch"):
+        monkeypatch.setattr(imagines, pytest.fail)
+    stage = follow.run(Settings(run=tmp_path, demo=str(few), guess="head", practice=4096))
+    metrics, poses = stage.metrics, read_json(stage.path("poses.json"))
+    assert metrics["practised_embedding_distance"] < 0.7 * metrics["direct_embedding_distance"]
+    assert metrics["practice_steps"] in (2048, 4096)
+    assert np.abs(np.subtract(poses["joints"], poses["guessed"])).mean() > 0.02
+    told = capsys.readouterr()
+    assert "practises: a minute, or minutes" in told.out
+    assert (metrics["practice_apart"] >= FOUND) == ("steps of practice, a frame of few" in told.err)
 
 
 @pytest.mark.slow

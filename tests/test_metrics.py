@@ -86,3 +86,12 @@ def test_a_single_rollout_is_seen():
     figure = learning_curve_figure([once], {})
     assert [axes.lines[0].get_marker() for axes in figure.axes] == ["o"] * 3
     plt.close(figure)
+
+
+def test_what_practice_found_stands_before_what_was_learned():
+    practised = {"steps": 2048, "apart": 3.0, "ee_error_m": 0.2, "joint_error_rad": 0.3}
+    learned = {"steps": 4096, "reward": -0.1, "ee_error_m": 0.1, "joint_error_rad": 0.1}
+    figure = learning_curve_figure([practised, learned, learned], {})
+    drawn = [[(line.get_label(), len(line.get_xdata())) for line in axes.lines] for axes in figure.axes]
+    assert drawn == [[("while exploring", 2)], *[[("found by practice", 1), ("while exploring", 2)]] * 2]
+    plt.close(figure)

@@ -161,7 +161,10 @@ def test_the_policy_imitates(run):
     assert len(steps["ee_error_m"]) == len(steps["embedding_distance"]) == HELD_OUT - 1
     assert np.mean(steps["ee_error_m"]) == pytest.approx(metrics["ee_error_m"], abs=1e-4)
     curve = read_json(run / "imitate" / "curve.json")
-    assert [row["steps"] for row in curve] == [metrics["practice_steps"] + steps for steps in (2048, 4096, 6144)]
+    practised = metrics["practice_steps"] // 2048
+    assert [row["steps"] for row in curve] == [2048 * (k + 1) for k in range(practised + 3)]
+    assert ["reward" in row for row in curve] == [False] * practised + [True] * 3
+    assert curve[practised - 1]["ee_error_m"] == pytest.approx(metrics["believed_ee_error_m"], abs=1e-6)
     for way in ("", "practised_"):
         assert metrics[f"{way}reward"] > metrics["direct_reward"]  # than the poses as they were read, taken
 

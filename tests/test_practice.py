@@ -182,12 +182,18 @@ def misread():
 def test_practice_finds_what_was_misread_and_imagines_nothing(misread, monkeypatch):
     monkeypatch.setattr(imagination, "Imagination", pytest.fail)
     encoder = load_encoder(ASSETS / "encoder")
-    told = []
-    practice = practise(misread, encoder, Robot(), 8192, tell=told.append)
-    assert told == [ROUND] * (practice.steps // ROUND)
+
+    def tell(poses):
+        return {"joint_error_rad": float(np.abs(poses - misread.joints).mean())}
+
+    practice = practise(misread, encoder, Robot(), 8192, tell=tell)
     assert 0 < practice.steps <= 8192
+    assert [row["steps"] for row in practice.curve] == list(range(ROUND, practice.steps + 1, ROUND))
+    last = {"steps": practice.steps, "seconds": practice.seconds, "apart": practice.apart}
+    assert practice.curve[-1] == last | tell(practice.demonstration.believed)
     later = practice.put_before([{"steps": 64.0, "seconds": 1.0, "reward": -0.1}])
-    assert later == [{"steps": practice.steps + 64.0, "seconds": practice.seconds + 1.0, "reward": -0.1}]
+    assert later[:-1] == practice.curve
+    assert later[-1] == {"steps": practice.steps + 64.0, "seconds": practice.seconds + 1.0, "reward": -0.1}
     assert practice.metrics() == {
         "practice_steps": practice.steps,
         "practice_seconds": practice.seconds,
@@ -212,10 +218,10 @@ def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(m
 
 @pytest.mark.slow
 def test_practice_ends_when_each_frame_was_come_near(misread, monkeypatch):
-    told, encoder = [], load_encoder(ASSETS / "encoder")
     monkeypatch.setattr("imitate.envs.practice.FOUND", 100.0)
-    assert practise(misread, encoder, Robot(), 3 * ROUND, tell=told.append).steps == ROUND
-    assert told == [ROUND]
+    practice = practise(misread, load_encoder(ASSETS / "encoder"), Robot(), 3 * ROUND)
+    assert practice.steps == ROUND
+    assert len(practice.curve) == 1
 
 
 @pytest.mark.slow

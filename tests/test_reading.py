@@ -83,8 +83,9 @@ def test_a_guess_by_recordings_is_of_poses_in_them(mind, demonstration, monkeypa
 
 
 def test_what_is_not_practised_stays_as_it_was_guessed(mind, demonstration):
-    guessed, read = Reading("head", 0).read(demonstration, Robot(), mind, 0)
-    np.testing.assert_array_equal(read.believed, guessed)
+    read = Reading("head", 0).read(demonstration, Robot(), mind, 0)
+    np.testing.assert_array_equal(read.demonstration.believed, read.guessed)
+    assert read.practised.steps == 0
 
 
 def test_what_practice_found_is_kept_for_a_command_that_is_killed_after_it(
@@ -95,14 +96,20 @@ def test_what_practice_found_is_kept_for_a_command_that_is_killed_after_it(
 
     def practise(one, encoder, robot, steps, workers, seed, tell):
         asked.append(steps)
-        return Practised(replace(one, believed=one.believed + 0.1), steps, 1.5, 0.7)
+        found = one.believed + 0.1
+        curve = [{"steps": steps, "seconds": 1.5, "apart": 0.7} | tell(found)]
+        return Practised(replace(one, believed=found), steps, 1.5, 0.7, curve)
 
     monkeypatch.setattr(reading, "practise", practise)
     awake = replace(mind, workers=1)
     first, again = (way.practised(guessed, Robot(), awake, 0, kept) for _ in range(2))
     assert asked == [2048]
     np.testing.assert_array_equal(first.demonstration.believed, again.demonstration.believed)
-    assert first[1:] == again[1:] == (2048, 1.5, 0.7)
+    assert first[1:] == again[1:]
+    assert first[1:4] == (2048, 1.5, 0.7)
+    (row,) = first.curve
+    assert row["joint_error_rad"] == pytest.approx(np.abs(first.demonstration.believed - demonstration.joints).mean())
+    assert row["ee_error_m"] > 0
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"imitate: after 2048 steps of practice, a frame of {demonstration.name} is still 0.7 from")
     assert "practise longer with --practice" in said

@@ -61,17 +61,21 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
     """Reward and true errors over training, with holding still for comparison.
 
     Args:
-        curve: One row a rollout: ``steps``, those of practice among them, ``reward``, ``ee_error_m``,
-            ``joint_error_rad``.
+        curve: One row a round of practice, of the poses that are believed, and one a rollout: ``steps``, ``reward``,
+            which practice has none of, ``ee_error_m``, ``joint_error_rad``.
         metrics: Those of the finished policy and of holding still.
     """
     figure, panels = plt.subplots(1, 3, figsize=(12, 3.2))
-    steps = [row["steps"] for row in curve]
+    parts = {
+        "found by practice": [row for row in curve if "reward" not in row],
+        "while exploring": [row for row in curve if "reward" in row],
+    }
     titles = {"reward": "learned reward a step", "ee_error_m": "flange error, m", "joint_error_rad": "joint error, rad"}
     for axes, (key, title) in zip(panels, titles.items(), strict=True):
-        # A single rollout is a point, of which a line shows nothing.
-        marker = "o" if len(curve) == 1 else None
-        axes.plot(steps, [row.get(key, np.nan) for row in curve], marker=marker, label="while exploring")
+        for label, rows in parts.items():
+            if any(key in row for row in rows):
+                marker = "o" if len(rows) == 1 else None  # a point, of which a line shows nothing
+                axes.plot([r["steps"] for r in rows], [r.get(key, np.nan) for r in rows], marker=marker, label=label)
         if np.isfinite(metrics.get(key, np.nan)) and key != "reward":
             axes.axhline(metrics[f"hold_still_{key}"], color="grey", linestyle="--", label="holding still")
             axes.axhline(metrics[key], color="tab:green", linestyle=":", label="the finished policy")
@@ -130,7 +134,7 @@ def benchmark_figure(runs: Sequence[Mapping[str, Any]]) -> Figure:
         for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             axis("{x:g}")  # 60, not 6 x 10^1
         axes.grid(alpha=0.3, which="both")
-    panels[0].set_ylabel("flange error while exploring, cm")
+    panels[0].set_ylabel("flange error while it learns, cm")
     panels[0].legend()
     figure.tight_layout()
     return figure

@@ -18,6 +18,7 @@ FIGURES = (
     *("believed_ee_error_m", "believed_joint_error_rad", "believed_embedding_distance"),
     *("embedding_distance", "reward"),
 )
+PRACTICE = ("practice_steps", "practice_seconds", "practice_apart")  # that the poses took
 
 
 def summarise(followed: Mapping[str, Rows], ways: tuple[str, ...]) -> Rows:
@@ -38,7 +39,7 @@ def summarise(followed: Mapping[str, Rows], ways: tuple[str, ...]) -> Rows:
 def _summary(rows: Rows, way: str) -> dict[str, Any]:
     ours = [{key.removeprefix(f"{way}_"): value for key, value in row.items()} for row in rows]
     figures: dict[str, Any] = {"demos": len(rows), "success": float(np.mean([bool(success(row)) for row in ours]))}
-    for key in FIGURES:
+    for key in (*FIGURES, *(PRACTICE if way == "practised" else ())):
         figures |= columns(key, spread([row[key] for row in ours]))
     return figures if way == "direct" else figures | _beside_direct(rows, way)
 

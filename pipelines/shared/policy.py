@@ -18,6 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import ASSETS
+from imitate.envs.practice import Practised
 from imitate.envs.robot import Robot
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
@@ -56,7 +57,7 @@ class Learned:
     def read(self, text: str, demonstration: Demonstration, mind: Mind) -> Read:
         """A demonstration with its poses: those that it was learned with, or as they were read then."""
         if self.poses is not None and kept_demo(text) == self.demo and len(self.poses[0]) == len(demonstration):
-            return Read(self.poses[0], replace(demonstration, believed=self.poses[1]))
+            return Read(self.poses[0], Practised(replace(demonstration, believed=self.poses[1])))
         return self.reading.read(demonstration, self.robot, mind, self.seed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.imagination import watch, within_reach
-from imitate.envs.kuka import Arm
+from imitate.envs.kuka import Arm, Kuka
 from imitate.envs.practice import FOUND, ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
 from imitate.errors import UserError, check_bounds, choose
@@ -27,6 +28,7 @@ from imitate.reading.practice import smoothed
 from imitate.reading.recollection import recollect
 
 from .demo import as_if_read, check_scenes, load_held_out
+from .rollout import true_errors
 
 MOST_STEPS = 10**12
 USUAL = 100  # frames of a demonstration: a longer one is practised longer
@@ -164,10 +166,18 @@ class Reading:
         of = hashlib.sha256(demonstration.believed.tobytes()).hexdigest()
         if kept and kept.exists() and (found := read_json(kept))["of"] == of:
             believing = replace(demonstration, believed=np.array(found["poses"], np.float64))
-            return Practised(believing, found["steps"], found["seconds"], found["apart"])
+            return Practised(believing, found["steps"], found["seconds"], found["apart"], found["curve"])
         quiet = mind.workers == 0
-        with tqdm(total=rounds_of(steps) * ROUND, unit="step", desc="practise", disable=quiet) as bar:
-            practice = practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, bar.update)
+        with (
+            closing(Kuka(robot.arm)) as kuka,
+            tqdm(total=rounds_of(steps) * ROUND, unit="step", desc="practise", disable=quiet) as bar,
+        ):
+
+            def tell(poses: NDArray[np.float64]) -> dict[str, float]:
+                bar.update(ROUND)
+                return true_errors(demonstration, poses, kuka)
+
+            practice = practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, tell)
         if practice.apart >= FOUND and not quiet:
             print(
                 f"imitate: after {practice.steps} steps of practice, a frame of {demonstration.name} is still "
@@ -178,14 +188,14 @@ class Reading:
         if kept:
             poses = practice.demonstration.believed
             assert poses is not None  # they were found
-            facts = {"steps": practice.steps, "seconds": practice.seconds, "apart": practice.apart}
+            facts = {name: getattr(practice, name) for name in ("steps", "seconds", "apart", "curve")}
             write_json(kept, {"of": of, "poses": poses.tolist(), **facts})
         return practice
 
     def read(self, demonstration: Demonstration, robot: Robot, mind: Mind, seed: int) -> Read:
         """Guess, and practise."""
         guessed = self.guessed(demonstration, mind)
-        return Read(guessed.believed, self.practised(guessed, robot, mind, seed).demonstration)
+        return Read(guessed.believed, self.practised(guessed, robot, mind, seed))
 
 
 class Read(NamedTuple):
@@ -193,8 +203,13 @@ class Read(NamedTuple):
 
     Attributes:
         guessed: (length, joints) poses, rad, as they were guessed.
-        demonstration: With those that are believed in the end.
+        practised: What practice made of them, if there was any.
     """
 
     guessed: NDArray[np.float64] | None
-    demonstration: Demonstration
+    practised: Practised
+
+    @property
+    def demonstration(self) -> Demonstration:
+        """With the poses that are believed in the end."""
+        return self.practised.demonstration

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
-from imitate.envs.kuka import CONTROL_HZ
+from imitate.envs.kuka import CONTROL_HZ, Kuka
 from imitate.envs.kuka_env import KukaEnv
 from imitate.envs.practice import towards
 from imitate.envs.tcn_imitate import TCNImitateEnv
@@ -169,12 +169,20 @@ def misread(demonstration: Demonstration, poses: NDArray[np.floating], env: TCNI
     seen = env.encoder.embed(kuka.film_at(poses, env.kuka_env.camera, env.kuka_env.image_size))
     apart = np.linalg.norm(seen - env.encoder.embed(demonstration.frames), axis=1)
     figures = {"believed_embedding_distance": float(apart.mean())}
+    return figures | {f"believed_{name}": value for name, value in true_errors(demonstration, poses, kuka).items()}
+
+
+def true_errors(demonstration: Demonstration, poses: NDArray[np.floating], kuka: Kuka) -> dict[str, float]:
+    """How far poses (length, joints), rad, are from a demonstration's, means over the frames; nothing, of a bare video.
+
+    Moves the arm.
+    """
     if demonstration.joints is None:
-        return figures
+        return {}
     away = kuka.flange_positions(poses) - kuka.flange_positions(demonstration.joints)
-    return figures | {
-        "believed_ee_error_m": float(np.linalg.norm(away, axis=1).mean()),
-        "believed_joint_error_rad": float(np.abs(poses - demonstration.joints).mean()),
+    return {
+        "ee_error_m": float(np.linalg.norm(away, axis=1).mean()),
+        "joint_error_rad": float(np.abs(poses - demonstration.joints).mean()),
     }
 
 
