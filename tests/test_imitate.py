@@ -11,6 +11,7 @@ from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import compression, evaluate, imitate, report
+from imitate.pipelines.shared import reading
 from imitate.pipelines.shared.reading import GUESSES
 from imitate.pipelines.shared.results import read_results
 from imitate.pipelines.torturing.subject import IMITATE
@@ -96,6 +97,27 @@ def test_what_has_learned_already_simulates_nothing(learned, settings, capsys, m
     monkeypatch.setattr(imitate, "single_env", pytest.fail)
     imitate.run(settings)
     assert "has learned already" in capsys.readouterr().out
+
+
+def test_what_practice_found_is_not_looked_for_again_by_a_command_that_was_killed(settings, monkeypatch):
+    wanted, looked = replace(settings, practice=2048, name="killed"), []
+    practise = reading.practise
+    monkeypatch.setattr(reading, "practise", lambda *args: looked.append(1) or practise(*args))
+    with monkeypatch.context() as killed:
+        killed.setattr(imitate, "learn", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            imitate.run(wanted)
+    folder = settings.run / "killed"
+    found = read_json(folder / "practice.json")
+    with pytest.raises(UserError, match="was made with other settings"):
+        imitate.run(replace(wanted, seed=1))
+    stage = imitate.run(wanted)
+    assert looked == [1]
+    assert not (folder / "practice.json").exists()
+    assert read_json(folder / "poses.json")["joints"] == found["poses"]
+    curve = read_json(folder / "curve.json")
+    assert [row["steps"] for row in curve] == [2048, 2080, 2112]
+    assert stage.metrics["practice_steps"] == 2048
 
 
 def test_a_bare_video_has_no_truth_for_an_oracle(settings):

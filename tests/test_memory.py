@@ -75,7 +75,8 @@ def test_a_demonstration_is_tracked_through_what_is_remembered_both_ways_in_time
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_beyond_what_is_remembered_it_goes_on_as_it_went(rng, sign):
+def test_beyond_what_is_remembered_it_goes_on_as_it_went(rng, sign, monkeypatch):
+    monkeypatch.setattr(memory, "FAR", 0.2)
     straight = np.linspace(0, 1, LENGTH)[::sign, None] * np.ones(JOINTS)
     half = LENGTH // 2
     known = slice(half, None) if sign == 1 else slice(None, half)
@@ -84,7 +85,8 @@ def test_beyond_what_is_remembered_it_goes_on_as_it_went(rng, sign):
     assert np.isinf(tracked.apart[0 if sign == 1 else -1])
 
 
-def test_another_way_that_looks_alike_does_not_hold_it_where_it_does_not_look(rng):
+def test_another_way_that_looks_alike_does_not_hold_it_where_it_does_not_look(rng, monkeypatch):
+    monkeypatch.setattr(memory, "FAR", 0.2)
     straight = np.linspace(0, 1, LENGTH)[:, None] * np.ones(JOINTS)
     frame, lure = 25, slice(15, 23)
     known = around(straight[frame:], rng)
@@ -123,11 +125,9 @@ def test_of_two_poses_that_look_alike_one_is_taken_and_not_their_mean(poses, rng
     assert np.abs(experience.poses() - poses).max() < 0.3
 
 
-def test_how_far_poses_would_be_is_never_more_than_how_near_it_has_come(poses, rng):
+def test_what_it_would_see_at_poses_is_asked_of_where_it_has_been(poses, rng):
     experience = Experience(see(poses), JOINTS)
     visited = around(poses, rng)
     experience.add(see(visited), visited)
-    far = poses + 10 * FAR
-    np.testing.assert_array_equal(experience.distances(far), experience.nearness())
-    assert (experience.distances(poses) <= experience.nearness()).all()
-    assert experience.distances(poses).mean() < 0.1
+    assert experience.expected(poses).mean() < 0.1
+    assert np.isinf(experience.expected(poses + 10 * FAR)).all()

@@ -5,11 +5,13 @@ import zipfile
 from dataclasses import replace
 from functools import partial
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from imitate.envs.control import CONTROLS
 from imitate.envs.kuka import ASSETS
@@ -285,3 +287,36 @@ def test_members_in_another_order_are_the_same_policy(env, policy):
     assert not torch.equal(found["action_net.weight"], before)
     for name, weights in straight.policy.state_dict().items():
         assert torch.equal(found[name], weights), name
+
+
+class Reaching(gym.Env):
+    """Joints that are to be where the target is: the embedding is the joints themselves."""
+
+    def __init__(self) -> None:
+        self.observation_space = spaces.Box(-10, 10, (8,), np.float32)
+        self.action_space = spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._joints, self._target = self.np_random.uniform(-1, 1, (2, 2))
+        self._steps = 0
+        return self._seen(np.zeros(2)), {}
+
+    def step(self, action):
+        self._joints = self._joints + 0.2 * action
+        self._steps += 1
+        away = np.linalg.norm(self._target - self._joints)
+        return self._seen(0.2 * action), -float(away), False, self._steps == 10, {}
+
+    def _seen(self, velocities):
+        return np.concatenate([self._joints, velocities, self._joints, self._target]).astype(np.float32)
+
+
+@pytest.mark.slow
+def test_a_policy_that_begins_with_nothing_learns_from_the_reward_alone():
+    learner = Learner(n_envs=8, n_steps=32, batch_size=128, learning_rate=3e-3, log_std=-1.0, width=32)
+    env = DummyVecEnv([Reaching] * learner.n_envs)
+    curve = Curve()
+    build_ppo(learner, env, 0, CPU, dim=2).learn(8_192, curve)
+    rewards = [row["reward"] for row in curve.rows]
+    assert np.mean(rewards[-5:]) > 0.7 * np.mean(rewards[:5])

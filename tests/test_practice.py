@@ -9,7 +9,22 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs import imagination
 from imitate.envs.kuka import ASSETS
-from imitate.envs.practice import ASTRAY, LEAST_ASTRAY, REACH, ROUND, STEPS, Way, _Walk, practise, rounds_of, towards
+from imitate.envs.practice import (
+    ASTRAY,
+    FOUND,
+    LEAST_ASTRAY,
+    REACH,
+    ROUND,
+    STEPS,
+    WRONG,
+    Way,
+    _astray,
+    _away,
+    _Walk,
+    practise,
+    rounds_of,
+    towards,
+)
 from imitate.envs.robot import Robot
 from imitate.errors import UserError
 from imitate.reading.practice import KEPT, Experience, smoothed
@@ -68,6 +83,24 @@ def test_what_was_come_near_is_told_frame_by_frame(movement, rng):
     few = Experience(see(poses[:2]), JOINTS)
     few.add(see(poses[:1]), poses[:1])
     assert few.nearness()[0] < 1e-6 < few.nearness()[1]
+
+
+def test_near_everywhere_is_not_found_where_a_pose_stands_between_two_that_look_alike(movement, rng):
+    poses, see = movement
+    half = LENGTH // 2
+    visited = (poses[:, None] + rng.normal(0, 0.02, (LENGTH, 60, JOINTS))).reshape(-1, JOINTS)
+    right, alike = Experience(see(poses), JOINTS), Experience(see(poses), JOINTS)
+    right.add(see(visited), visited)
+    elsewhere = np.repeat([0.0, 2.0], [60 * half, 60 * (LENGTH - half)])[:, None]  # the second half, at another pose
+    alike.add(see(visited), visited + elsewhere)
+    away = {}
+    for name, one in (("right", right), ("alike", alike)):
+        assert one.nearness().max() < FOUND
+        away[name] = _away(one, one.poses())
+    assert away["right"].max() < WRONG
+    beside = slice(half - 3, half + 3)
+    assert (away["alike"][beside] > WRONG).any()
+    assert (_astray(away["alike"])[beside] == ASTRAY).any()  # there it goes on looking
 
 
 def test_little_experience_is_some(movement):
@@ -219,9 +252,20 @@ def test_practice_asks_for_no_truth_and_is_the_same_in_any_number_of_processes(m
 @pytest.mark.slow
 def test_practice_ends_when_each_frame_was_come_near(misread, monkeypatch):
     monkeypatch.setattr("imitate.envs.practice.FOUND", 100.0)
+    monkeypatch.setattr(Experience, "expected", lambda self, poses: np.zeros(len(poses)))
     practice = practise(misread, load_encoder(ASSETS / "encoder"), Robot(), 3 * ROUND)
     assert practice.steps == ROUND
     assert len(practice.curve) == 1
+
+
+@pytest.mark.slow
+def test_poses_that_look_less_like_the_video_than_the_guess_are_not_believed(misread, monkeypatch):
+    monkeypatch.setattr(Experience, "poses", lambda self: misread.joints + 0.3)
+    right = replace(misread, believed=misread.joints)
+    practice = practise(right, load_encoder(ASSETS / "encoder"), Robot(), 3 * ROUND)
+    np.testing.assert_array_equal(practice.demonstration.believed, misread.joints)
+    assert practice.apart < FOUND
+    assert not practice.found
 
 
 @pytest.mark.slow

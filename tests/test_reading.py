@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.imagination import within_reach
 from imitate.envs.practice import Practised
 from imitate.envs.robot import Robot
@@ -14,7 +16,7 @@ from imitate.keeping.runs import read_json
 from imitate.pipelines import evaluate, imitate
 from imitate.pipelines.shared import reading
 from imitate.pipelines.shared.demo import load_demo
-from imitate.pipelines.shared.policy import reading_at_once
+from imitate.pipelines.shared.policy import learned_with, reading_at_once
 from imitate.pipelines.shared.reading import GUESSES, USUAL, Mind, Reading
 from imitate.pipelines.torturing.subject import IMITATE
 from imitate.reading.practice import smoothed
@@ -78,8 +80,11 @@ def test_a_guess_by_recordings_is_of_poses_in_them(mind, demonstration, monkeypa
     np.testing.assert_allclose(own[0], mind.encoder.embed(filmed.frames[:1])[0], atol=1e-5)
     with pytest.raises(UserError, match="has none: run 'record' first, or choose another guess"):
         Reading("recordings").check(mind.encoder, tmp_path)
-    with pytest.raises(UserError, match="train:0 is one of them, expected a demonstration that is not"):
-        Reading("recordings").check(mind.encoder, mind.run, ["test:0", "train:0"])
+    dataset = mind.run / "record" / "dataset"
+    first, held_out = (LeRobotDataset(dataset).split(split)[0] for split in ("train", "test"))
+    for known in ("train:0", f"{dataset}:{first}"):
+        with pytest.raises(UserError, match=f"{known} is one of them, expected a demonstration that is not"):
+            Reading("recordings").check(mind.encoder, mind.run, ["test:0", f"{dataset}:{held_out}", known])
 
 
 def test_what_is_not_practised_stays_as_it_was_guessed(mind, demonstration):
@@ -98,7 +103,7 @@ def test_what_practice_found_is_kept_for_a_command_that_is_killed_after_it(
         asked.append(steps)
         found = one.believed + 0.1
         curve = [{"steps": steps, "seconds": 1.5, "apart": 0.7} | tell(found)]
-        return Practised(replace(one, believed=found), steps, 1.5, 0.7, curve)
+        return Practised(replace(one, believed=found), steps, 1.5, 0.7, False, curve)
 
     monkeypatch.setattr(reading, "practise", practise)
     awake = replace(mind, workers=1)
@@ -139,6 +144,14 @@ def test_a_policy_is_learned_without_imagining_anything(unlearned, guess, monkey
     evaluated = evaluate.run(evaluate.Settings(run=unlearned, policy=stage.folder.name, name=f"again-{guess}"))
     for name in ("ee_error_m", "direct_ee_error_m", "practised_ee_error_m"):
         assert evaluated.metrics[name] == pytest.approx(stage.metrics[name], abs=1e-9)
+    policy, eyes = learned_with(stage), load_encoder(unlearned / "embed" / "encoder")
+    shown = load_demo("test:0", unlearned, eyes)
+    other = replace(shown, frames=shown.frames[::-1].copy())  # another video, of the same name and length
+    monkeypatch.setattr(reading, "practise", lambda one, *_: Practised(one))
+    mind = Mind(eyes, "iiwa", unlearned, 1)
+    believed = [policy.read("test:0", one, mind).demonstration.believed for one in (shown, other)]
+    np.testing.assert_array_equal(believed[0], kept["joints"])
+    assert np.abs(believed[1] - believed[0]).max() > 0.1
 
 
 def test_many_demonstrations_are_not_practised():

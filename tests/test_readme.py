@@ -316,12 +316,33 @@ def test_what_is_wanted_where_nothing_is_imagined_is_met():
         assert f"{said}, {median(steps[name]):,} steps ({min(steps[name]):,} to {max(steps[name]):,})" in TEXT
 
 
+def test_what_learning_makes_of_practice_is_what_the_docs_say():
+    runs = [row for row in RESULTS.rows if row["practised_ee_error_m"] is not None]
+    farther = [row["ee_error_m"] - row["practised_ee_error_m"] for row in runs]
+    worse = sum(one > 0 for one in farther)
+    poorer = sum(row["reward"] < row["practised_reward"] for row in runs)
+    assert (
+        f"Of {len(runs)} runs the flange error is larger than that of `practised` in {worse}, by a median of "
+        f"{1000 * median(farther):.1f} mm over all, and the learned reward lower in {poorer}." in TEXT
+    )
+
+
 def test_where_pixels_rank_no_worse_is_what_the_docs_say():
     figures = {name: of_encoder("tcn_self", "test", name) for name in ("trained", "pixels")}
     for truth, wanted in (("ee", 0.7), ("joint", 0.6)):
         own, pixels = (figures[name][f"policy_spearman_{truth}"] for name in ("trained", "pixels"))
         assert own < wanted
         assert f"is {own:.3f} where {wanted} was wanted, and raw pixels {pixels:.3f}" in TEXT
+    own, pixels, untrained = (
+        [of_encoder("tcn_self", "test", name)[f"policy_regret_{truth}"] for truth in ("ee", "joint")]
+        for name in ("trained", "pixels", "untrained")
+    )
+    for said in (
+        f"loses {own[0]:.3f} of what there is to lose for the flange and {own[1]:.3f} for the joints",
+        f"with raw pixels {pixels[0]:.3f} and {pixels[1]:.3f}, with an untrained network {untrained[0]:.3f} and "
+        f"{untrained[1]:.3f}",
+    ):
+        assert said in TEXT
 
 
 def test_what_got_worse_with_our_renderer_is_what_the_docs_say():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +56,11 @@ class Demonstration:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def digest(self) -> str:
+        """What its frames are known by, whatever they are called."""
+        return hashlib.sha256(self.frames.tobytes()).hexdigest()
 
     def followed(self, rate: float, fps: float) -> Demonstration:
         """This, of ``rate`` frames a second, at ``fps``: at each step the frame that is shown then, and its pose.

@@ -15,7 +15,7 @@ from imitate.reading.pose_tracking import Tracked, Tracking, View, smooth
 
 NEIGHBOURS = 40  # states that an idea of a pose is made of
 MOST = 1 << 19  # states: of a long video, the newest; a tree of them all would not be done in time
-FAR = 0.35  # rad: if the farthest of them is farther away, there is none
+FAR = 0.132  # rad in each joint: if the farthest of them is farther away, there is none
 NEAR = 0.5  # of the farthest one's distance: the standard deviation of the weights
 LEAST = 1e-3  # rad: states that are nearer to each other say nothing of how it changes
 RIDGE = 1e-3  # of the weights' sum: directions that no joint was turned in change nothing
@@ -49,7 +49,7 @@ class Memory:
         if self._tree is None or len(self._joints) < NEIGHBOURS:
             return None
         away, nearest = self._tree.query(pose, NEIGHBOURS)
-        if away[-1] > FAR:
+        if away[-1] > FAR * np.sqrt(len(pose)):
             return None
         farthest = max(away[-1], LEAST)
         weights = np.exp(-0.5 * np.square(away / (NEAR * farthest)))

@@ -89,13 +89,14 @@ class Experience:
         poses = np.stack([_pose(*row) for row in rows])
         return smoothed(poses)
 
-    def distances(self, poses: Floats) -> Floats:
+    def expected(self, poses: Floats) -> Floats:
         """(length,) how far from the demonstration's frames what it would see at poses (length, joints), rad, is.
 
-        Nowhere more than how near it has come: where it has no idea of a pose, but has seen what looks like the frame,
-        it need not look farther than that.
+        As far as it remembers how a pose looks; infinite where it has never been near. That it has come near a frame
+        does not say that it would at these poses: they are smooth, and next to it there may be a pose that only looks
+        like the right one.
         """
-        return np.minimum(self._memory.apart(self._frames, poses), self.nearness())
+        return self._memory.apart(self._frames, poses)
 
     def track(self, poses: Floats, seconds: float, rng: np.random.Generator) -> Tracked:
         """Set out from a frame that it has come near, beside others that it has not, and track the demonstration.

@@ -26,35 +26,45 @@ def summarise(followed: Mapping[str, Rows], ways: tuple[str, ...]) -> Rows:
 
     Args:
         followed: The figures of each demonstration, by condition.
-        ways: Whose figures to summarise.
+        ways: Whose figures to summarise. Each goes on with what the one before it has found out.
     """
     return [
-        {"condition": condition, "way": way, **_summary(rows[:number], way)}
+        {"condition": condition, "way": way, **_summary(rows[:number], ways[: k + 1])}
         for condition, rows in followed.items()
-        for way in ways
+        for k, way in enumerate(ways)
         for number in dict.fromkeys((len(rows), min(FEW, len(rows))))
     ]
 
 
-def _summary(rows: Rows, way: str) -> dict[str, Any]:
-    ours = [{key.removeprefix(f"{way}_"): value for key, value in row.items()} for row in rows]
+def _summary(rows: Rows, ways: tuple[str, ...]) -> dict[str, Any]:
+    """The figures of the last of the ways."""
+    ours = [_with(row, ways) for row in rows]
     figures: dict[str, Any] = {"demos": len(rows), "success": float(np.mean([bool(success(row)) for row in ours]))}
-    for key in (*FIGURES, *(PRACTICE if way == "practised" else ())):
+    # An older version did not keep in a row what practice took.
+    for key in (*FIGURES, *(PRACTICE if ways[-1] == "practised" and PRACTICE[0] in rows[0] else ())):
         figures |= columns(key, spread([row[key] for row in ours]))
-    return figures if way == "direct" else figures | _beside_direct(rows, way)
+    return figures if len(ways) == 1 else figures | _beside(rows, *ways[-2:])
 
 
-def _beside_direct(rows: Rows, way: str) -> dict[str, float]:
-    """On how many demonstrations a way is farther off than the direct one, by how much, and on how many less rewarded.
+def _with(row: dict[str, Any], ways: tuple[str, ...]) -> dict[str, Any]:
+    """A row as the last of the ways has it; what it does not change is that of the one before."""
+    row = dict(row)
+    for way in ways:
+        row |= {key.removeprefix(f"{way}_"): value for key, value in row.items() if key.startswith(f"{way}_")}
+    return row
+
+
+def _beside(rows: Rows, before: str, way: str) -> dict[str, float]:
+    """On how many demonstrations a way is farther off than the one before, by how much, and on how many less rewarded.
 
     Demonstration by demonstration: what separates two ways is less than what separates demonstrations.
     """
-    farther = [row[f"{way}_ee_error_m"] - row["direct_ee_error_m"] for row in rows]
-    rewarded = [row[f"{way}_reward"] - row["direct_reward"] for row in rows]
+    farther = [row[f"{way}_ee_error_m"] - row[f"{before}_ee_error_m"] for row in rows]
+    rewarded = [row[f"{way}_reward"] - row[f"{before}_reward"] for row in rows]
     return {
-        "farther_than_direct": sum(one > 0 for one in farther),
+        f"farther_than_{before}": sum(one > 0 for one in farther),
         "farther_by_m": float(np.median(farther)),
-        "less_reward_than_direct": sum(one < 0 for one in rewarded),
+        f"less_reward_than_{before}": sum(one < 0 for one in rewarded),
     }
 
 

@@ -230,6 +230,15 @@ def as_if_read(
     return shown
 
 
+def is_training_episode(text: str, run: Path) -> bool:
+    """Whether a demonstration is one of the episodes that the run's encoder is trained on, whatever it is called."""
+    head, number = parse_demo(text)
+    if number is None or head in SPLITS:
+        return head == "train"
+    own = run / "record" / "dataset"
+    return Path(head).resolve() == own.resolve() and number in LeRobotDataset(own).split("train")
+
+
 def parse_demo(text: str) -> tuple[str, int | None]:
     """A split or dataset folder and the episode's number there; or a video file and None."""
     head, colon, number = text.rpartition(":")

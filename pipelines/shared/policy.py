@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -36,12 +36,26 @@ DIRECT = "direct"  # in place of a policy: the poses are taken as they were read
 LOST = 2.5  # mean distance of embeddings, of norm 10
 
 
+class KeptPoses(NamedTuple):
+    """Poses that were read off a demonstration.
+
+    Attributes:
+        of: The digest of its frames: a video of the same name may be another by now.
+        guessed: (length, joints) rad, at first.
+        believed: (length, joints) rad, in the end.
+    """
+
+    of: str
+    guessed: NDArray[np.float64]
+    believed: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Learned:
     """What a policy was learned with, as far as it matters afterwards: settings of ``imitate``, and the poses it knew.
 
     Attributes:
-        poses: (length, joints) poses, rad, that were guessed and that were believed of ``demo``; None: not kept.
+        poses: That were read off ``demo``; None: not kept.
     """
 
     demo: str
@@ -52,12 +66,12 @@ class Learned:
     following: Following
     reading: Reading
     seed: int
-    poses: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    poses: KeptPoses | None
 
     def read(self, text: str, demonstration: Demonstration, mind: Mind) -> Read:
         """A demonstration with its poses: those that it was learned with, or as they were read then."""
-        if self.poses is not None and kept_demo(text) == self.demo and len(self.poses[0]) == len(demonstration):
-            return Read(self.poses[0], Practised(replace(demonstration, believed=self.poses[1])))
+        if self.poses is not None and kept_demo(text) == self.demo and self.poses.of == demonstration.digest:
+            return Read(self.poses.guessed, Practised(replace(demonstration, believed=self.poses.believed)))
         return self.reading.read(demonstration, self.robot, mind, self.seed)
 
 
@@ -95,12 +109,12 @@ def learned_with(stage: Stage) -> Learned:
         raise UserError(f"{stage.path('config.json')}: not the settings of a policy ({error})") from None
 
 
-def _kept_poses(stage: Stage) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """The poses that were guessed and believed of the demonstration, if an imitate of this version kept them."""
+def _kept_poses(stage: Stage) -> KeptPoses | None:
+    """The poses of the demonstration, if an imitate of this version kept them."""
     if not stage.path("poses.json").is_file():
         return None
     kept = read_json(stage.path("poses.json"))
-    return (np.array(kept["guessed"]), np.array(kept["joints"])) if "guessed" in kept else None
+    return KeptPoses(kept["of"], np.array(kept["guessed"]), np.array(kept["joints"])) if "of" in kept else None
 
 
 def single_env(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from imitate.keeping.runs import Stage, read_json, write_json
 from imitate.reading.practice import smoothed
 from imitate.reading.recollection import recollect
 
-from .demo import as_if_read, check_scenes, load_held_out
+from .demo import as_if_read, check_scenes, is_training_episode, load_held_out
 from .rollout import true_errors
 
 MOST_STEPS = 10**12
@@ -51,6 +52,24 @@ class Mind:
     run: Path
     workers: int
 
+    @cached_property
+    def recollection(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings (n, dim) of the frames that it filmed itself, and the joints (n, joints), rad, that it had there.
+
+        Raises:
+            UserError: Another camera filmed them, or in other scenes.
+        """
+        dataset = LeRobotDataset(self.run / "record" / "dataset")
+        camera, train = dataset.camera(self.encoder.camera.name), dataset.split("train")
+        self.encoder.check_camera(camera, dataset.image_size(camera.name))
+        check_scenes(dataset, train)
+        count, quiet = int(dataset.lengths.sum()), self.workers == 0
+        with tqdm(total=count, unit="frame", desc="decode", leave=False, disable=quiet) as bar:
+            frames = decoded_frames(dataset, camera.name, bar.update)
+        spans = [np.arange(dataset.starts[k], dataset.starts[k] + dataset.lengths[k]) for k in train]
+        rows = np.concatenate(spans)[::EVERY]
+        return self.encoder.embed(frames[rows]), dataset.joints()[rows]
+
 
 def _imagined(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
     return watch(mind.encoder, embeddings, mind.arm, mind.workers).poses
@@ -61,17 +80,7 @@ def _decoded(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]
 
 
 def _recollected(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
-    dataset = LeRobotDataset(mind.run / "record" / "dataset")
-    camera, train = dataset.camera(mind.encoder.camera.name), dataset.split("train")
-    mind.encoder.check_camera(camera, dataset.image_size(camera.name))
-    check_scenes(dataset, train)
-    quiet = mind.workers == 0
-    with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False, disable=quiet) as bar:
-        frames = decoded_frames(dataset, camera.name, bar.update)
-    rows = np.concatenate([np.arange(dataset.starts[k], dataset.starts[k] + dataset.lengths[k]) for k in train])[
-        ::EVERY
-    ]
-    return recollect(embeddings, mind.encoder.embed(frames[rows]), dataset.joints()[rows])
+    return recollect(embeddings, *mind.recollection)
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ class Reading:
         if self.guess == "recordings":
             if not Stage(run / "record").finished:
                 raise UserError(f"guess recordings: {run} has none: run 'record' first, or choose another guess")
-            if known := [demo for demo in demos if demo.startswith("train:")]:
+            if known := [demo for demo in demos if is_training_episode(demo, run)]:
                 raise UserError(f"guess recordings: {known[0]} is one of them, expected a demonstration that is not")
 
     def guessed(self, demonstration: Demonstration, mind: Mind) -> Demonstration:
@@ -158,15 +167,16 @@ class Reading:
             robot: That practises.
             mind: Of it.
             seed: Of everything random.
-            kept: A file for what is found, which is taken from it the next time, if the guesses are the same.
+            kept: A file for what is found. It is taken from it the next time, of the same frames and guesses.
         """
         steps = self.steps(len(demonstration))
         if not steps or demonstration.believed is None:
             return Practised(demonstration)
-        of = hashlib.sha256(demonstration.believed.tobytes()).hexdigest()
-        if kept and kept.exists() and (found := read_json(kept))["of"] == of:
-            believing = replace(demonstration, believed=np.array(found["poses"], np.float64))
-            return Practised(believing, found["steps"], found["seconds"], found["apart"], found["curve"])
+        shown = mind.encoder.embed(demonstration.frames)
+        of = hashlib.sha256(demonstration.believed.tobytes() + shown.tobytes()).hexdigest()
+        if kept and kept.exists() and (known := read_json(kept))["of"] == of:
+            believing = replace(demonstration, believed=np.array(known["poses"], np.float64))
+            return Practised(believing, *(known[name] for name in Practised._fields[1:]))
         quiet = mind.workers == 0
         with (
             closing(Kuka(robot.arm)) as kuka,
@@ -178,17 +188,12 @@ class Reading:
                 return true_errors(demonstration, poses, kuka)
 
             practice = practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, tell)
-        if practice.apart >= FOUND and not quiet:
-            print(
-                f"imitate: after {practice.steps} steps of practice, a frame of {demonstration.name} is still "
-                f"{practice.apart:.1f} from all that the robot has seen of itself, expected less than {FOUND}: "
-                "poses may be wrong there; practise longer with --practice",
-                file=sys.stderr,
-            )
+        if not practice.found and not quiet:
+            _warn(practice)
         if kept:
             poses = practice.demonstration.believed
             assert poses is not None  # they were found
-            facts = {name: getattr(practice, name) for name in ("steps", "seconds", "apart", "curve")}
+            facts = dict(zip(Practised._fields[1:], practice[1:], strict=True))
             write_json(kept, {"of": of, "poses": poses.tolist(), **facts})
         return practice
 
@@ -196,6 +201,22 @@ class Reading:
         """Guess, and practise."""
         guessed = self.guessed(demonstration, mind)
         return Read(guessed.believed, self.practised(guessed, robot, mind, seed))
+
+
+def _warn(practice: Practised) -> None:
+    """Say what practice has not found."""
+    name = practice.demonstration.name
+    why = (
+        f"a frame of {name} is still {practice.apart:.1f} from all that the robot has seen of itself, expected less "
+        f"than {FOUND}"
+        if practice.apart >= FOUND
+        else f"what is believed of a frame of {name} does not look like it"
+    )
+    print(
+        f"imitate: after {practice.steps} steps of practice, {why}: poses may be wrong there; practise longer with "
+        "--practice",
+        file=sys.stderr,
+    )
 
 
 class Read(NamedTuple):

@@ -156,7 +156,7 @@ def write_poses(
     assert demonstration.believed is not None
     poses = {"joints": demonstration.believed, "guessed": demonstration.believed if guessed is None else guessed}
     written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
-    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, **written})
+    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "of": demonstration.digest, **written})
     return misread(demonstration, demonstration.believed, env)
 
 
