@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
 from typing import NamedTuple
@@ -114,9 +115,8 @@ def practise(
     guessed = _checked(demonstration, steps)
     bare, own = replace(demonstration, joints=None), replace(robot, midway=1.0, start_noise=0.0)
     experience = Experience(encoder.embed(demonstration.frames), guessed.shape[1])
-    env = tcn_imitate_vector(ENVS, encoder, [bare], Following(), own, workers)
     rng, begun, curve = np.random.default_rng(seed), perf_counter(), []
-    try:
+    with closing(tcn_imitate_vector(ENVS, encoder, [bare], Following(), own, workers)) as env:
         walk = _Walk(env, rng, seed)
         experience.add(*walk.met())
         ways = [Way(guessed, _astray(experience.nearness()))]
@@ -132,8 +132,6 @@ def practise(
             curve.append({"steps": taken * ROUND, "seconds": seconds, "apart": apart} | tell(believed))
             if found:
                 break
-    finally:
-        env.close()
     kept = believed if _unlike(experience, believed) <= _unlike(experience, guessed) else guessed
     return Practised(replace(demonstration, believed=kept), taken * ROUND, seconds, apart, found, curve)
 

@@ -213,7 +213,8 @@ def find_encoder(folder: Path, encoder: Path | None, preset: str, device: str) -
     elif (was := trained.settings.get("self_regression", 0)) and not planned.self_regression:
         raise UserError(
             f"{trained.folder} has learned from joints (self_regression {was}), expected one that has not, of the "
-            f"preset {preset}: name it with --encoder, or choose another run"
+            f"preset {preset}: make one with 'imitate embed {preset} --run {folder} --name embed-{preset}' and name it "
+            f"with --encoder, or choose another run"
         )
     return trained.path("encoder")
 

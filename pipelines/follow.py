@@ -86,8 +86,8 @@ def run(settings: Settings) -> Stage:
     folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm)
     reading = reading_at_once(settings.guess, settings.practice, policy)
     encoder = load_encoder(folder, pick_device(settings.device))
-    reading.check(encoder, settings.run, [settings.demo])
     shown = settings.demo or f"{SHIPPED_DEMO}:0"
+    reading.check(encoder, settings.run, [shown])
     demonstration = load_demo(shown, settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
     encoder.check_arm(robot.joints)

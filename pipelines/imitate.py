@@ -30,7 +30,7 @@ from imitate.reward.true_reward import TrueReward
 
 from . import embed, record
 from .checking.verdict import warn
-from .shared.cli import command
+from .shared.cli import GOES_ON, command
 from .shared.demo import (
     check_demo,
     has_poses,
@@ -222,6 +222,7 @@ def _workers(settings: Settings) -> int:
 
 def _check_demo(settings: Settings) -> None:
     """Refuse a demonstration before an encoder is trained for it, by what is known by now."""
+    reading_of(settings).check_shown(settings.run, [settings.demo])
     if settings.oracle and not has_poses(settings.demo):
         raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
     if settings.encoder is not None or Stage(settings.run / "embed").finished:
@@ -316,7 +317,7 @@ def _learned(
 
 def main() -> None:
     """Run from the command line."""
-    command("imitate", PRESETS, run)
+    command("imitate", PRESETS, run, f"{GOES_ON}, but for practice that had not ended")
 
 
 if __name__ == "__main__":

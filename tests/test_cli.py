@@ -635,6 +635,7 @@ def test_a_command_says_whether_it_goes_on(here, monkeypatch, capsys, name):
         return line
 
     ends = {name: "the same command goes on" for name in GOING_ON}
+    ends["imitate"] += ", but for practice that had not ended"
     ends["check-reward"] = "the same command goes on to the check, which starts over"
     again = ends.get(name, "the same command starts over")
     full = OSError(errno.ENOSPC, "No space left on device", "runs/a")

@@ -56,7 +56,7 @@ def test_what_is_trained_is_said_before_anything_is_decoded(tiny, dataset, capsy
 def test_an_encoder_that_has_learned_from_joints_is_not_taken_for_one_that_has_not(tiny):
     stage = embed.run(tiny)
     for preset in ("plain", "paper"):
-        with pytest.raises(UserError, match=rf"has learned from joints .*, of the preset {preset}: name it with"):
+        with pytest.raises(UserError, match=rf"has learned from joints .*, of the preset {preset}: make one with"):
             embed.find_encoder(tiny.run, None, preset, "cpu")
     assert embed.find_encoder(tiny.run, None, "thorough", "cpu") == stage.path("encoder")
 

@@ -116,7 +116,7 @@ def test_what_practice_found_is_not_looked_for_again_by_a_command_that_was_kille
     assert not (folder / "practice.json").exists()
     assert read_json(folder / "poses.json")["joints"] == found["poses"]
     curve = read_json(folder / "curve.json")
-    assert [row["steps"] for row in curve] == [2048, 2080, 2112]
+    assert [row["steps"] for row in curve] == [0, 2048, 2080, 2112]
     assert stage.metrics["practice_steps"] == 2048
 
 

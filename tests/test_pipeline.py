@@ -162,9 +162,9 @@ def test_the_policy_imitates(run):
     assert np.mean(steps["ee_error_m"]) == pytest.approx(metrics["ee_error_m"], abs=1e-4)
     curve = read_json(run / "imitate" / "curve.json")
     practised = metrics["practice_steps"] // 2048
-    assert [row["steps"] for row in curve] == [2048 * (k + 1) for k in range(practised + 3)]
-    assert ["reward" in row for row in curve] == [False] * practised + [True] * 3
-    assert curve[practised - 1]["ee_error_m"] == pytest.approx(metrics["believed_ee_error_m"], abs=1e-6)
+    assert [row["steps"] for row in curve] == [2048 * k for k in range(practised + 4)]
+    assert ["reward" in row for row in curve] == [False] * (practised + 1) + [True] * 3
+    assert curve[practised]["ee_error_m"] == pytest.approx(metrics["believed_ee_error_m"], abs=1e-6)
     for way in ("", "practised_"):
         assert metrics[f"{way}reward"] > metrics["direct_reward"]  # than the poses as they were read, taken
 

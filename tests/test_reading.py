@@ -112,7 +112,9 @@ def test_what_practice_found_is_kept_for_a_command_that_is_killed_after_it(
     np.testing.assert_array_equal(first.demonstration.believed, again.demonstration.believed)
     assert first[1:] == again[1:]
     assert first[1:4] == (2048, 1.5, 0.7)
-    (row,) = first.curve
+    before, row = first.curve
+    assert before["steps"] == 0
+    assert row["joint_error_rad"] != before["joint_error_rad"] > 0
     assert row["joint_error_rad"] == pytest.approx(np.abs(first.demonstration.believed - demonstration.joints).mean())
     assert row["ee_error_m"] > 0
     said = capsys.readouterr().err.splitlines()[-1]

@@ -25,6 +25,13 @@ ANY, BEFORE, DISTURBED, AUGMENTED, WAITING, AHEAD_2, AHEAD_4 = (
     for name in ("", "-before", "-disturbed", "-augmented", "-no-clock", "-lookahead-2", "-lookahead-4")
 )
 AHEAD = {1: ANY, 2: AHEAD_2, 4: AHEAD_4}
+HEAD, IMAGINED, GENERAL = (read_results(FOLDER / f"any-video-{name}.csv") for name in ("head", "practised", "guesses"))
+FOUND_OF_MANY = {
+    "guessed by the pose head": (HEAD, "direct"),
+    "found by practice from these": (HEAD, "practised"),
+    "imagined": (IMAGINED, "direct"),
+    "found by practice from those": (IMAGINED, "practised"),
+}
 TORTURE = {(row["figure"], row["of"]): row["value"] for row in read_results(FOLDER / "torture.csv").rows}
 COMPRESSED = {(row["pixels"], row["crf"]): row for row in read_results(FOLDER / "compression.csv").rows}
 MOST_LINES = 300  # of a file that is to be read
@@ -190,6 +197,13 @@ def followed(way: str, name: str) -> str:
     return cells(says, f"`{way}`", error(row), *others, f"{row['hold_still_ee_error_m']:.3f}")
 
 
+def found_of_many(says: str) -> str:
+    of, way = FOUND_OF_MANY[says]
+    row = condition(way, "plain", of)
+    others = f"{row['final_ee_error_m']:.4f}", f"{row['joint_error_rad']:.3f}", f"{row['success']:.2f}"
+    return cells(says, str(row["demos"]), error(row), *others)
+
+
 def disturbed(name: str) -> str:
     shown = [
         condition(*of) for of in (("direct", name, DISTURBED), ("policy", name, DISTURBED), ("direct", name, AUGMENTED))
@@ -222,6 +236,7 @@ def rows() -> list[str]:
         *map(trained, TRAINING.rows),
         *map(withstood, WITHSTOOD),
         *(followed(way, name) for name in ANY.about["conditions"] for way in ("direct", "policy")),
+        *map(found_of_many, FOUND_OF_MANY),
         *map(disturbed, DISTURBED.about["conditions"]),
         *map(ahead, AHEAD),
         *map(waiting, WAITING.about["conditions"]),
@@ -314,6 +329,25 @@ def test_what_is_wanted_where_nothing_is_imagined_is_met():
     assert imagined["ee_error_m_high"] < imagined["direct_ee_error_m_low"]
     for name, said in (("guesses", "of guesses"), ("tcn_pixels", "from pixels and time alone")):
         assert f"{said}, {median(steps[name]):,} steps ({min(steps[name]):,} to {max(steps[name]):,})" in TEXT
+
+
+def test_what_is_wanted_of_any_video_where_nothing_is_imagined_is_met():
+    found = condition("practised", "plain", HEAD, 100)
+    assert found["ee_error_m"] <= 0.04
+    assert found["success"] >= 0.7
+    assert HEAD.about["settings"]["seed"] == 1000
+    guessed, found = (condition(way, "plain", HEAD, 100) for way in ("direct", "practised"))
+    assert found["success"] == 1
+    said = f"in the median to {1000 * found['ee_error_m']:.1f} mm. It begins with guesses that are off by "
+    assert said + f"{100 * guessed['ee_error_m']:.0f} cm, and imagines nothing." in TEXT
+
+
+def test_what_a_policy_makes_of_guesses_alone_is_what_the_docs_say():
+    policy, guesses = (condition(way, "plain", GENERAL, 100) for way in ("policy", "direct"))
+    assert guesses["ee_error_m"] == condition("direct", "plain", HEAD, 100)["ee_error_m"]
+    said = f"its flange error is {policy['ee_error_m']:.4f} m ({error(policy).partition('(')[2]}, where that of the "
+    said += f"guesses is {guesses['ee_error_m']:.4f}. It is the larger in {policy['farther_than_direct']}."
+    assert said in TEXT
 
 
 def test_what_learning_makes_of_practice_is_what_the_docs_say():

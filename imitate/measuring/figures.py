@@ -65,7 +65,7 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
             which practice has none of, ``ee_error_m``, ``joint_error_rad``.
         metrics: Those of the finished policy and of holding still.
     """
-    figure, panels = plt.subplots(1, 3, figsize=(12, 3.2))
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.2), sharex=True)
     parts = {
         "found by practice": [row for row in curve if "reward" not in row],
         "while exploring": [row for row in curve if "reward" in row],
@@ -79,6 +79,7 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
         if np.isfinite(metrics.get(key, np.nan)) and key != "reward":
             axes.axhline(metrics[f"hold_still_{key}"], color="grey", linestyle="--", label="holding still")
             axes.axhline(metrics[key], color="tab:green", linestyle=":", label="the finished policy")
+            axes.set_yscale("log")  # what is found is a hundredth of what holding still is away
             axes.legend()
         axes.set_title(title)
         axes.set_xlabel("env steps, with practice")
@@ -102,11 +103,11 @@ def followed_figure(series: Mapping[str, Mapping[str, Sequence[float]]], seconds
         for way, steps in series.items():
             axes.plot(seconds * (1 + np.arange(len(steps[name]))), scale * np.asarray(steps[name]), label=way)
         axes.set_yscale("log")
-        axes.set_xlabel("s")
+        axes.set_xlabel("seconds of the demonstration")
         axes.set_ylabel(label)
         axes.grid(alpha=0.3, which="both")
-    panels[0][0].legend()
-    figure.tight_layout()
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="upper center", ncols=len(series))
+    figure.tight_layout(rect=(0, 0, 1, 0.92))
     return figure
 
 

@@ -233,10 +233,10 @@ def as_if_read(
 def is_training_episode(text: str, run: Path) -> bool:
     """Whether a demonstration is one of the episodes that the run's encoder is trained on, whatever it is called."""
     head, number = parse_demo(text)
-    if number is None or head in SPLITS:
-        return head == "train"
     own = run / "record" / "dataset"
-    return Path(head).resolve() == own.resolve() and number in LeRobotDataset(own).split("train")
+    if number is None or head in SPLITS or Path(head).resolve() != own.resolve():
+        return head == "train"
+    return Stage(run / "record").finished and number in LeRobotDataset(own).split("train")
 
 
 def parse_demo(text: str) -> tuple[str, int | None]:

@@ -26,6 +26,8 @@ from .rollout import (
     write_videos,
 )
 
+WAYS = {"direct": "direct: poses as they were read or guessed", "practised": "practised: poses that practice found"}
+
 
 def outcome(
     stage: Stage,
@@ -39,7 +41,7 @@ def outcome(
     rollout = roll_out(env, acting(model), seed, film=True)
     taken = poses_taken(env, seed, guessed=guessed)
     metrics: dict[str, Any] = rollout.metrics() | baselines(env, seed, taken=taken)
-    series = {**{way: one.series() for way, one in taken.items()}, "policy": rollout.series()}
+    series = {WAYS[way]: one.series() for way, one in taken.items()} | {"policy": rollout.series()}
     save_figure(stage.path("followed.png"), followed_figure(series, 1 / CONTROL_HZ))
     if demonstration.believed is not None:
         metrics |= write_poses(stage, demonstration, guessed, env)

@@ -238,9 +238,10 @@ def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
     if distance > LOST:
         found = ", ".join(demonstration.source.found) if demonstration.source else ""
         print(
-            f"the robot does not recognise itself in {demonstration.name}: at the poses that it read, its embeddings "
-            f"are {distance:.1f} from the video's, where 0.5 is usual. Expected a video of this arm, filmed by the "
-            f"encoder's camera, and an encoder that has learned enough{found and f'. In the file: {found}'}",
+            f"the robot does not recognise itself in {demonstration.name}: at the poses that it believes, its "
+            f"embeddings are {distance:.1f} from the video's, where 0.5 is usual. Expected a video of this arm, filmed "
+            "by the encoder's camera, an encoder that has learned enough, and practice where poses were only "
+            f"guessed{found and f'. In the file: {found}'}",
             file=sys.stderr,
         )
 

@@ -140,8 +140,16 @@ class Reading:
         if self.guess == "recordings":
             if not Stage(run / "record").finished:
                 raise UserError(f"guess recordings: {run} has none: run 'record' first, or choose another guess")
-            if known := [demo for demo in demos if is_training_episode(demo, run)]:
-                raise UserError(f"guess recordings: {known[0]} is one of them, expected a demonstration that is not")
+            self.check_shown(run, demos)
+
+    def check_shown(self, run: Path, demos: Sequence[str]) -> None:
+        """Refuse demonstrations whose poses the robot knows, whether or not there is an encoder yet.
+
+        Raises:
+            UserError: One is of the recordings that it guesses from.
+        """
+        if self.guess == "recordings" and (known := [demo for demo in demos if is_training_episode(demo, run)]):
+            raise UserError(f"guess recordings: {known[0]} is one of them, expected a demonstration that is not")
 
     def guessed(self, demonstration: Demonstration, mind: Mind) -> Demonstration:
         """The demonstration with the poses that are guessed."""
@@ -187,7 +195,11 @@ class Reading:
                 bar.update(ROUND)
                 return true_errors(demonstration, poses, kuka)
 
+            before = {"steps": 0, "seconds": 0.0} | true_errors(demonstration, demonstration.believed, kuka)
             practice = practise(demonstration, mind.encoder, robot, steps, mind.workers, seed, tell)
+            practice = practice._replace(curve=[before, *practice.curve])
+            bar.total = bar.n  # found: no more is to be done
+            bar.refresh()
         if not practice.found and not quiet:
             _warn(practice)
         if kept:
