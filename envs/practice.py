@@ -132,7 +132,8 @@ def practise(
             curve.append({"steps": taken * ROUND, "seconds": seconds, "apart": apart} | tell(believed))
             if found:
                 break
-    kept = believed if _unlike(experience, believed) <= _unlike(experience, guessed) else guessed
+    worse = _unlike(experience, believed) > _unlike(experience, guessed) + FOUND  # what it expects is not that exact
+    kept = guessed if worse else believed
     return Practised(replace(demonstration, believed=kept), taken * ROUND, seconds, apart, found, curve)
 
 
