@@ -57,6 +57,7 @@ LEARNERS = {
     "tcn_self": "the default, with self-regression (`tcn_self`)",
     "guesses": "guesses of the pose head, nothing imagined (`guesses`)",
     "tcn_pixels": "from pixels and time alone, nothing imagined (`tcn_pixels`)",
+    "reward_alone": "the same guesses, none observed, nothing practised, 150,000 steps (`reward_alone`)",
     "direct": "the poses that `tcn_self` reads, taken, nothing learned (`direct`)",
     "practised": "those that it finds by practice, taken, nothing learned (`practised`)",
     "hold_still": "holding still",
@@ -348,6 +349,13 @@ def test_what_a_policy_makes_of_guesses_alone_is_what_the_docs_say():
     said = f"its flange error is {policy['ee_error_m']:.4f} m ({error(policy).partition('(')[2]}, where that of the "
     said += f"guesses is {guesses['ee_error_m']:.4f}. It is the larger in {policy['farther_than_direct']}."
     assert said in TEXT
+
+
+def test_what_the_reward_alone_teaches_is_what_the_docs_say():
+    runs = [row for row in RESULTS.rows if row["method"] == "reward_alone"]
+    way = [f"{median(row[key] for row in runs):.3f}" for key in (
+        "direct_ee_error_m", "ee_error_m", "direct_joint_error_rad", "joint_error_rad")]  # fmt: skip
+    assert f"the flange from {way[0]} to {way[1]} m, the joints from {way[2]} to {way[3]} rad" in TEXT
 
 
 def test_what_learning_makes_of_practice_is_what_the_docs_say():
