@@ -6,7 +6,9 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,7 +18,7 @@ from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.robot import Robot
-from imitate.envs.tcn_imitate import tcn_imitate_vector
+from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT, sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
@@ -41,10 +43,11 @@ from .shared.demo import (
     say_what_was_read,
     stage_name,
 )
-from .shared.learning import learn
+from .shared.learning import keep_the_better, learn
 from .shared.outcome import outcome
-from .shared.policy import ANY, report, single_env
+from .shared.policy import ANY, acting, report, single_env
 from .shared.reading import Mind, Reading
+from .shared.rollout import roll_out
 
 DEFAULT_DEMO = "test:0"
 PRACTISED = "practice.json"  # what practice found, of an unfinished stage
@@ -284,13 +287,12 @@ def run(settings: Settings) -> Stage:
     shown = demonstration.frames.tobytes() + believed
     of = sha256(folder / "encoder.safetensors") + hashlib.sha256(shown).hexdigest()
     snapshots = Snapshots(stage.path(SNAPSHOT), f"{of} {device.type}")
-    model, curve, seconds = _learned(settings, stage, encoder, training or [demonstration], snapshots)
+    model, curve, learning = _learned(settings, stage, encoder, training or [demonstration], snapshots, env)
     save_policy(model, stage.path("policy.zip"))
     curve = practice.put_before(curve)
     write_json(stage.path("curve.json"), curve)
     metrics = outcome(stage, env, model, demonstration, guessed, settings.seed)
-    metrics |= {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
-    metrics |= practice.metrics()
+    metrics |= learning | practice.metrics()
     save_figure(stage.path("learning.png"), learning_curve_figure(curve, metrics))
     env.close()
     kept.unlink(missing_ok=True)
@@ -305,14 +307,29 @@ def _learned(
     encoder: TrainedEncoder,
     demonstrations: Sequence[Demonstration],
     snapshots: Snapshots,
-) -> tuple[PPO, list[dict[str, float]], float]:
-    """The policy, its learning curve, and how long it took, s."""
+    env: TCNImitateEnv,
+) -> tuple[PPO, list[dict[str, float]], dict[str, float]]:
+    """The policy, its learning curve, and the figures of learning.
+
+    Where it is to follow the demonstration of ``env`` only, it does not become a poorer follower than it was.
+    """
     with learning_env(settings, encoder, demonstrations) as envs:
         model = build_ppo(
             settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim,
             settings.lookahead,
         )  # fmt: skip
-        return model, *learn(model, envs, settings.steps, snapshots)
+        begun = deepcopy(model.policy.state_dict())
+        curve, seconds = learn(model, envs, settings.steps, snapshots)
+    figures = {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
+    if settings.episodes:
+        return model, curve, figures
+    return model, curve, figures | {"learned_kept": int(keep_the_better(model, begun, partial(_earned, settings, env)))}
+
+
+def _earned(settings: Settings, env: TCNImitateEnv, model: PPO) -> float:
+    """What a policy earns in an episode, of the reward that it learns from."""
+    rollout = roll_out(env, acting(model), settings.seed)
+    return float(-rollout.joint_errors.sum() if settings.oracle else rollout.rewards.sum())
 
 
 def main() -> None:

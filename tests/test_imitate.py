@@ -78,6 +78,18 @@ def test_a_policy_of_another_reward_is_measured_by_it(learned, settings, form):
         imitate.run(replace(settings, reward_form="vip", name="vip"))
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_learning_that_spoils_a_policy_is_undone(settings, kept, monkeypatch):
+    """It begins with taking the poses, and is there again; a learning rate of 1 leads it far away."""
+    wild = replace(settings.learner, learning_rate=1.0, anneal=False)
+    earned = iter([kept, 0.5])  # after, and before
+    monkeypatch.setattr(imitate, "_earned", lambda settings, env, model: next(earned))
+    metrics = imitate.run(replace(settings, name=f"imitate-wild-{kept}", learner=wild)).metrics
+    assert metrics["learned_kept"] == kept
+    moved = abs(metrics["reward"] - metrics["direct_reward"]) / abs(metrics["direct_reward"])
+    assert moved > 0.01 if kept else moved < 0.001
+
+
 def test_a_run_may_be_moved_and_named_otherwise(run, settings, tmp_path, monkeypatch, capsys):
     shutil.copytree(run, tmp_path / "before")
     monkeypatch.chdir(tmp_path)

@@ -167,6 +167,7 @@ def test_the_policy_imitates(run):
     assert curve[practised]["ee_error_m"] == pytest.approx(metrics["believed_ee_error_m"], abs=1e-6)
     for way in ("", "practised_"):
         assert metrics[f"{way}reward"] > metrics["direct_reward"]  # than the poses as they were read, taken
+    assert metrics["reward"] > 1.02 * metrics["practised_reward"]  # which it began with, all but exactly
 
 
 def test_evaluation_measures_what_learning_did(run):

@@ -2,6 +2,7 @@ import base64
 import json
 import tempfile
 import zipfile
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +21,7 @@ from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 from imitate.keeping.snapshot import Snapshot, random_states, restore_random_states
+from imitate.pipelines.shared.learning import keep_the_better
 from imitate.pipelines.shared.policy import learned_with, load
 from imitate.policy.network import ImitationFeatures
 from imitate.policy.ppo import (
@@ -74,6 +76,24 @@ def test_of_several_frames_ahead_the_next_pose_is_the_last_feature(env):
     torch.testing.assert_close(out[:, 78:142], 0.2 * targets)
     torch.testing.assert_close(out[:, 142:149], 10 * (poses[:, 7:] - joints))
     torch.testing.assert_close(out[:, 149:], 10 * (poses[:, :7] - joints))
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_of_what_a_policy_was_and_what_it_has_become_the_better_is_kept(env, better, capsys):
+    model = build_ppo(SMALL, env, 0, CPU)
+    begun = deepcopy(model.policy.state_dict())
+    model.learn(32)
+    learned = deepcopy(model.policy.state_dict())
+    bias = "value_net.bias"
+    assert not torch.equal(begun[bias], learned[bias])
+
+    def earned(model):
+        return float(torch.equal(model.policy.state_dict()[bias], learned[bias]) == better)
+
+    assert keep_the_better(model, begun, earned) == better
+    for name, value in model.policy.state_dict().items():
+        assert torch.equal(value, (learned if better else begun)[name])
+    assert ("which it goes back to" in capsys.readouterr().err) != better
 
 
 def test_observations_that_do_not_fit_are_refused(env):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from stable_baselines3 import PPO
@@ -97,3 +99,24 @@ def learn(model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots) -> tuple
         finally:
             boundaries.write()
         return curve.rows, curve.seconds
+
+
+def keep_the_better(model: PPO, begun: dict[str, Any], earned: Callable[[PPO], float]) -> bool:
+    """Let a policy be again what it was before it learned, unless it earns more now.
+
+    Args:
+        model: That has learned.
+        begun: The parameters of its policy before, as of ``state_dict``.
+        earned: What it earns.
+
+    Returns:
+        Whether what it learned is kept.
+    """
+    learned, now = {name: value.clone() for name, value in model.policy.state_dict().items()}, earned(model)
+    model.policy.load_state_dict(begun)
+    before = earned(model)
+    if now > before:
+        model.policy.load_state_dict(learned)
+        return True
+    print(f"it earns {now:.3f} as it learned to act, {before:.3f} as it began, which it goes back to", file=sys.stderr)
+    return False
