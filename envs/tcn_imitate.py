@@ -72,6 +72,7 @@ class TCNImitateEnv(gym.Env):
     ) -> None:
         following, robot = taken(following, settings), taken(robot, settings)
         trained, targets, inside = _resolve(encoder, demonstrations, following, robot)
+        self._encoder = trained
         self._env = EmbeddingReward(KukaEnv(**inside, **settings), trained, targets, following)
         self.render_mode = self._env.render_mode
         self.observation_space = self._env.observation_space
@@ -80,7 +81,7 @@ class TCNImitateEnv(gym.Env):
     @property
     def encoder(self) -> TrainedEncoder:
         """That embeds the robot's frames and the demonstrations'."""
-        return self._env.encoder
+        return self._encoder
 
     @property
     def kuka_env(self) -> KukaEnv:

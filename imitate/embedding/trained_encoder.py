@@ -89,6 +89,11 @@ class TrainedEncoder:
         """Where the network is."""
         return next(self.module.parameters()).device
 
+    @property
+    def norm(self) -> float:
+        """Of its embeddings."""
+        return NORM
+
     def to(self, device: torch.device) -> TrainedEncoder:
         """Move the network, and set it to inference."""
         self.module = self.module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]

@@ -22,7 +22,7 @@ class ImitationFeatures(BaseFeaturesExtractor):
     network would first have to learn to take.
 
     Args:
-        space: Of ``policy_observation``.
+        space: Of ``PolicyObservation``, flat, of joints and velocities.
         joints: Number of joints.
         dim: Of the embeddings.
         lookahead: Frames of the demonstration that are observed.

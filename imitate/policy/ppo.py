@@ -90,7 +90,7 @@ def build_ppo(
 
     Args:
         learner: Settings of PPO.
-        env: That it will learn in, with observations as of ``policy_observation``.
+        env: That it will learn in, with observations as of ``PolicyObservation``.
         seed: Of everything random.
         device: Of its networks.
         tensorboard: Folder of its logs.

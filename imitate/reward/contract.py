@@ -12,24 +12,21 @@ from imitate.errors import UserError
 from imitate.reward.following import Following
 from imitate.reward.targets import Targets
 
-SEEN, FOLLOWED = ("image", "joints", "velocities"), ("demonstration", "step")  # of an observation, and of an info
+IMAGE = "image"  # of an observation
+FOLLOWED = ("demonstration", "step")  # of an info
 
 
 def checked_space(env: Any, space: spaces.Space, size: int) -> spaces.Dict:
-    """What an environment observes, if an encoder of so many pixels a side can see and a policy feel by it."""
-    wanted = "expected a Dict of image, joints and velocities"
-    if not isinstance(space, spaces.Dict):
-        raise UserError(f"{env} observes a {type(space).__name__}, {wanted}: wrap it to observe these")
-    for key in SEEN:
-        if key not in space.spaces:
-            raise UserError(f"{env} does not observe {key!r}, {wanted}: wrap it to observe {key!r} too")
-    image, joints, velocities = (space[key] for key in SEEN)
+    """What an environment observes, if an encoder of so many pixels a side can see by it."""
+    if not isinstance(space, spaces.Dict) or IMAGE not in space.spaces:
+        raise UserError(
+            f"{env} observes a {type(space).__name__}, expected a Dict with {IMAGE!r}: `imitate.VideoReward` goes "
+            "around any environment that renders"
+        )
+    image = space[IMAGE]
     if (image.shape, image.dtype) != ((size, size, 3), np.uint8):
         shape = f"({size}, {size}, 3) uint8"
-        raise UserError(f"{env} observes an 'image' of {image.shape} {image.dtype}, expected the encoder's {shape}")
-    for key, part in (("joints", joints), ("velocities", velocities)):
-        if not isinstance(part, spaces.Box) or part.shape != joints.shape or len(part.shape) != 1:
-            raise UserError(f"{env} observes {key!r} as {type(part).__name__} {part.shape}, expected a Box (joints,)")
+        raise UserError(f"{env} observes an {IMAGE!r} of {image.shape} {image.dtype}, expected the encoder's {shape}")
     return space
 
 
@@ -74,8 +71,15 @@ def check_following(env: Any, below: spaces.Dict, targets: Targets, following: F
     if following.observe_pose:
         if targets.poses is None:
             raise UserError("expected the poses of each demonstration as the robot reads them: `believed` is missing")
-        joints, read = below["joints"].shape or (), targets.poses.shape[1:]
+        if "joints" not in below.spaces:
+            raise UserError(f"{env} does not observe 'joints', expected these where poses are observed")
+        joints, read = below["joints"].shape, targets.poses.shape[1:]
         if read != joints:
-            raise UserError(f"believed poses of {read[0]} joints, expected {joints[0]}")
-    if not following.clock and not hasattr(env.unwrapped, "aim_at"):
+            raise UserError(f"believed poses of {read[0]} joints, expected {joints}")
+    if not following.clock and not hasattr(keeper(env), "aim_at"):
         raise UserError(f"{env.unwrapped}: expected aim_at, for it to be told the frame that a robot has reached")
+
+
+def keeper(env: Any) -> Any:
+    """Who keeps the time of an environment: itself at its core, or the wrapper that was put around it for that."""
+    return env if hasattr(env, "aim_at") else env.unwrapped

@@ -6,42 +6,112 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector.utils import batch_space, iterate
+from numpy.typing import NDArray
 
-from imitate.embedding.encoders.layers import NORM
+from imitate.errors import choose
+from imitate.reward.contract import IMAGE
+from imitate.reward.following import Following
 from imitate.reward.rewards import Floats
 
-
-def policy_space(observation: spaces.Dict, dim: int, observe_pose: bool = False, lookahead: int = 1) -> spaces.Box:
-    """The space of ``policy_observation``, for one environment."""
-    parts = [observation["joints"], observation["velocities"], *[observation["joints"]] * (lookahead * observe_pose)]
-    norm = np.full((1 + lookahead) * dim, NORM)
-    low = np.concatenate([part.low for part in parts] + [-norm])  # type: ignore[attr-defined]
-    high = np.concatenate([part.high for part in parts] + [norm])  # type: ignore[attr-defined]
-    return spaces.Box(low.astype(np.float32), high.astype(np.float32))
+STATE = "state"  # under which a wrapper around an environment of any kind observes what that observes itself
+FORMS = {
+    "flat": "one vector: body, poses if observed, own embedding, embeddings of the demonstration",
+    "dict": "the environment's observation, and beside it 'embedding' and 'demonstration'",
+    "env": "the environment's observation, and nothing else",
+}
 
 
-def policy_observation(
-    observation: dict[str, Any], own: Floats, targets: Floats, poses: Floats | None = None
-) -> Floats:
-    """Joint positions, joint velocities, own embedding, embedding of the demonstration (section III.B).
+class PolicyObservation:
+    """What a policy observes, of a batch of n environments at once.
 
-    With ``poses``, which the paper has not, they stand before the embeddings.
-
-    The demonstration's is that of the *next* frame: the one that the action about to be chosen will be
-    compared with. With the frame of the same step, as the paper words it, the policy would have to guess
-    where the demonstration goes. Those of the frames after it may follow.
+    The demonstration's embedding is that of the *next* frame: the one that the action about to be chosen will be
+    compared with. With the frame of the same step, as the paper words it (section III.B), the policy would have to
+    guess where the demonstration goes. Those of the frames after it may follow.
 
     Args:
-        observation: ``joints`` and ``velocities``, each (n, joints).
-        own: (n, dim) embeddings of the robot's own frames.
-        targets: (n, lookahead, dim) embeddings of the demonstrations' next frames.
-        poses: (n, lookahead, joints) poses, rad, that the robot has read off the same frames.
+        below: What the environment observes: a Dict with an image; all else in it is the body.
+        dim: Of the embeddings.
+        norm: That the embeddings have; infinity, where it is not known.
+        following: How the demonstration is followed.
+        form: One of ``FORMS``.
+        picture: A part of the environment's own observation that is seen and not felt: not of the body.
 
-    Returns:
-        (n, 2 * joints + (1 + lookahead) * dim) float32; with ``poses``, lookahead * joints more.
+    Attributes:
+        space: Of one environment. Flat, (body + lookahead * joints + (1 + lookahead) * dim,) float32.
     """
-    # bfloat16 may round a component a hair beyond the norm
-    embeddings = np.clip(np.concatenate([own, targets.reshape(len(own), -1)], axis=1), -NORM, NORM)
-    read = [] if poses is None else [poses.reshape(len(own), -1)]
-    body = [observation["joints"], observation["velocities"], *read]
-    return np.concatenate([*body, embeddings], axis=1, dtype=np.float32)
+
+    def __init__(
+        self,
+        below: spaces.Dict,
+        dim: int,
+        norm: float,
+        following: Following,
+        form: str = "flat",
+        picture: str | None = None,
+    ) -> None:
+        choose(FORMS, form, "observe")
+        self._form, self._norm = form, norm
+        self._own = below[STATE] if STATE in below.spaces else below
+        self._felt = _felt(below, picture)
+        embedding = spaces.Box(-norm, norm, (dim,), np.float32)
+        ahead = spaces.Box(-norm, norm, (following.lookahead, dim), np.float32)
+        if form == "flat":
+            poses = [below["joints"]] * following.lookahead if following.observe_pose else []
+            parts = [
+                *(spaces.flatten_space(space) for _, space in self._felt),
+                *poses,
+                embedding,
+                spaces.flatten_space(ahead),
+            ]
+            low, high = (np.concatenate([getattr(part, end) for part in parts]) for end in ("low", "high"))
+            self.space: spaces.Space = spaces.Box(low.astype(np.float32), high.astype(np.float32))
+        elif form == "dict":
+            self.space = spaces.Dict({STATE: self._own, "embedding": embedding, "demonstration": ahead})
+        else:
+            self.space = self._own
+
+    def __call__(self, observation: dict[str, Any], own: Floats, targets: Floats, poses: Floats | None = None) -> Any:
+        """What n environments observe.
+
+        Args:
+            observation: As ``below``, of a batch.
+            own: (n, dim) embeddings of their own frames.
+            targets: (n, lookahead, dim) embeddings of the demonstrations' next frames.
+            poses: (n, lookahead, joints) poses, rad, that the robot has read off the same frames.
+        """
+        own_observation = observation.get(STATE, observation)
+        if self._form == "env":
+            return own_observation
+        # bfloat16 may round a component a hair beyond the norm
+        own, targets = (np.clip(of, -self._norm, self._norm) for of in (own, targets))
+        if self._form == "dict":
+            return {STATE: own_observation, "embedding": own, "demonstration": targets}
+        body = [_flat(space, _at(observation, path), len(own)) for path, space in self._felt]
+        read = [] if poses is None else [poses.reshape(len(own), -1)]
+        return np.concatenate([*body, *read, own, targets.reshape(len(own), -1)], axis=1, dtype=np.float32)
+
+
+def _felt(below: spaces.Dict, picture: str | None) -> list[tuple[tuple[str, ...], spaces.Space]]:
+    """The parts of the body: where each stands in an observation, and its space."""
+    felt: list[tuple[tuple[str, ...], spaces.Space]] = []
+    for key, space in below.spaces.items():
+        if key == STATE and picture is not None and isinstance(space, spaces.Dict):
+            felt += [((key, inner), part) for inner, part in space.spaces.items() if inner != picture]
+        elif key != IMAGE:
+            felt.append(((key,), space))
+    return felt
+
+
+def _at(observation: dict[str, Any], path: tuple[str, ...]) -> Any:
+    for key in path:
+        observation = observation[key]
+    return observation
+
+
+def _flat(space: spaces.Space, batch: Any, number: int) -> NDArray[Any]:
+    """(number, size) of what so many observe of one space."""
+    if isinstance(space, spaces.Box):
+        return np.asarray(batch).reshape(number, -1)
+    rows = iterate(batch_space(space, number), batch)
+    return np.stack([np.asarray(spaces.flatten(space, row)) for row in rows])

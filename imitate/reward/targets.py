@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.demonstration import Demonstration
+from imitate.embedding.any_encoder import AnyEncoder
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
 from imitate.reward.rewards import Floats, Moment
 
+Encoder = TrainedEncoder | AnyEncoder
 AHEAD, ALIKE = 3, 0.1  # frames that a robot may come on by in a step, and distance within which two look alike
 
 
@@ -30,12 +32,12 @@ class Targets:
         UserError: Frames that are not of the encoder's size, or are known to be of another camera; or no demonstration.
     """
 
-    def __init__(self, encoder: TrainedEncoder, demonstrations: Sequence[Demonstration]) -> None:
+    def __init__(self, encoder: Encoder, demonstrations: Sequence[Demonstration]) -> None:
         if not demonstrations:
             raise UserError("no demonstration to follow, expected at least one")
         for demonstration in demonstrations:
             demonstration.check_size(encoder.image_size)
-            if demonstration.camera is not None and encoder.camera.known:
+            if demonstration.camera is not None and isinstance(encoder, TrainedEncoder) and encoder.camera.known:
                 encoder.check_camera(demonstration.camera, encoder.image_size)
         self.lengths = np.array([len(d) for d in demonstrations])
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])

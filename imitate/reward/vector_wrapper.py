@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv, VectorWrapper
-from gymnasium.vector.utils import batch_space
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
 from imitate.data.demonstration import Demonstration
-from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.keeping.call_checks import check_order, check_same_step, checked_seeds
-from imitate.reward.contract import FOLLOWED, SEEN, check_following, checked_space, followed
+from imitate.reward.batches import mixed, put, reset_at_once, rows_of, told
+from imitate.reward.contract import FOLLOWED, IMAGE, check_following, checked_space, followed, keeper
 from imitate.reward.following import Following
-from imitate.reward.observation import policy_observation, policy_space
+from imitate.reward.observation import PolicyObservation
 from imitate.reward.rewards import Floats
-from imitate.reward.targets import Targets
+from imitate.reward.targets import Encoder, Targets
 
 
 class EmbeddingRewardVector(VectorWrapper):
@@ -34,6 +36,8 @@ class EmbeddingRewardVector(VectorWrapper):
         demonstrations: In the order of the environments' ``demonstration`` indices; or what this encoder made of them.
         following: How a demonstration is followed. Without a clock, the environment needs ``aim_at``, as ``KukaEnv``
             and ``KukaVectorEnv`` do.
+        observe: One of ``FORMS`` of observations: flat, dict or env.
+        picture: As of ``PolicyObservation``.
 
     Raises:
         UserError: The vector environment resets at another time or does not observe what the module asks, or a pose is
@@ -44,28 +48,31 @@ class EmbeddingRewardVector(VectorWrapper):
     def __init__(
         self,
         env: VectorEnv,
-        encoder: TrainedEncoder,
+        encoder: Encoder,
         demonstrations: Sequence[Demonstration] | Targets,
         following: Following = Following(),
+        observe: str = "flat",
+        picture: str | None = None,
     ) -> None:
         check_same_step(env)
         super().__init__(env)
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.following = following
-        below = checked_space(env, env.single_observation_space, encoder.image_size)
-        check_following(env, below, self.targets, following)
-        self.single_observation_space = policy_space(below, encoder.dim, following.observe_pose, following.lookahead)
+        self._below = checked_space(env, env.single_observation_space, encoder.image_size)
+        check_following(env, self._below, self.targets, following)
+        self._observed = PolicyObservation(self._below, encoder.dim, encoder.norm, following, observe, picture)
+        self.single_observation_space = self._observed.space
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         # Of each environment: its frame's embedding, the frame it is compared with next, and what it observes.
         self._own: Floats = np.zeros((env.num_envs, encoder.dim), np.float32)
         self._ahead: NDArray[np.int64] = np.zeros(env.num_envs, np.int64)
-        self._shown: Floats = np.zeros(self.observation_space.shape or (), np.float32)
+        self._shown: Any = create_empty_array(self.single_observation_space, env.num_envs)
         self._begun = False
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Floats, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         """Reset all environments, or those of ``options["reset_mask"]``."""
         if seed is not None:
             seeds = checked_seeds(seed, self.num_envs)
@@ -77,17 +84,17 @@ class EmbeddingRewardVector(VectorWrapper):
         self._begin(rows, observation, infos)
         self._aim()
         self._begun = True
-        return self._shown.copy(), infos
+        return deepcopy(self._shown), infos
 
-    def step(self, actions: Any) -> tuple[Floats, NDArray, NDArray, NDArray, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Any, NDArray, NDArray, NDArray, dict[str, Any]]:
         """Step all environments, and reset those whose episode ends."""
         check_order("step", self._begun)
         observation, env_rewards, terminated, truncated, infos = self.env.step(actions)
         ended = terminated | truncated
-        images = observation["image"]
+        images = observation[IMAGE]
         if ended.any():  # the last frames of their episodes are embedded in the same call
-            last = _batched(infos["final_obs"], observation)
-            images = np.concatenate([images, last["image"][ended]])
+            last = _batched(self._below, infos["final_obs"], observation, self.num_envs)
+            images = np.concatenate([images, last[IMAGE][ended]])
         embedded = self.encoder.embed(images)
         before, self._own = self._own, embedded[: self.num_envs]
         scored = self._own.copy()
@@ -102,19 +109,19 @@ class EmbeddingRewardVector(VectorWrapper):
         moment = self.targets.moment(before, scored, **stepped)
         distance = np.linalg.norm(scored - moment.target, axis=-1)
         measured = {"env_reward": env_rewards, "embedding_distance": distance}
-        infos.update(_told(measured, ~ended))
+        infos.update(told(measured, ~ended))
         if ended.any():
-            infos["final_info"].update(_told(measured, ended))
+            infos["final_info"].update(told(measured, ended))
             ahead = self.targets.ahead(before, scored, **stepped, clock=self.following.clock)
             infos["final_obs"] = self._observe(last, scored, stepped, ahead)
-        self._ahead = self.targets.ahead(_mixed(ended, self._own, before), self._own, **at, clock=self.following.clock)
+        self._ahead = self.targets.ahead(mixed(ended, self._own, before), self._own, **at, clock=self.following.clock)
         self._shown = self._observe(observation, self._own, at, self._ahead)
         lost = (distance > self.following.give_up) & ~ended
         if lost.any():
             infos = self._give_up(lost, infos)
         self._aim()
         return (
-            self._shown.copy(),
+            deepcopy(self._shown),
             self.following.rewards(moment),
             terminated | (distance > self.following.give_up),
             truncated,
@@ -132,23 +139,17 @@ class EmbeddingRewardVector(VectorWrapper):
 
     def _give_up(self, lost: NDArray[np.bool_], infos: dict[str, Any]) -> dict[str, Any]:
         """Reset the environments that have lost their demonstration; their last facts become the final ones."""
-        before = {key: infos.pop(key) for key in list(infos) if key.lstrip("_") in ("final_obs", "final_info")}
-        final_obs = _mixed(lost, self._shown, before.get("final_obs", self._shown))
-        final_info = _merged(lost, infos, before.get("final_info", {}))
-        ended = lost | before.get("_final_info", np.zeros_like(lost))
-        observation, fresh = self.env.reset(options={"reset_mask": lost})
+        observation, fresh, infos = reset_at_once(self.env.reset, lost, deepcopy(self._shown), infos)
         self._begin(lost, observation, fresh)
-        told = _merged(lost, fresh, infos)
-        told |= {"final_obs": final_obs, "_final_obs": ended}
-        return told | {"final_info": final_info, "_final_info": ended.copy()}
+        return infos
 
     def _begin(self, rows: NDArray[np.bool_], observation: dict[str, Any], infos: dict[str, Any]) -> None:
         """Take in how the episodes of these rows (num_envs,) begin."""
-        first = {key: observation[key][rows] for key in SEEN}
-        at, own = followed(self.env, infos, self.targets, rows), self.encoder.embed(first["image"])
+        first = rows_of(observation, rows)
+        at, own = followed(self.env, infos, self.targets, rows), self.encoder.embed(first[IMAGE])
         ahead = self.targets.ahead(own, own, **at, clock=self.following.clock)
         self._own[rows], self._ahead[rows] = own, ahead
-        self._shown[rows] = self._observe(first, own, at, ahead)
+        put(self._shown, rows, self._observe(first, own, at, ahead))
 
     def _at(self, infos: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
         return followed(self.env, infos, self.targets)
@@ -156,46 +157,22 @@ class EmbeddingRewardVector(VectorWrapper):
     def _aim(self) -> None:
         """Tell the environments what they are going to be compared with, if that is not the next frame."""
         if not self.following.clock:
-            self.env.unwrapped.aim_at(self._ahead)  # type: ignore[attr-defined]
+            keeper(self.env).aim_at(self._ahead)
 
     def _observe(
         self, observation: dict[str, Any], own: Floats, at: dict[str, NDArray[np.int64]], ahead: NDArray[np.int64]
-    ) -> Floats:
+    ) -> Any:
         future = self.targets.near_future(
             at["demonstration"], ahead, self.following.lookahead, self.following.observe_pose
         )
-        return policy_observation(observation, own, *future)
+        return self._observed(observation, own, *future)
 
 
-def _mixed(rows: NDArray[np.bool_], taken: NDArray, other: NDArray) -> NDArray:
-    """``taken`` (n, ...) in these rows (n,), and ``other`` in all others."""
-    return np.where(rows.reshape(-1, *(1,) * (taken.ndim - 1)), taken, other)
+def _batched(space: spaces.Space, final: Any, observation: Any, number: int) -> Any:
+    """The last observations as one batch, like ``observation``, which fills the rows of episodes that go on.
 
-
-def _told(infos: dict[str, NDArray], rows: NDArray[np.bool_]) -> dict[str, NDArray]:
-    """Infos, and beside each its mask: the rows (n,) of the environments that tell it."""
-    return infos | {f"_{key}": rows.copy() for key in infos}
-
-
-def _merged(rows: NDArray[np.bool_], taken: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """The infos ``taken`` in these rows (n,), and ``other`` in all others; masked where they do not tell a key."""
-    merged: dict[str, Any] = {}
-    for key in other | taken:
-        some = taken.get(key, other.get(key))
-        if isinstance(some, dict):
-            merged[key] = _merged(rows, taken.get(key, {}), other.get(key, {}))
-        else:
-            absent: Any = np.zeros_like(some) if key[0] == "_" else some
-            merged[key] = _mixed(rows, taken.get(key, absent), other.get(key, absent))
-    return merged
-
-
-def _batched(final: Any, observation: dict[str, Any]) -> dict[str, Any]:
-    """The last observations as one array a key, like ``observation``, which fills the rows of episodes that go on.
-
-    Vector environments give an array of dicts, None where an episode goes on.
+    Vector environments give an array of them, None where an episode goes on.
     """
-    return {
-        key: np.stack([row if last is None else last[key] for row, last in zip(observation[key], final, strict=True)])
-        for key in SEEN
-    }
+    own = iterate(batch_space(space, number), observation)
+    rows = [row if last is None else last for row, last in zip(own, final, strict=True)]
+    return concatenate(space, rows, create_empty_array(space, number))  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
 """Reward by embedding distance, for one environment.
 
-The environment below observes a dict with ``image``, ``joints`` and ``velocities``, and tells in its info
-which ``demonstration`` (index) it is at which ``step`` of. Nothing else is asked of it: any robot, real or
-simulated, will do. Its own reward stays in the info as ``env_reward``; its true errors, if it knows them,
-pass through, and are never in the observation or the reward.
+The environment below observes a dict with an ``image``, and tells in its info which ``demonstration`` (index) it is at
+which ``step`` of. Nothing else is asked of it: any robot, real or simulated, will do; and ``VideoReward`` makes such a
+one of any environment that renders. Its own reward stays in the info as ``env_reward``; its true errors, if it knows
+them, pass through, and are never in the observation or the reward.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 from numpy.typing import NDArray
 
 from imitate.data.demonstration import Demonstration
-from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.keeping.call_checks import check_order, checked_seed
-from imitate.reward.contract import FOLLOWED, check_following, checked_space, followed
+from imitate.reward.contract import FOLLOWED, IMAGE, check_following, checked_space, followed, keeper
 from imitate.reward.following import Following
-from imitate.reward.observation import policy_observation, policy_space
+from imitate.reward.observation import PolicyObservation
 from imitate.reward.rewards import Floats
-from imitate.reward.targets import Targets
+from imitate.reward.targets import Encoder, Targets
 
 
 class EmbeddingReward(gym.Wrapper):
@@ -36,6 +36,8 @@ class EmbeddingReward(gym.Wrapper):
         demonstrations: In the order of the environment's ``demonstration`` indices; or what this encoder made of them.
         following: How a demonstration is followed. Without a clock, the environment needs ``aim_at``, as ``KukaEnv``
             and ``KukaVectorEnv`` do.
+        observe: One of ``FORMS`` of observations: flat, dict or env.
+        picture: As of ``PolicyObservation``.
 
     Raises:
         UserError: The environment does not observe what the module asks, or a pose is to be observed that has not been
@@ -45,32 +47,35 @@ class EmbeddingReward(gym.Wrapper):
     def __init__(
         self,
         env: gym.Env,
-        encoder: TrainedEncoder,
+        encoder: Encoder,
         demonstrations: Sequence[Demonstration] | Targets,
         following: Following = Following(),
+        observe: str = "flat",
+        picture: str | None = None,
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
         self.targets = demonstrations if isinstance(demonstrations, Targets) else Targets(encoder, demonstrations)
         self.following = following
-        below = checked_space(env, env.observation_space, encoder.image_size)
-        check_following(env, below, self.targets, following)
-        self.observation_space = policy_space(below, encoder.dim, following.observe_pose, following.lookahead)
+        self._below = checked_space(env, env.observation_space, encoder.image_size)
+        check_following(env, self._below, self.targets, following)
+        self._observed = PolicyObservation(self._below, encoder.dim, encoder.norm, following, observe, picture)
+        self.observation_space = self._observed.space
         self._own: Floats = np.zeros((1, encoder.dim), np.float32)  # embedding of the robot's last frame
         self._begun = False
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Floats, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment below."""
         observation, info = self.env.reset(seed=checked_seed(seed), options=options)
-        self._own = self.encoder.embed(observation["image"][None])
+        self._own = self.encoder.embed(observation[IMAGE][None])
         self._begun = True
         return self._observe(observation, info, self._own), info
 
-    def step(self, action: Any) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Step the environment below; the reward is the embeddings'."""
         check_order("step", self._begun)
         observation, env_reward, terminated, truncated, info = self.env.step(action)
-        before, self._own = self._own, self.encoder.embed(observation["image"][None])
+        before, self._own = self._own, self.encoder.embed(observation[IMAGE][None])
         moment = self.targets.moment(before, self._own, **self._at(info))
         info["env_reward"] = env_reward
         info["embedding_distance"] = float(np.linalg.norm(moment.own - moment.target))
@@ -81,13 +86,13 @@ class EmbeddingReward(gym.Wrapper):
     def _at(self, info: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
         return followed(self.env, {key: np.array([info[key]]) for key in FOLLOWED if key in info}, self.targets)
 
-    def _observe(self, observation: dict[str, Any], info: dict[str, Any], before: Floats) -> Floats:
+    def _observe(self, observation: dict[str, Any], info: dict[str, Any], before: Floats) -> Any:
         at = self._at(info)
         ahead = self.targets.ahead(before, self._own, **at, clock=self.following.clock)
         if not self.following.clock:
-            self.env.unwrapped.aim_at(int(ahead[0]))  # type: ignore[attr-defined]
-        batch = {key: observation[key][None] for key in ("joints", "velocities")}
+            keeper(self.env).aim_at(int(ahead[0]))
+        batch: Any = concatenate(self._below, [observation], create_empty_array(self._below, 1))  # type: ignore[arg-type]
         future = self.targets.near_future(
             at["demonstration"], ahead, self.following.lookahead, self.following.observe_pose
         )
-        return policy_observation(batch, self._own, *future)[0]
+        return next(iter(iterate(batch_space(self.observation_space, 1), self._observed(batch, self._own, *future))))

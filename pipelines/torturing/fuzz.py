@@ -19,12 +19,14 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
+from imitate.embedding.encoders.layers import NORM
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.kuka_env import observation_space
 from imitate.errors import UserError
 from imitate.keeping.workers import end_with_parent, starting
 from imitate.policy.ppo import build_ppo, load_policy
-from imitate.reward.observation import policy_space
+from imitate.reward.following import Following
+from imitate.reward.observation import PolicyObservation
 
 from ..shared.results import read_results
 from .damage import BYTES, draw, written
@@ -164,7 +166,8 @@ def mutated(content: bytes, rng: np.random.Generator) -> bytes:
 def _model() -> PPO:
     """A policy of the right shape, in an environment that is never stepped."""
     joints = 7
-    space = policy_space(observation_space(joints, RECORD.image_size), EMBED.dim, IMITATE.observe_pose)
+    below, following = observation_space(joints, RECORD.image_size), Following(observe_pose=IMITATE.observe_pose)
+    space = PolicyObservation(below, EMBED.dim, NORM, following).space
 
     class Still(gym.Env):
         observation_space = space

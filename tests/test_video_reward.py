@@ -1,0 +1,294 @@
+"""A reward from a video, around environments of any kind."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import AddRenderObservation, TimeLimit
+
+from imitate.data.demonstration import Demonstration
+from imitate.data.video.writer import Compression, write_video
+from imitate.errors import UserError
+from imitate.reward.following import NEVER, Following
+from imitate.reward.frames import Frames
+from imitate.reward.video_reward import VideoReward, VideoRewardVector
+
+HEIGHT, WIDTH, LENGTH, FPS = 24, 40, 8, 10
+MODES = list(AutoresetMode)
+
+
+NAMED = spaces.Dict({"at": spaces.Box(-1, 1, (2,), np.float64), "left": spaces.Discrete(2)})
+
+
+class Slider(gym.Env):
+    """A white bar on a black ground, which actions push to the left and to the right."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}  # noqa: RUF012 (as Gymnasium has it)
+
+    def __init__(self, render_mode=None, own=None):
+        self.render_mode = render_mode
+        self.observation_space = own or spaces.Box(-1, 1, (2,), np.float64)
+        self.action_space = spaces.Box(-1, 1, (1,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place = (options or {}).get("place", self.np_random.uniform(0.2, 0.4))
+        self.taken = 0
+        return self._observe(), {"step": "its own", "place": self.place}
+
+    def step(self, action):
+        self.place = float(np.clip(self.place + 0.1 * action[0], 0, 1))
+        self.taken += 1
+        return self._observe(), self.place, self.place > 0.95, False, {"step": "its own", "place": self.place}
+
+    def _observe(self):
+        box = np.array([2 * self.place - 1, min(self.taken / 100, 1)])
+        if isinstance(self.observation_space, spaces.Dict):
+            return {"at": box, "left": int(self.place < 0.5)}
+        return box
+
+    def render(self):
+        return None if self.render_mode is None else picture(self.place)
+
+
+def picture(place):
+    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    frame[:, int(place * (WIDTH - 4)) : int(place * (WIDTH - 4)) + 4] = 255
+    return frame
+
+
+def columns(frames):
+    """Where it is bright: an encoder of somebody else's."""
+    return frames[..., 0].mean(axis=1) / 25.0
+
+
+def centre(frames):
+    """In which column it is brightest, of the middle."""
+    return frames[:, 0, :, 0].argmax(axis=1)[:, None].astype(np.float32)
+
+
+def made(**settings):
+    return Slider("rgb_array", **settings)
+
+
+def framed():
+    return AddRenderObservation(made(), render_only=False, render_key="seen", obs_key="felt")
+
+
+@pytest.fixture(scope="module")
+def demonstration():
+    places = np.linspace(0.3, 0.8, LENGTH)
+    return Demonstration("pushed", np.stack([picture(place) for place in places]), None)
+
+
+def follow(env, steps=20, seed=0):
+    """A rollout in which the bar is pushed to the right: observations, rewards, ends, and infos."""
+    observation, info = env.reset(seed=seed)
+    rows = [(observation, 0.0, False, info)]
+    for _ in range(steps):
+        observation, reward, terminated, truncated, info = env.step(np.array([0.3], np.float32))
+        rows.append((observation, reward, terminated or truncated, info))
+        if terminated or truncated:
+            break
+    return rows
+
+
+def test_an_environment_is_rewarded_for_looking_like_a_video(demonstration, tmp_path):
+    write_video(tmp_path / "pushed.mp4", demonstration.frames, FPS, Compression(0, "yuv444p"))
+    for shown in (demonstration, tmp_path / "pushed.mp4", str(tmp_path / "pushed.mp4")):
+        env = VideoReward(made(), shown, columns)
+        assert env.observation_space.shape == (2 + 2 * HEIGHT,)
+        rows = follow(env)
+        assert len(rows) == LENGTH  # the video is over
+        for step, (observation, reward, _, info) in enumerate(rows):
+            assert observation in env.observation_space
+            assert (info["demonstration"], info["step"], info["env_step"]) == (0, step, "its own")
+            if step:
+                own = columns(middle_of(picture(info["place"])))[0]
+                target = columns(middle_of(demonstration.frames[step]))[0]
+                distance = np.linalg.norm(own - target)
+                assert info["embedding_distance"] == pytest.approx(distance, abs=1e-4)
+                assert reward == pytest.approx(-0.01 * (distance**2 + np.sqrt(0.001 + distance**2)), abs=1e-4)
+                assert info["env_reward"] == info["place"]
+                np.testing.assert_allclose(observation[2 : 2 + HEIGHT], own, atol=1e-5)
+
+
+def middle_of(frame):
+    edge = (WIDTH - HEIGHT) // 2
+    return frame[None, :, edge : edge + HEIGHT]
+
+
+def test_the_nearer_the_bar_the_higher_the_reward(demonstration):
+    env = VideoReward(made(), demonstration, columns)
+    env.reset(seed=0)
+    rewards = []
+    for place in (0.34, 0.44, 0.64):  # frame 1 shows it at 0.37
+        env.reset(seed=0, options={"place": place})
+        rewards.append(env.step(np.zeros(1, np.float32))[1])
+    assert rewards == sorted(rewards, reverse=True)
+
+
+@pytest.mark.parametrize("observe", ["flat", "dict", "env"])
+@pytest.mark.parametrize(
+    "own", [None, spaces.Dict({"at": spaces.Box(-1, 1, (2,), np.float64), "left": spaces.Discrete(2)})]
+)
+def test_observations_are_of_the_form_that_is_asked_for(demonstration, observe, own):
+    env = VideoReward(made(own=own), demonstration, columns, Following(lookahead=2), observe=observe)
+    check_env(env, skip_render_check=True)
+    observation = env.reset(seed=3)[0]
+    bare = made(own=own).reset(seed=3)[0]
+    if observe == "flat":
+        assert observation.shape == (2 + 2 * (own is not None) + 3 * HEIGHT,)
+    elif observe == "dict":
+        assert set(observation) == {"state", "embedding", "demonstration"}
+        assert observation["demonstration"].shape == (2, HEIGHT)
+        np.testing.assert_equal(observation["state"], bare)
+    else:
+        np.testing.assert_equal(observation, bare)
+
+
+@pytest.mark.parametrize("observe", ["flat", "dict", "env"])
+@pytest.mark.parametrize("give_up", [NEVER, 5.0])
+@pytest.mark.parametrize("mode", MODES)
+def test_many_environments_are_rewarded_as_each_alone(demonstration, mode, give_up, observe):
+    keyed = mode == AutoresetMode.SAME_STEP
+    frames, make = (Frames("seen"), framed) if keyed else (None, made)
+    both = [demonstration, demonstration]
+    following = Following(give_up=give_up)
+    env = VideoRewardVector(SyncVectorEnv([make] * 3, autoreset_mode=mode), both, columns, following, frames, observe)
+    assert env.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP
+    alone = [VideoReward(make(), both, columns, following, frames, observe) for _ in range(3)]
+    options = {"demonstration": np.array([0, 1, 0])}
+    observation, infos = env.reset(seed=5, options=options)
+    single = [one.reset(seed=5 + k, options={"demonstration": k % 2}) for k, one in enumerate(alone)]
+    rng, ended = np.random.default_rng(0), 0
+    for _ in range(25):
+        for k, (own, info) in enumerate(single):
+            np.testing.assert_equal(row_of(observation, k), own)
+            assert (infos["step"][k], infos["place"][k]) == (info["step"], info["place"])
+        actions = rng.uniform(-1, 1, (3, 1)).astype(np.float32)
+        observation, rewards, terminated, truncated, infos = env.step(actions)
+        for k, one in enumerate(alone):
+            own, reward, end, cut, info = one.step(actions[k])
+            assert (rewards[k], terminated[k], truncated[k]) == (pytest.approx(reward, rel=1e-6), end, cut)
+            if end or cut:
+                ended += 1
+                assert infos["_final_info"][k]
+                last = infos["final_obs"]
+                np.testing.assert_equal(row_of(last, k) if isinstance(last, dict) else last[k], own)
+                for name in ("step", "place", "embedding_distance", "env_reward", "env_step"):
+                    expected = info[name]
+                    assert infos["final_info"][name][k] == (
+                        expected if isinstance(expected, str) else pytest.approx(expected, rel=1e-5)
+                    )
+                own, info = one.reset(options={"demonstration": int(infos["demonstration"][k])})
+            single[k] = own, info
+    assert ended >= 6
+    env.close()
+
+
+def row_of(batch, row):
+    if isinstance(batch, dict):
+        return {key: row_of(part, row) for key, part in batch.items()}
+    return batch[row]
+
+
+def test_processes_are_rewarded_like_threads(demonstration):
+    rollouts = []
+    for kind in (SyncVectorEnv, AsyncVectorEnv):
+        env = VideoRewardVector(kind([made] * 2), demonstration, columns)
+        rollouts.append([env.reset(seed=0)[0]] + [env.step(np.full((2, 1), 0.5, np.float32))[0] for _ in range(12)])
+        env.close()
+    np.testing.assert_equal(*rollouts)
+
+
+def test_without_a_clock_the_demonstration_waits(demonstration):
+    def steps(clock):
+        env = VideoReward(made(), demonstration, centre, Following(clock=clock))
+        env.reset(seed=0, options={"place": 0.3})
+        told = []
+        for _ in range(30):
+            *_, truncated, info = env.step(np.array([0.2], np.float32))  # slower than the video
+            told.append(info["step"])
+            if truncated:
+                break
+        return told
+
+    assert steps(True) == list(range(1, LENGTH))
+    waited = steps(False)
+    assert waited[-1] == LENGTH - 1
+    assert len(waited) > LENGTH
+
+
+def test_a_video_of_another_rate_goes_by_as_fast(demonstration, tmp_path):
+    write_video(tmp_path / "slow.mp4", demonstration.frames.repeat(3, axis=0), 3 * FPS, Compression(0, "yuv444p"))
+    assert len(follow(VideoReward(made(), tmp_path / "slow.mp4", columns))) == LENGTH
+    assert len(follow(VideoReward(made(), tmp_path / "slow.mp4", columns, fps=2 * FPS))) == 2 * LENGTH
+
+
+def test_only_what_is_cropped_is_seen(demonstration):
+    env = VideoReward(made(), demonstration, columns, frames=Frames(crop=(0, 0, 12, 12)))
+    assert env.observation_space.shape == (2 + 2 * 12,)
+    env.reset(seed=0, options={"place": 0.9})
+    assert env.step(np.zeros(1, np.float32))[0][2:14].max() == 0  # the bar is not there
+
+
+def test_an_episode_may_end_before_the_video(demonstration):
+    rows = follow(VideoReward(TimeLimit(made(), 4), demonstration, columns))
+    assert [row[2] for row in rows] == [False] * 4 + [True]
+
+
+class Odd(Slider):
+    """Renders what is no picture, or another one than before."""
+
+    def __init__(self, odd):
+        super().__init__("rgb_array")
+        self.odd, self.rendered = odd, 0
+
+    def render(self):
+        self.rendered += 1
+        return self.odd(super().render(), self.rendered)
+
+
+def nan(frames):
+    return np.where(frames[..., 0].any(axis=1), np.nan, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "message"),
+    [
+        (Slider, {}, 'its render mode is None, expected pictures .* render_mode="rgb_array"'),
+        (lambda: Odd(lambda frame, _: None), {}, "a picture of nothing, expected pictures"),
+        (lambda: Odd(lambda frame, _: frame[..., 0]), {}, r"a picture of \(24, 40\) uint8, expected pictures"),
+        (lambda: Odd(lambda frame, _: frame / 255), {}, r"a picture of \(24, 40, 3\) float64, expected pictures"),
+        (lambda: Odd(lambda frame, n: frame[n:]), {}, r"a picture of \(22, 40, 3\), expected \(23, 40, 3\), as they"),
+        (made, {"frames": Frames("pixels")}, "observes no 'pixels', expected a Dict with the pictures under that key"),
+        (made, {"frames": Frames(crop=(0, 0, 50, 10))}, r"40x24, expected those that hold the crop \(0, 0, 50, 10\)"),
+        (made, {"encoder": nan}, "an embedding became nan .*: mend the encoder"),
+        (made, {"encoder": lambda frames: columns(frames)[:1]}, r"makes \(1, 24\) of 2 frames .* expected \(2, dim\)"),
+        (made, {"encoder": lambda frames: frames.mean()}, r"makes \(\) of 2 frames"),
+        (made, {"encoder": 3}, "an encoder of type int, expected a trained one, or a function"),
+        (made, {"encoder": "nowhere"}, "nowhere/encoder.json"),
+        (made, {"demonstrations": []}, "no demonstration to follow"),
+        (made, {"demonstrations": "nowhere.mp4"}, "nowhere.mp4: no such video file"),
+        (made, {"observe": "all"}, "unknown observe 'all': choose"),
+    ],
+)
+def test_what_can_not_be_is_one_line(demonstration, make, settings, message):
+    with pytest.raises(UserError, match=message) as raised:
+        follow(VideoReward(make(), **({"demonstrations": demonstration, "encoder": columns} | settings)))
+    assert "\n" not in str(raised.value)
+
+
+def test_last_moments_that_nobody_can_see_are_refused(demonstration):
+    env = SyncVectorEnv([made], autoreset_mode=AutoresetMode.SAME_STEP)
+    with pytest.raises(UserError, match="renders no episode's last moment: make it with another autoreset mode, or"):
+        VideoRewardVector(env, demonstration, columns)
+
+
+@pytest.mark.parametrize("crop", [(0, 0, 0, 5), (5, 0, 2, 5), (-1, 0, 5, 5), (0, 0, 5), (0, 0, 5.5, 5)])
+def test_a_crop_that_is_none_is_refused(crop):
+    with pytest.raises(UserError, match=r"crop is .*, expected"):
+        Frames(crop=crop)
