@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from imitate.policy.ppo import Learner, build_ppo, load_policy
     from imitate.policy.vec_env import SB3VecEnv
     from imitate.reward.following import Following
+    from imitate.reward.frames import Frames
     from imitate.reward.rewards import DifferenceReward, HuberReward, Moment, ProgressReward
     from imitate.reward.vector_wrapper import EmbeddingRewardVector
+    from imitate.reward.video_reward import VideoReward, VideoRewardVector
     from imitate.reward.wrapper import EmbeddingReward
 
 __version__ = "0.1.0"
@@ -29,6 +31,7 @@ __all__ = [
     "EmbeddingReward",
     "EmbeddingRewardVector",
     "Following",
+    "Frames",
     "HuberReward",
     "LeRobotDataset",
     "Learner",
@@ -37,6 +40,8 @@ __all__ = [
     "SB3VecEnv",
     "TrainedEncoder",
     "UserError",
+    "VideoReward",
+    "VideoRewardVector",
     "build_ppo",
     "demonstration_from_video",
     "load_encoder",
@@ -55,6 +60,8 @@ _ROOMS = {
     "policy.ppo": ("Learner", "build_ppo", "load_policy"),
     "policy.vec_env": ("SB3VecEnv",),
     "reward.following": ("Following",),
+    "reward.frames": ("Frames",),
+    "reward.video_reward": ("VideoReward", "VideoRewardVector"),
     "reward.wrapper": ("EmbeddingReward",),
     "reward.vector_wrapper": ("EmbeddingRewardVector",),
     "reward.rewards": ("DifferenceReward", "HuberReward", "Moment", "ProgressReward"),

@@ -1,5 +1,7 @@
 """A reward from a video, around environments of any kind."""
 
+from ctypes.util import find_library
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -292,3 +294,42 @@ def test_last_moments_that_nobody_can_see_are_refused(demonstration):
 def test_a_crop_that_is_none_is_refused(crop):
     with pytest.raises(UserError, match=r"crop is .*, expected"):
         Frames(crop=crop)
+
+
+@pytest.mark.parametrize("name", ["Pendulum-v1", "Reacher-v5"])
+def test_gymnasiums_own_environments_are_rewarded(name, monkeypatch):
+    """The nearer what is done to what is shown, the higher the reward; whatever draws it."""
+    if name == "Reacher-v5":
+        if find_library("OSMesa") is None:
+            pytest.skip("MuJoCo draws nothing without a screen here: install Debian's libosmesa6")
+        monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    rng = np.random.default_rng(0)
+
+    def pixels(frames):
+        return frames[:, ::4, ::4].reshape(len(frames), -1) / 25.5
+
+    def acted(env, actions):
+        rows = [env.reset(seed=4)] + [env.step(action) for action in actions]
+        return [row[1] for row in rows[1:]], [row[-1] for row in rows]
+
+    bare = gym.make(name, render_mode="rgb_array")
+    actions = rng.uniform(-1, 1, (12, *bare.action_space.shape)).astype(np.float32)
+    bare.reset(seed=4)
+    pictures = [bare.render()]
+    for action in actions:
+        bare.step(action)
+        pictures.append(bare.render())
+    shown = Demonstration("acted", np.stack(pictures), None)
+    env = VideoReward(gym.make(name, render_mode="rgb_array"), shown, pixels)
+    rewards, infos = acted(env, actions)
+    assert infos[-1]["step"] == 12
+    assert max(info["embedding_distance"] for info in infos[1:]) < 1e-3
+    others, _ = acted(env, -actions)
+    assert sum(others) < sum(rewards)
+    many = gym.make_vec(name, 2, vectorization_mode="sync", render_mode="rgb_array")
+    many = VideoRewardVector(many, shown, pixels)
+    many.reset(seed=4)
+    for action, reward in zip(actions, rewards, strict=True):
+        assert many.step(np.stack([action, -action]))[1][0] == pytest.approx(reward, abs=1e-4)
+    for made in (bare, env, many):
+        made.close()
