@@ -19,6 +19,7 @@ from imitate.keeping.manifest import verified
 from imitate.keeping.runs import Stage
 
 from . import imitate
+from .record import columns_of
 from .shared.cli import STARTS_OVER, command
 from .shared.policy import ANY, learned_with
 from .shared.signals import held_back
@@ -110,19 +111,15 @@ def _write_policy(folder: Path, learned: Stage) -> None:
 
 def _write_demonstration(folder: Path, dataset: LeRobotDataset, number: int, camera: Camera) -> None:
     """Write one episode as a dataset of its own."""
-    state = dataset.column("observation.state", [number])
-    joints = state.shape[1] // 2
+    columns = columns_of(tuple(dataset.info["features"]["action"]["names"]))
     episode = Episode(
-        frames={camera.name: dataset.demonstration(number, camera.name).frames},
-        joints=state[:, :joints],
-        velocities=state[:, joints:],
-        flange=dataset.column("observation.flange", [number]),
-        actions=dataset.column("action", [number]),
+        {camera.name: dataset.demonstration(number, camera.name).frames},
+        {name: dataset.column(name, [number]) for name in columns},
     )
     layout = Layout(
         cameras=(camera,),
         image_size=dataset.image_size(camera.name),
-        joint_names=tuple(dataset.info["features"]["action"]["names"]),
+        columns=columns,
         fps=round(dataset.fps),
         robot=dataset.info["robot_type"],
         control=dataset.info["control"],

@@ -131,7 +131,8 @@ def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
     pictures = {name: film.frames() for name, film in films.items()}
     for name, frames_of in pictures.items():
         _check_seen(name, frames_of, episode)
-    return Episode(pictures, states[0], states[1], flange, actions)
+    columns = {"observation.state": np.hstack([*states]), "observation.flange": flange, "action": actions}
+    return Episode(pictures, columns)
 
 
 def _check_seen(camera: str, frames: NDArray[np.uint8], episode: int) -> None:
@@ -197,6 +198,15 @@ def cameras_of(settings: Settings) -> list[Camera]:
     return [replace(camera, renderer=settings.renderer or camera.renderer) for camera in cameras]
 
 
+def columns_of(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """What an arm of these joints records beside pictures, by the names of the entries: rad and rad/s; m; what it did.
+
+    An action is what was done at a frame, in [-1, 1]: zero at the last.
+    """
+    velocities = tuple(f"{name}.velocity" for name in names)
+    return {"observation.state": names + velocities, "observation.flange": ("x", "y", "z"), "action": names}
+
+
 def layout_of(settings: Settings) -> Layout:
     """What the dataset of these settings holds."""
     counts = (settings.train, settings.validation, settings.test)
@@ -206,7 +216,7 @@ def layout_of(settings: Settings) -> Layout:
     return Layout(
         cameras=tuple(cameras_of(settings)),
         image_size=settings.image_size,
-        joint_names=tuple(f"joint_{k + 1}" for k in range(arm.joints)),
+        columns=columns_of(tuple(f"joint_{k + 1}" for k in range(arm.joints))),
         fps=CONTROL_HZ,
         robot=settings.arm,
         control="velocity",

@@ -5,12 +5,13 @@ import numpy as np
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.envs.cameras import CAMERAS
+from imitate.pipelines.record import columns_of
 
 FRAMES, JOINTS = 12, 7
 LAYOUT = Layout(
     cameras=(CAMERAS["front"],),
     image_size=32,
-    joint_names=tuple(f"joint_{k}" for k in range(JOINTS)),
+    columns=columns_of(tuple(f"joint_{k}" for k in range(JOINTS))),
     fps=20,
     robot="iiwa",
     control="velocity",
@@ -22,10 +23,10 @@ LAYOUT = Layout(
 
 def noise(layout, length, rng):
     """An episode."""
-    size, joints = layout.image_size, len(layout.joint_names)
+    size = layout.image_size
     frames = {camera.name: rng.integers(0, 256, (length, size, size, 3), np.uint8) for camera in layout.cameras}
-    joints, velocities, actions = rng.normal(size=(3, length, joints)).astype(np.float32)
-    return Episode(frames, joints, velocities, rng.normal(size=(length, 3)).astype(np.float32), actions)
+    columns = {name: rng.normal(size=(length, len(names))).astype(np.float32) for name, names in layout.columns.items()}
+    return Episode(frames, columns)
 
 
 def write_noise(folder, layout=LAYOUT):

@@ -24,6 +24,7 @@ from imitate.pipelines.checking.faithfulness import measure
 from imitate.pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
 from imitate.pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, SPOILT, warn, weakness
 from imitate.pipelines.checking.views import arm_of, held_out, recorded
+from imitate.pipelines.record import columns_of
 from imitate.pipelines.shared.policy import single_env
 from imitate.pipelines.shared.results import numbers, read_results
 from imitate.policy.ppo import Learner, build_ppo, save_policy
@@ -49,7 +50,7 @@ def run(encoder, demonstrations, tmp_path_factory):
     layout = Layout(
         cameras=(CAMERAS["front"],),
         image_size=encoder.image_size,
-        joint_names=tuple(f"joint_{k}" for k in range(7)),
+        columns=columns_of(tuple(f"joint_{k}" for k in range(7))),
         fps=20,
         robot="iiwa",
         control="velocity",
@@ -63,7 +64,8 @@ def run(encoder, demonstrations, tmp_path_factory):
         joints = one.joints.astype(np.float32)
         flange = kuka.flange_positions(one.joints).astype(np.float32)
         still = np.zeros_like(joints)
-        episodes.append(Episode({"front": one.frames}, joints, still, flange, still))
+        columns = {"observation.state": np.hstack([joints, still]), "observation.flange": flange, "action": still}
+        episodes.append(Episode({"front": one.frames}, columns))
     kuka.close()
     write_file(folder / "record/dataset", layout, 0, episodes)
     write_meta(folder / "record/dataset", layout)

@@ -195,13 +195,12 @@ def recording(tmp_path_factory):
     return run / "record/dataset"
 
 
-@pytest.mark.parametrize("name", ["joints", "velocities", "flange", "actions"])
+@pytest.mark.parametrize("name", ["observation.state", "observation.flange", "action"])
 def test_what_is_recorded(tmp_path, name):
     layout = record.layout_of(RECORD)
-    sizes = {"joints": 7, "velocities": 7, "flange": 3, "actions": 7}
-    numbers = {key: np.zeros((4, size), np.float32) for key, size in sizes.items()}
-    episode = Episode({"front": np.zeros((4, 32, 32, 3), np.uint8)}, **numbers)
-    getattr(episode, name)[2, 1] = np.nan
+    columns = {key: np.zeros((4, len(names)), np.float32) for key, names in layout.columns.items()}
+    episode = Episode({"front": np.zeros((4, 32, 32, 3), np.uint8)}, columns)
+    columns[name][2, 1] = np.nan
     episodes = [episode] * len(layout.episodes_of(0))
     with pytest.raises(UserError, match=rf"{name} of episode 0 became nan \(at \[2, 1\]\): the simulation"):
         write_file(tmp_path / "dataset", layout, 0, episodes)
@@ -215,10 +214,9 @@ def test_what_is_read_of_a_dataset(recording, tmp_path, monkeypatch):
     dataset = LeRobotDataset(folder)
     episodes = []
     for number in layout.episodes_of(0):
-        state, flange = (dataset.column(name, [number]) for name in ("observation.state", "observation.flange"))
-        frames = dataset.demonstration(number).frames
-        episodes.append(Episode({"front": frames}, state[:, :7], state[:, 7:], flange, state[:, :7]))
-    episodes[2].joints[1, 0] = np.inf
+        columns = {name: dataset.column(name, [number]).copy() for name in layout.columns}
+        episodes.append(Episode({"front": dataset.demonstration(number).frames}, columns))
+    episodes[2].columns["observation.state"][1, 0] = np.inf
     write_file(folder, layout, 0, episodes)
     monkeypatch.undo()
     dataset = LeRobotDataset(folder)

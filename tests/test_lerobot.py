@@ -18,6 +18,7 @@ from imitate.data.video.writer import Compression, write_video
 from imitate.errors import UserError
 from imitate.keeping.manifest import facts_of
 from imitate.keeping.runs import Stage, read_json, write_json
+from imitate.pipelines.record import columns_of
 
 CAMERAS = (
     Camera("front", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
@@ -27,7 +28,7 @@ LENGTHS = (5, 4, 6, 3, 7)
 LAYOUT = Layout(
     cameras=CAMERAS,
     image_size=32,
-    joint_names=("shoulder", "elbow"),
+    columns=columns_of(("shoulder", "elbow")),
     fps=20,
     robot="toy",
     control="velocity",
@@ -73,15 +74,16 @@ def test_lengths_and_splits(original):
     assert [dataset.camera(), dataset.camera("side")] == list(CAMERAS)
 
 
+def joints_of(episode):
+    return episode.columns["observation.state"][:, :2]
+
+
 def test_numbers_come_back_exactly(original):
     dataset = LeRobotDataset(original)
-    columns = {"observation.flange": "flange", "action": "actions"}
-    np.testing.assert_array_equal(dataset.joints(), np.concatenate([e.joints for e in TRUTH]))
-    for name, attribute in columns.items():
-        np.testing.assert_array_equal(dataset.column(name), np.concatenate([getattr(e, attribute) for e in TRUTH]))
-    np.testing.assert_array_equal(dataset.joints([3, 1]), np.concatenate([TRUTH[3].joints, TRUTH[1].joints]))
-    state = np.concatenate([np.hstack([e.joints, e.velocities]) for e in TRUTH])
-    np.testing.assert_array_equal(dataset.column("observation.state"), state)
+    np.testing.assert_array_equal(dataset.joints(), np.concatenate([joints_of(e) for e in TRUTH]))
+    for name in LAYOUT.columns:
+        np.testing.assert_array_equal(dataset.column(name), np.concatenate([e.columns[name] for e in TRUTH]))
+    np.testing.assert_array_equal(dataset.joints([3, 1]), np.concatenate([joints_of(TRUTH[3]), joints_of(TRUTH[1])]))
 
 
 @pytest.mark.parametrize("camera", ["front", "side"])
@@ -91,7 +93,7 @@ def test_a_demonstration_is_its_episode(original, number, camera):
     truth = TRUTH[number].frames[camera]
     assert demonstration.frames.shape == truth.shape
     assert np.abs(demonstration.frames.astype(int) - truth).max() <= LEVELS
-    np.testing.assert_array_equal(demonstration.joints, TRUTH[number].joints)
+    np.testing.assert_array_equal(demonstration.joints, joints_of(TRUTH[number]))
 
 
 def test_several_demonstrations_are_those_one_by_one_and_a_video_is_decoded_once(original, monkeypatch):
@@ -183,7 +185,7 @@ def test_episodes_say_where_they_stand(original):
 
 def test_statistics_are_those_of_the_rows(original):
     stats = read_json(original / "meta/stats.json")["observation.flange"]
-    flange = np.concatenate([e.flange for e in TRUTH]).astype(np.float64)
+    flange = np.concatenate([e.columns["observation.flange"] for e in TRUTH]).astype(np.float64)
     assert stats["count"] == [sum(LENGTHS)]
     for name in ("min", "max", "mean", "std"):
         np.testing.assert_allclose(stats[name], getattr(flange, name)(axis=0), rtol=1e-6)

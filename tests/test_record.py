@@ -23,21 +23,24 @@ def test_test_episodes_are_the_same_however_many_are_trained_on(kuka):
     for k in range(2):
         ours, theirs = record_episode(kuka, SMALL, 5 + k), record_episode(kuka, more, 13 + k)
         np.testing.assert_array_equal(ours.frames["front"], theirs.frames["front"])
-        np.testing.assert_array_equal(ours.joints, theirs.joints)
+        np.testing.assert_array_equal(ours.columns["action"], theirs.columns["action"])
     assert len(record_episode(kuka, SMALL, 2)) == 6
     assert len(record_episode(kuka, SMALL, 3)) == 40
 
 
 def test_no_two_episodes_are_alike(kuka):
-    starts = [tuple(record_episode(kuka, SMALL, episode).joints[0]) for episode in range(7)]
-    starts += [tuple(record_episode(kuka, replace(SMALL, seed=1), episode).joints[0]) for episode in range(7)]
+    starts = [tuple(record_episode(kuka, SMALL, episode).columns["observation.state"][0]) for episode in range(7)]
+    starts += [
+        tuple(record_episode(kuka, replace(SMALL, seed=1), episode).columns["observation.state"][0])
+        for episode in range(7)
+    ]
     assert len(set(starts)) == 14
 
 
 def test_held_out_demonstrations_move(kuka):
     far = replace(SMALL, held_out_travel=0.7)
     for episode in (3, 4, 5, 6):
-        flange = record_episode(kuka, far, episode).flange
+        flange = record_episode(kuka, far, episode).columns["observation.flange"]
         assert np.linalg.norm(flange - flange[0], axis=1)[1:].mean() > 0.68  # it lags the drawn trajectory a little
 
 
@@ -61,7 +64,7 @@ def test_another_renderer_films_the_same_episodes(kuka):
     (camera,) = layout_of(SMALL).cameras
     assert (camera.name, camera.renderer) == ("front", "raster")
     one, other = record_episode(kuka, SMALL, 0), record_episode(kuka, theirs, 0)
-    np.testing.assert_array_equal(one.joints, other.joints)
+    np.testing.assert_array_equal(one.columns["observation.state"], other.columns["observation.state"])
     apart = np.abs(one.frames["front"].astype(int) - other.frames["front"]).mean(axis=(1, 2, 3))
     assert (apart > 0).all()
     assert (apart < 1).all()

@@ -38,20 +38,14 @@ class Episode:
 
     Attributes:
         frames: By camera name, (length, size, size, 3) uint8.
-        joints: (length, joints) positions, rad.
-        velocities: (length, joints), rad/s.
-        flange: (length, 3) position of the arm's end, m.
-        actions: (length, joints) in [-1, 1]: what was done at each frame; zero at the last.
+        columns: By name, (length, entries) of what else was recorded.
     """
 
     frames: dict[str, NDArray[np.uint8]]
-    joints: Floats
-    velocities: Floats
-    flange: Floats
-    actions: Floats
+    columns: dict[str, Floats]
 
     def __len__(self) -> int:
-        return len(self.joints)
+        return len(next(iter(self.frames.values())))
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class Layout:
     Attributes:
         cameras: The cameras; the first is the one that is embedded.
         image_size: Pixels a side.
-        joint_names: One a joint.
+        columns: By name, what each entry of it is called: of all that is recorded beside the pictures.
         fps: Frames a second.
         robot: What the robot is called.
         control: What an action means.
@@ -74,7 +68,7 @@ class Layout:
 
     cameras: tuple[Camera, ...]
     image_size: int
-    joint_names: tuple[str, ...]
+    columns: dict[str, tuple[str, ...]]
     fps: int
     robot: str
     control: str
@@ -123,9 +117,9 @@ def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episo
     """
     numbers = layout.episodes_of(file)
     for number, episode in zip(numbers, episodes, strict=True):
-        for name in ("joints", "velocities", "flange", "actions"):
+        for name in layout.columns:
             advice = "the simulation has become unstable: record with another seed"
-            check_finite(f"{name} of episode {number}", getattr(episode, name), advice)
+            check_finite(f"{name} of episode {number}", episode.columns[name], advice)
     place = _place(file)
     table = folder / DATA_PATH.format(**place)
     videos = [folder / VIDEO_PATH.format(video_key=_video_key(camera.name), **place) for camera in layout.cameras]
@@ -135,9 +129,7 @@ def write_file(folder: Path, layout: Layout, file: int, episodes: Sequence[Episo
     lengths = np.array([len(episode) for episode in episodes])
     frame_index = np.concatenate([np.arange(n) for n in lengths])
     columns = {
-        "observation.state": vectors([np.hstack([e.joints, e.velocities]) for e in episodes]),
-        "observation.flange": vectors([e.flange for e in episodes]),
-        "action": vectors([e.actions for e in episodes]),
+        **{name: vectors([episode.columns[name] for episode in episodes]) for name in layout.columns},
         "timestamp": pa.array((frame_index / layout.fps).astype(np.float32)),
         "frame_index": pa.array(frame_index),
         "episode_index": pa.array(np.repeat(np.array(numbers), lengths)),
@@ -159,8 +151,7 @@ def write_meta(folder: Path, layout: Layout, scenes: Sequence[str] | None = None
     """
     _write_tasks(folder)
     _write_episodes(folder, layout, scenes)
-    columns = ("observation.state", "observation.flange", "action")
-    write_json(folder / "meta/stats.json", _stats(folder, layout, columns))
+    write_json(folder / "meta/stats.json", _stats(folder, layout))
     write_json(folder / "meta/info.json", _info(layout))
 
 
@@ -209,10 +200,11 @@ def _write_episodes(folder: Path, layout: Layout, scenes: Sequence[str] | None) 
         pq.write_table(pa.table(columns), aside)
 
 
-def _stats(folder: Path, layout: Layout, columns: Sequence[str]) -> dict[str, Any]:
+def _stats(folder: Path, layout: Layout) -> dict[str, Any]:
+    columns = list(layout.columns)
     moments = {column: _Moments() for column in columns}
     for file in range(layout.files):  # one at a time: there may be many
-        table = pq.read_table(folder / DATA_PATH.format(**_place(file)), columns=list(columns))
+        table = pq.read_table(folder / DATA_PATH.format(**_place(file)), columns=columns)
         for column in columns:
             moments[column].add(matrix(table, column, np.float32))
     stats = {column: moments[column].summary() for column in columns}
@@ -252,14 +244,8 @@ class _Moments:
 
 
 def _info(layout: Layout) -> dict[str, Any]:
-    joints = list(layout.joint_names)
-    velocities = [f"{name}.velocity" for name in joints]
-    features: dict[str, Any] = {
-        "observation.state": _feature("float32", [2 * len(joints)], joints + velocities),
-        "observation.flange": _feature("float32", [3], ["x", "y", "z"]),
-        "action": _feature("float32", [len(joints)], joints),
-        "timestamp": _feature("float32", [1]),
-    }
+    features = {name: _feature("float32", [len(names)], list(names)) for name, names in layout.columns.items()}
+    features["timestamp"] = _feature("float32", [1])
     features |= {name: _feature("int64", [1]) for name in ("frame_index", "episode_index", "index", "task_index")}
     for camera in layout.cameras:
         size = layout.image_size
