@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from imitate.data.video.writer import Compression, write_video
     from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
     from imitate.errors import UserError
+    from imitate.pipelines.fit import fit
     from imitate.policy.ppo import Learner, build_ppo, load_policy
     from imitate.policy.vec_env import SB3VecEnv
     from imitate.reward.following import Following
@@ -44,6 +45,7 @@ __all__ = [
     "VideoRewardVector",
     "build_ppo",
     "demonstration_from_video",
+    "fit",
     "load_encoder",
     "load_policy",
     "read_video",
@@ -57,6 +59,7 @@ _ROOMS = {
     "data.video.writer": ("Compression", "write_video"),
     "embedding.trained_encoder": ("TrainedEncoder", "load_encoder"),
     "errors": ("UserError",),
+    "pipelines.fit": ("fit",),
     "policy.ppo": ("Learner", "build_ppo", "load_policy"),
     "policy.vec_env": ("SB3VecEnv",),
     "reward.following": ("Following",),

@@ -182,7 +182,7 @@ def run(settings: Settings) -> Stage:
         return stage
     joints = data.poses.joints
     pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
-    trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head)
+    trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head, dataset.rendering)
     snapshots = Snapshots(stage.path(SNAPSHOT), f"{digest_of(dataset, camera.name)} {device.type}")
     kept = snapshots.read()
     baselines = kept["baselines"] if kept else baselines_of(data, trained.to(device))

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 SNIPPET = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-READING = ("library.md", "own-video.md")  # poses off videos, which takes seconds
+SLOW = ("library.md", "own-video.md", "any-environment.md")  # they read poses off videos, or train
 
 
 def told(page):
@@ -33,7 +33,7 @@ def told(page):
 
 
 WITH_SNIPPETS = [
-    pytest.param(page, id=told(page), marks=pytest.mark.slow if page.name in READING else ())
+    pytest.param(page, id=told(page), marks=pytest.mark.slow if page.name in SLOW else ())
     for page in PAGES
     if SNIPPET.search(page.read_text())
 ]

@@ -29,11 +29,8 @@ def test_test_episodes_are_the_same_however_many_are_trained_on(kuka):
 
 
 def test_no_two_episodes_are_alike(kuka):
-    starts = [tuple(record_episode(kuka, SMALL, episode).columns["observation.state"][0]) for episode in range(7)]
-    starts += [
-        tuple(record_episode(kuka, replace(SMALL, seed=1), episode).columns["observation.state"][0])
-        for episode in range(7)
-    ]
+    episodes = [record_episode(kuka, replace(SMALL, seed=seed), number) for seed in (0, 1) for number in range(7)]
+    starts = [tuple(episode.columns["observation.state"][0]) for episode in episodes]
     assert len(set(starts)) == 14
 
 

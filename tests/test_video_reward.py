@@ -9,6 +9,7 @@ from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import AddRenderObservation, TimeLimit
+from slider import FPS, HEIGHT, WIDTH, Slider, picture
 
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import Compression, write_video
@@ -17,48 +18,11 @@ from imitate.reward.following import NEVER, Following
 from imitate.reward.frames import Frames
 from imitate.reward.video_reward import VideoReward, VideoRewardVector
 
-HEIGHT, WIDTH, LENGTH, FPS = 24, 40, 8, 10
+LENGTH = 8
 MODES = list(AutoresetMode)
 
 
 NAMED = spaces.Dict({"at": spaces.Box(-1, 1, (2,), np.float64), "left": spaces.Discrete(2)})
-
-
-class Slider(gym.Env):
-    """A white bar on a black ground, which actions push to the left and to the right."""
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": FPS}  # noqa: RUF012 (as Gymnasium has it)
-
-    def __init__(self, render_mode=None, own=None):
-        self.render_mode = render_mode
-        self.observation_space = own or spaces.Box(-1, 1, (2,), np.float64)
-        self.action_space = spaces.Box(-1, 1, (1,), np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.place = (options or {}).get("place", self.np_random.uniform(0.2, 0.4))
-        self.taken = 0
-        return self._observe(), {"step": "its own", "place": self.place}
-
-    def step(self, action):
-        self.place = float(np.clip(self.place + 0.1 * action[0], 0, 1))
-        self.taken += 1
-        return self._observe(), self.place, self.place > 0.95, False, {"step": "its own", "place": self.place}
-
-    def _observe(self):
-        box = np.array([2 * self.place - 1, min(self.taken / 100, 1)])
-        if isinstance(self.observation_space, spaces.Dict):
-            return {"at": box, "left": int(self.place < 0.5)}
-        return box
-
-    def render(self):
-        return None if self.render_mode is None else picture(self.place)
-
-
-def picture(place):
-    frame = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    frame[:, int(place * (WIDTH - 4)) : int(place * (WIDTH - 4)) + 4] = 255
-    return frame
 
 
 def columns(frames):

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from imitate.data.camera import Camera
+from imitate.data.rendering import Rendering
 from imitate.embedding.device import mixed_precision
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.encoders.layers import NORM
@@ -75,6 +76,7 @@ class TrainedEncoder:
         dim: Of the embeddings.
         camera: That took the frames.
         pose_head: From embeddings to joints, if one was trained.
+        rendering: What the frames must be rendered with; None: nobody says, or a camera took them.
     """
 
     name: str
@@ -83,6 +85,7 @@ class TrainedEncoder:
     dim: int
     camera: Camera
     pose_head: PoseHead | None = None
+    rendering: Rendering | None = None
 
     @property
     def device(self) -> torch.device:
@@ -154,6 +157,23 @@ class TrainedEncoder:
                 "use that camera, or train an encoder on this one"
             )
 
+    def check_rendering(self, rendering: Rendering) -> None:
+        """Refuse to score what an environment renders otherwise.
+
+        Raises:
+            UserError: It does, and the message says in what; or the encoder was trained on a camera's frames.
+        """
+        if self.camera.known:
+            raise UserError(
+                f"the encoder was trained on the camera {self.camera.name!r}, not on what {rendering.environment} "
+                "renders: fit one to that environment"
+            )
+        if self.rendering is not None and (differences := self.rendering.differences(rendering)):
+            raise UserError(
+                f"the encoder was trained on what is rendered otherwise ({'; '.join(differences)}): render as it was, "
+                "or fit an encoder to this environment"
+            )
+
     def check_arm(self, joints: int) -> None:
         """Refuse to read the poses of an arm of other joints.
 
@@ -190,6 +210,7 @@ class TrainedEncoder:
             "camera": self.camera.to_json(),
             "preprocessing": PREPROCESSING,
             "pose_head_joints": joints,
+            **({} if self.rendering is None else {"rendering": self.rendering.to_json()}),
             "sha256": hashlib.sha256(weights).hexdigest(),
         }
         write_json(folder / "encoder.json", facts)
@@ -226,7 +247,8 @@ def load_encoder(folder: str | Path, device: torch.device | None = None) -> Trai
         raise UserError(f"{weights}: damaged, or not of this encoder ({first_line(error)})") from None
     check_weights(str(weights), state, "damaged: train the encoder anew")
     camera = Camera.from_json(facts.get("camera"))
-    encoder = TrainedEncoder(facts["encoder"], module, facts["image_size"], facts["dim"], camera, head)
+    rendering = Rendering.from_json(facts["rendering"]) if "rendering" in facts else None
+    encoder = TrainedEncoder(facts["encoder"], module, facts["image_size"], facts["dim"], camera, head, rendering)
     return encoder.to(device or torch.device("cpu"))
 
 

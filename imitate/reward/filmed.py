@@ -96,8 +96,7 @@ class Filmed(gym.Wrapper):
 
     def __init__(self, env: gym.Env, lengths: Sequence[int], size: int, frames: Frames) -> None:
         super().__init__(env)
-        frames.check(env, env.observation_space)
-        self._film = _Film(env, frames, size)
+        self._filming = Filming(env, env.observation_space, frames, size)
         self._playback = Playback(lengths, 1)
         self.observation_space = space_of(env.observation_space, size)
 
@@ -122,9 +121,7 @@ class Filmed(gym.Wrapper):
         self._playback.aim_at(np.array([frame]))
 
     def _seen(self, observation: Any) -> dict[str, Any]:
-        key = self._film.frames.key
-        picture = self.env.render() if key is None else observation[key]
-        return {IMAGE: self._film.develop([picture])[0], STATE: observation}
+        return {IMAGE: self._filming.one(observation), STATE: observation}
 
     def _told(self, info: dict[str, Any]) -> dict[str, Any]:
         return _renamed(info) | {key: int(value[0]) for key, value in self._playback.infos().items()}
@@ -149,7 +146,7 @@ class FilmedVector(VectorWrapper):
 
     def __init__(self, env: VectorEnv, lengths: Sequence[int], size: int, frames: Frames) -> None:
         super().__init__(env)
-        frames.check(env, env.single_observation_space)
+        self._filming = Filming(env, env.single_observation_space, frames, size)
         mode = env.metadata.get("autoreset_mode")
         if not isinstance(mode, AutoresetMode):
             raise UserError(f"a vector environment of autoreset mode {mode}, expected one of Gymnasium's")
@@ -159,7 +156,6 @@ class FilmedVector(VectorWrapper):
                 f"a vector environment of {mode} renders no episode's last moment: make it with another autoreset "
                 "mode, or wrap each environment in gymnasium.wrappers.AddRenderObservation and name the key of it"
             )
-        self._film = _Film(env, frames, size)
         self._playback = Playback(lengths, env.num_envs)
         self.metadata = env.metadata | {"autoreset_mode": AutoresetMode.SAME_STEP}
         self.single_observation_space = space_of(env.single_observation_space, size)
@@ -203,7 +199,7 @@ class FilmedVector(VectorWrapper):
         final = told(self._playback.infos(), rows)
         infos["final_info"] = merged(rows, _renamed(infos["final_info"]) | final, {})
         last = infos["final_obs"]
-        pictures = self._film.develop([last[i][self._film.frames.key] for i in np.flatnonzero(rows)])
+        pictures = self._filming.develop([last[i][self._filming.frames.key] for i in np.flatnonzero(rows)])
         seen = np.full(self.num_envs, None, np.object_)
         for picture, i in zip(pictures, np.flatnonzero(rows), strict=True):
             seen[i] = {IMAGE: picture, STATE: last[i]}
@@ -212,21 +208,42 @@ class FilmedVector(VectorWrapper):
         return merged(rows, told(self._playback.infos(), rows), infos)
 
     def _seen(self, observation: Any) -> dict[str, Any]:
-        key = self._film.frames.key
-        pictures = self.env.render() if key is None else observation[key]
-        return {IMAGE: self._film.develop(pictures), STATE: observation}
+        return {IMAGE: self._filming.all(observation), STATE: observation}
 
 
-class _Film:
-    """Pictures of one environment or several, all of one size."""
+class Filming:
+    """Pictures of an environment, or of a vector environment, all of one size.
 
-    def __init__(self, env: Any, frames: Frames, size: int) -> None:
+    Args:
+        env: That is filmed.
+        space: What one environment observes.
+        frames: Where the pictures come from.
+        size: Pixels a side of what an encoder sees.
+
+    Raises:
+        UserError: It renders none, or observes none.
+    """
+
+    def __init__(self, env: Any, space: spaces.Space, frames: Frames, size: int) -> None:
+        frames.check(env, space)
         self.frames = frames
         self._env, self._size = env, size
         self._shape: tuple[int, ...] = ()
 
+    def one(self, observation: Any) -> Picture:
+        """(size, size, 3) uint8 of what is observed now, or as it looks now."""
+        return self.develop([self._taken(observation)])[0]
+
+    def all(self, observation: Any) -> Picture:
+        """(num_envs, size, size, 3) uint8 of a batch, or as all look now."""
+        return self.develop(self._taken(observation))
+
     def develop(self, pictures: Any) -> Picture:
-        """(n, size, size, 3) uint8 of n pictures."""
+        """(n, size, size, 3) uint8 of n pictures.
+
+        Raises:
+            UserError: They are none, or of another size than the first.
+        """
         if pictures is None:
             raise UserError(f"{self._env} renders nothing, expected pictures (height, width, 3) uint8")
         shapes = {np.shape(picture) for picture in pictures}
@@ -234,6 +251,9 @@ class _Film:
         if wrong := shapes - {self._shape}:
             raise UserError(f"{self._env}: a picture of {wrong.pop()}, expected {self._shape}, as they were before")
         return self.frames.seen(pictures, self._size, self._env)
+
+    def _taken(self, observation: Any) -> Any:
+        return self._env.render() if self.frames.key is None else observation[self.frames.key]
 
 
 def space_of(own: spaces.Space, size: int) -> spaces.Dict:

@@ -11,6 +11,7 @@ import gymnasium as gym
 from gymnasium.vector import VectorEnv
 
 from imitate.data.demonstration import Demonstration, demonstration_from_video
+from imitate.data.rendering import Rendering
 from imitate.data.video.reader import shown_size
 from imitate.embedding.any_encoder import AnyEncoder, Function
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
@@ -117,6 +118,8 @@ def _made_out(
     sight: Encoder = (
         encoder if isinstance(encoder, TrainedEncoder) else AnyEncoder(encoder, _side_of(several[0], frames))
     )
+    if isinstance(sight, TrainedEncoder):
+        sight.check_rendering(Rendering.of(env, frames.key, frames.crop))
     return [_seen(env, one, sight.image_size, frames, fps) for one in several], sight
 
 

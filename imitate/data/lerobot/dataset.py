@@ -22,6 +22,7 @@ from imitate.data.lerobot.places import DATA, NEAR, Places
 from imitate.data.lerobot.tables import Tables
 from imitate.data.lerobot.units import Choice, State
 from imitate.data.lerobot.version import read_info
+from imitate.data.rendering import Rendering
 from imitate.data.video.limits import Limits
 from imitate.errors import UserError
 from imitate.keeping.manifest import verified
@@ -111,6 +112,11 @@ class LeRobotDataset:
             if meant(camera.name, self._pictures) == [key]:
                 return camera
         return Camera.unknown(called(key, self._pictures))  # of another origin: nothing else is known of it
+
+    @property
+    def rendering(self) -> Rendering | None:
+        """What its frames were rendered with, where no camera of ours took them and it is known."""
+        return Rendering.from_json(self.info["rendering"]) if "rendering" in self.info else None
 
     def picture_key(self, camera: str) -> str:
         """The feature that holds the pictures of a camera.

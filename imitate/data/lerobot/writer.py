@@ -17,6 +17,7 @@ from imitate.data.camera import Camera
 from imitate.data.lerobot.column import matrix, vectors
 from imitate.data.lerobot.places import PLACE, SCENE
 from imitate.data.lerobot.version import VERSION
+from imitate.data.rendering import Rendering
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
 from imitate.keeping.finite import check_finite
@@ -64,6 +65,7 @@ class Layout:
         episodes_a_file: Episodes that share a Parquet file and a video: the unit that is recorded, or
             recorded again, whole.
         compression: Of the videos.
+        rendering: What their frames were rendered with, where no camera of ours took them.
     """
 
     cameras: tuple[Camera, ...]
@@ -76,6 +78,7 @@ class Layout:
     splits: dict[str, int]
     compression: Compression
     episodes_a_file: int = 50
+    rendering: Rendering | None = None
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -278,6 +281,7 @@ def _info(layout: Layout) -> dict[str, Any]:
         "features": features,
         # Not of the format, which ignores what it does not know: what an encoder must match.
         "cameras": [camera.to_json() for camera in layout.cameras],
+        **({} if layout.rendering is None else {"rendering": layout.rendering.to_json()}),
         "control": layout.control,
     }
 

@@ -1,0 +1,145 @@
+"""An environment plays, films itself, and learns to see."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from slider import FPS, Slider, picture
+
+import imitate
+from imitate.data.demonstration import Demonstration
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.play import Playing, actions_of, play
+from imitate.errors import UserError
+from imitate.reward.frames import Frames
+from imitate.reward.video_reward import VideoReward, VideoRewardVector
+
+TINY = {"steps": 240, "length": 12, "size": 16, "epochs": 30, "videos": 16, "batch": 16, "device": "cpu"}
+gym.register("Slider-v0", Slider)
+
+
+def made(**settings):
+    return gym.make("Slider-v0", render_mode="rgb_array", **settings)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fit") / "slider"
+    imitate.fit(made(), run=folder, **TINY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fitted(run):
+    return load_encoder(run / "embed/encoder")
+
+
+@pytest.fixture(scope="module")
+def demonstration():
+    return Demonstration("pushed", np.stack([picture(place) for place in np.linspace(0.3, 0.8, 8)]), None)
+
+
+def test_what_was_played_is_a_dataset_that_says_what_rendered_it(run):
+    dataset = LeRobotDataset(run / "record/dataset")
+    assert dataset.fps == FPS
+    assert dataset.rendering.environment == "Slider-v0"
+    assert not dataset.camera().known
+    assert dataset.lengths.sum() - len(dataset) == TINY["steps"]
+    assert len(dataset.split("validation")) == 2
+    for episode in (0, len(dataset) - 1):
+        actions = dataset.column("action", [episode])
+        frames = dataset.demonstration(episode).frames
+        assert len(frames) == len(actions) <= TINY["length"] + 1
+        moved = np.diff([frame.mean(axis=(0, 2)) @ np.arange(16) for frame in frames])
+        assert np.corrcoef(actions[:-1, 0], moved)[0, 1] > 0.5  # what it did is beside what it looked like
+
+
+def test_what_it_learned_tells_where_the_bar_is(fitted):
+    places = np.linspace(0.3, 0.7, 9)
+    frames = Frames().seen([picture(place) for place in places], 16, "bars")
+    apart = np.linalg.norm(fitted.embed(frames)[:, None] - fitted.embed(frames), axis=-1)
+    away = np.abs(places[:, None] - places)
+    assert np.corrcoef(apart[~np.eye(9, dtype=bool)], away[~np.eye(9, dtype=bool)])[0, 1] > 0.5
+
+
+def test_the_nearer_to_the_video_the_higher_the_reward(fitted, demonstration):
+    env = VideoReward(made(), demonstration, fitted)
+    rewards = []
+    for place in (0.37, 0.5, 0.7):
+        env.reset(seed=0, options={"place": place})
+        rewards.append(env.step(np.zeros(1, np.float32))[1])
+    assert rewards == sorted(rewards, reverse=True)
+
+
+def test_what_is_there_is_not_made_again(run, capsys, monkeypatch):
+    before = (run / "embed/encoder/encoder.safetensors").stat().st_mtime_ns
+    env = made()
+    monkeypatch.setattr(env, "step", None)
+    imitate.fit(env, run=run, **TINY)
+    assert (run / "embed/encoder/encoder.safetensors").stat().st_mtime_ns == before
+    assert "trained already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("make", "frames", "message"),
+    [
+        (lambda: made(actions=spaces.Discrete(3)), Frames(), r"rendered otherwise .settings \{\} != .*Discrete"),
+        (made, Frames(crop=(0, 0, 20, 20)), r"crop None != \(0, 0, 20, 20\)"),
+        (lambda: Slider("rgb_array"), Frames(), "environment Slider-v0 != Slider"),
+    ],
+)
+def test_what_is_rendered_otherwise_is_refused(fitted, demonstration, make, frames, message):
+    with pytest.raises(UserError, match=message):
+        VideoReward(make(), demonstration, fitted, frames=frames)
+
+
+def test_many_of_the_environment_are_accepted(fitted, demonstration):
+    for kind in ("sync", "async"):
+        envs = gym.make_vec("Slider-v0", 2, vectorization_mode=kind, render_mode="rgb_array")
+        VideoRewardVector(envs, demonstration, fitted).close()
+
+
+def test_an_encoder_of_a_camera_is_refused(encoder, demonstration):
+    with pytest.raises(UserError, match="trained on the camera 'front', not on what Slider-v0 renders: fit one"):
+        VideoReward(made(), demonstration, encoder)
+
+
+def test_play_is_smooth_and_anywhere():
+    space = spaces.Box(np.array([-1, 0, -np.inf]), np.array([1, 4, np.inf]), dtype=np.float32)
+    actions = actions_of(space, 400, np.random.default_rng(0))
+    assert actions.shape == (400, 3)
+    assert all(action in space for action in actions)
+    for column, (low, high) in zip(actions.T[:2], [(-1, 1), (0, 4)], strict=True):
+        assert np.histogram(column, 4, (low, high))[0].min() > 40
+        assert np.corrcoef(column[:-1], column[1:])[0, 1] > 0.4  # of white noise, 0.05 at most
+    held = actions_of(spaces.Discrete(4, start=2), 400, np.random.default_rng(0))
+    assert set(held) == {2, 3, 4, 5}
+    assert 10 < (np.diff(held) != 0).sum() < 60
+
+
+def test_actions_that_are_one_of_a_few_play_too():
+    playing = Playing(50, 10, 16, 0, FPS)
+    episodes = list(play(made(actions=spaces.Discrete(3)), Frames(), playing))
+    assert sum(len(episode) - 1 for episode in episodes) == 50
+    assert {float(value) for episode in episodes for value in episode.columns["action"][:, 0]} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "message"),
+    [
+        (lambda: gym.make("Slider-v0"), {}, "its render mode is None, expected pictures"),
+        (lambda: made(actions=spaces.MultiDiscrete([2, 2])), {}, "actions of MultiDiscrete.*, expected a Box or Discr"),
+        (made, {"steps": 0}, "steps"),
+        (made, {"size": 8}, "size is 8, expected 16 to 1024"),
+        (made, {"length": 200}, "3 episodes of play, expected 6 or more: raise steps, or lower length"),
+        (made, {"fps": 12.5}, r"its render_fps is 12\.5, expected fps: its steps a second, a whole number"),
+        (made, {"epoch": 3}, "settings of training: .*'epoch'"),
+        (made, {"frames": Frames("pixels")}, "observes no 'pixels'"),
+        (made, {"steps": 10**6, "size": 1024}, "GB of pixels: fewer"),
+    ],
+)
+def test_what_can_not_be_is_one_line(make, settings, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        imitate.fit(make(), run=tmp_path / "run", **(TINY | settings))
+    assert not list(tmp_path.rglob("*.safetensors"))
