@@ -48,3 +48,12 @@ class Film:
             self._frames[self._done : end] = self._kuka.develop(self._exposed, self._camera, self._size)
             self._done = end
             self._exposed.clear()
+
+
+def columns_of(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """What an arm of these joints records beside pictures, by the names of the entries: rad and rad/s; m; what it did.
+
+    An action is what was done at a frame, in [-1, 1]: zero at the last.
+    """
+    velocities = tuple(f"{name}.velocity" for name in names)
+    return {"observation.state": names + velocities, "observation.flange": ("x", "y", "z"), "action": names}

@@ -12,6 +12,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.film import columns_of
 from imitate.envs.kuka import ASSETS
 from imitate.errors import UserError
 from imitate.keeping.lock import held
@@ -19,7 +20,6 @@ from imitate.keeping.manifest import verified
 from imitate.keeping.runs import Stage
 
 from . import imitate
-from .record import columns_of
 from .shared.cli import STARTS_OVER, command
 from .shared.policy import ANY, learned_with
 from .shared.signals import held_back

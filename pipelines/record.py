@@ -25,7 +25,7 @@ from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.control import VELOCITY_SCALE
-from imitate.envs.film import Film
+from imitate.envs.film import Film, columns_of
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.envs.scenes.named import SCENES
 from imitate.envs.scenes.random_scene import random_scene
@@ -196,15 +196,6 @@ def cameras_of(settings: Settings) -> list[Camera]:
     """What films, as it is told to draw."""
     cameras = [choose(CAMERAS, name, "camera") for name in settings.cameras]
     return [replace(camera, renderer=settings.renderer or camera.renderer) for camera in cameras]
-
-
-def columns_of(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """What an arm of these joints records beside pictures, by the names of the entries: rad and rad/s; m; what it did.
-
-    An action is what was done at a frame, in [-1, 1]: zero at the last.
-    """
-    velocities = tuple(f"{name}.velocity" for name in names)
-    return {"observation.state": names + velocities, "observation.flange": ("x", "y", "z"), "action": names}
 
 
 def layout_of(settings: Settings) -> Layout:

@@ -5,7 +5,7 @@ import numpy as np
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.envs.cameras import CAMERAS
-from imitate.pipelines.record import columns_of
+from imitate.envs.film import columns_of
 
 FRAMES, JOINTS = 12, 7
 LAYOUT = Layout(

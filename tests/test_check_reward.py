@@ -15,6 +15,7 @@ from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.cameras import CAMERAS
+from imitate.envs.film import columns_of
 from imitate.envs.kuka import ASSETS, Kuka
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings
@@ -24,7 +25,6 @@ from imitate.pipelines.checking.faithfulness import measure
 from imitate.pipelines.checking.probes import CENTIMETRES, DEGREES, Probe, Visited, collect
 from imitate.pipelines.checking.verdict import HARDLY_SEEN, LEAST, MOST, SPOILT, warn, weakness
 from imitate.pipelines.checking.views import arm_of, held_out, recorded
-from imitate.pipelines.record import columns_of
 from imitate.pipelines.shared.policy import single_env
 from imitate.pipelines.shared.results import numbers, read_results
 from imitate.policy.ppo import Learner, build_ppo, save_policy

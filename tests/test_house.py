@@ -44,6 +44,8 @@ def test_imports_run_downwards_only(floor):
     files = sorted((ROOT / floor).rglob("*.py"))
     assert files
     for path in files:
+        if path == ROOT / "imitate/__init__.py":
+            continue  # the front door, which loads a name of any floor when it is asked for
         for name in imported(path):
             other = floor_of(name)
             assert name.split(".")[0] not in ("envs", "pipelines", "tests"), f"{path} imports {name}"

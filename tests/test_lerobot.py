@@ -15,10 +15,10 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Layout, write_file, write_meta
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
+from imitate.envs.film import columns_of
 from imitate.errors import UserError
 from imitate.keeping.manifest import facts_of
 from imitate.keeping.runs import Stage, read_json, write_json
-from imitate.pipelines.record import columns_of
 
 CAMERAS = (
     Camera("front", (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)),
