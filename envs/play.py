@@ -19,6 +19,7 @@ from imitate.reward.filmed import Filming
 from imitate.reward.frames import Frames
 
 RENDER = "render"  # what the pictures are called in a dataset
+REWARD = "next.reward"  # and the environment's own reward, as LeRobot has it
 PINK = 1  # exponent of its power spectrum: half way between white noise and a random walk
 HELD = 0.9  # share of steps at which an action that is one of a few stays what it was
 MOST_BYTES = 8 * 2**30  # of pixels
@@ -98,14 +99,16 @@ def actions_of(space: spaces.Space, number: int, rng: np.random.Generator) -> ND
 
 
 def _episode(env: gym.Env, filming: Filming, actions: NDArray[Any], seed: int | None) -> Episode:
-    """One, with a picture before each action and after the last."""
+    """One, with a picture before each action and after the last; action and reward stand beside the picture before."""
     observation, _ = env.reset(seed=seed)
-    seen = [filming.one(observation)]
+    seen, rewards = [filming.one(observation)], []
     for action in actions:
-        observation, _, terminated, truncated, _ = env.step(action)
+        observation, reward, terminated, truncated, _ = env.step(action)
         seen.append(filming.one(observation))
+        rewards.append(reward)
         if terminated or truncated:
             break
     done = np.zeros((len(seen), max(int(np.prod(np.shape(actions)[1:])), 1)), np.float32)
     done[:-1] = actions[: len(seen) - 1].reshape(len(seen) - 1, -1)
-    return Episode({RENDER: np.stack(seen)}, {"action": done})
+    own = np.array([*rewards, 0.0], np.float32)[:, None]
+    return Episode({RENDER: np.stack(seen)}, {"action": done, REWARD: own})

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from imitate.data.video.writer import Compression, write_video
     from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
     from imitate.errors import UserError
+    from imitate.pipelines.checking.video_reward import RewardReport, check_reward
     from imitate.pipelines.fit import fit
     from imitate.policy.ppo import Learner, build_ppo, load_policy
     from imitate.policy.vec_env import SB3VecEnv
@@ -38,12 +39,14 @@ __all__ = [
     "Learner",
     "Moment",
     "ProgressReward",
+    "RewardReport",
     "SB3VecEnv",
     "TrainedEncoder",
     "UserError",
     "VideoReward",
     "VideoRewardVector",
     "build_ppo",
+    "check_reward",
     "demonstration_from_video",
     "fit",
     "load_encoder",
@@ -59,6 +62,7 @@ _ROOMS = {
     "data.video.writer": ("Compression", "write_video"),
     "embedding.trained_encoder": ("TrainedEncoder", "load_encoder"),
     "errors": ("UserError",),
+    "pipelines.checking.video_reward": ("RewardReport", "check_reward"),
     "pipelines.fit": ("fit",),
     "policy.ppo": ("Learner", "build_ppo", "load_policy"),
     "policy.vec_env": ("SB3VecEnv",),

@@ -15,7 +15,7 @@ from imitate.data.lerobot.writer import Layout, write_file, write_meta
 from imitate.data.rendering import Rendering
 from imitate.data.video.writer import Compression
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.envs.play import RENDER, Playing, play
+from imitate.envs.play import RENDER, REWARD, Playing, play
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 from imitate.reward.frames import Frames
@@ -94,10 +94,11 @@ def _recorded(env: gym.Env, frames: Frames, playing: Playing, stage: Stage) -> P
     held_out = max(2, len(episodes) // SHARE)
     if len(episodes) < LEAST:
         raise UserError(f"{len(episodes)} episodes of play, expected {LEAST} or more: raise steps, or lower length")
+    actions = episodes[0].columns["action"].shape[1]
     layout = Layout(
         cameras=(Camera.unknown(RENDER),),
         image_size=playing.size,
-        columns={"action": tuple(f"action_{k}" for k in range(episodes[0].columns["action"].shape[1]))},
+        columns={"action": tuple(f"action_{k}" for k in range(actions)), REWARD: ("reward",)},
         fps=playing.fps,
         robot=rendering.environment,
         control="play",

@@ -58,7 +58,7 @@ class VideoReward(EmbeddingReward):
         fps: float | None = None,
     ) -> None:
         frames = frames or Frames()
-        shown, sight = _made_out(env, demonstrations, encoder, frames, fps)
+        shown, sight = made_out(env, demonstrations, encoder, frames, fps)
         filmed = Filmed(env, [len(one) for one in shown], sight.image_size, frames)
         super().__init__(filmed, sight, shown, following, observe, frames.key)
 
@@ -93,19 +93,30 @@ class VideoRewardVector(EmbeddingRewardVector):
         fps: float | None = None,
     ) -> None:
         frames = frames or Frames()
-        shown, sight = _made_out(env, demonstrations, encoder, frames, fps)
+        shown, sight = made_out(env, demonstrations, encoder, frames, fps)
         filmed = FilmedVector(env, [len(one) for one in shown], sight.image_size, frames)
         super().__init__(filmed, sight, shown, following, observe, frames.key)
 
 
-def _made_out(
+def made_out(
     env: Any,
     demonstrations: Shown | Sequence[Shown],
     encoder: TrainedEncoder | Function | str | Path,
     frames: Frames,
     fps: float | None,
 ) -> tuple[list[Demonstration], Encoder]:
-    """The demonstrations, as the encoder sees them at the environment's steps; and the encoder."""
+    """The demonstrations, as the encoder sees them at the environment's steps; and the encoder.
+
+    Args:
+        env: The environment, or a vector environment.
+        demonstrations: As of ``VideoReward``; the others too.
+        encoder: See there.
+        frames: See there.
+        fps: See there.
+
+    Raises:
+        UserError: One of these can't be, or does not fit another.
+    """
     several: Sequence[Shown] = (
         [demonstrations] if isinstance(demonstrations, Demonstration | str | Path) else demonstrations
     )
