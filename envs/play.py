@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -15,26 +15,23 @@ from scipy.stats import norm
 
 from imitate.data.lerobot.writer import Episode
 from imitate.errors import MANY, SEED, UserError, check_bounds
-from imitate.reward.filmed import Filming
-from imitate.reward.frames import Frames
+from imitate.reward.filming import Filming
 
 RENDER = "render"  # what the pictures are called in a dataset
 REWARD = "next.reward"  # and the environment's own reward, as LeRobot has it
 PINK = 1  # exponent of its power spectrum: half way between white noise and a random walk
 HELD = 0.9  # share of steps at which an action that is one of a few stays what it was
-MOST_BYTES = 8 * 2**30  # of pixels
+PLAYS = 0x91A  # what its actions are told apart by from the draws of an environment of the same seed
 
 
 @dataclass(frozen=True)
 class Playing:
-    """How long an environment plays, and what is seen of it.
+    """How long an environment plays.
 
     Attributes:
         steps: In all.
         length: Steps of an episode, at most; it may end before.
-        size: Pixels a side of what is seen.
         seed: Of everything random.
-        fps: Steps a second.
 
     Raises:
         UserError: One of these can't be.
@@ -42,17 +39,16 @@ class Playing:
 
     steps: int
     length: int
-    size: int
     seed: int
-    fps: int
 
     def __post_init__(self) -> None:
-        check_bounds(self, steps=(1, MANY), length=(1, MANY), size=(16, 1024), seed=SEED, fps=(1, 1000))
-        if (pixels := self.steps * self.size**2 * 3) > MOST_BYTES:
-            raise UserError(f"{self.steps} steps of {self.size}x{self.size} are {pixels / 1e9:.0f} GB of pixels: fewer")
+        for name, value in asdict(self).items():
+            if not isinstance(value, int | np.integer):
+                raise UserError(f"{name} is {value!r}, expected a whole number")
+        check_bounds(self, steps=(1, MANY), length=(1, MANY), seed=SEED)
 
 
-def play(env: gym.Env, frames: Frames, playing: Playing) -> Iterator[Episode]:
+def play(env: gym.Env, filming: Filming, playing: Playing) -> Iterator[Episode]:
     """Let an environment play.
 
     Continuous actions are pink noise: white noise hardly moves what has mass, and what a random walk has left it comes
@@ -61,13 +57,13 @@ def play(env: gym.Env, frames: Frames, playing: Playing) -> Iterator[Episode]:
 
     Args:
         env: The environment.
-        frames: Where its pictures come from.
-        playing: How long it plays, and what is seen.
+        filming: Of it.
+        playing: How long it plays.
 
     Raises:
         UserError: Its actions are of another kind, or there are no pictures.
     """
-    filming, rng = Filming(env, env.observation_space, frames, playing.size), np.random.default_rng(playing.seed)
+    rng = np.random.default_rng([playing.seed, PLAYS])
     missing: int = playing.steps
     seed: int | None = playing.seed
     while missing > 0:

@@ -18,11 +18,15 @@ from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.play import RENDER, REWARD, Playing, play
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
+from imitate.reward.filming import Filming
 from imitate.reward.frames import Frames
+from imitate.reward.shown import rate_of
 
 from . import embed
 
 SHARE = 20  # one episode of so many is held out, to validate with
+MOST_BYTES = 4 * 2**30  # of pixels, which are in memory at once
+OWN = {"run", "name", "dataset", "self_regression", "joints", "degrees"}  # settings of `embed` that are not for it
 LEAST = 6  # episodes: two to validate with, and some to learn from
 
 
@@ -52,7 +56,7 @@ def fit(
         run: The folder that the dataset, ``record``, and the encoder, ``embed``, are kept in: what is there already is
             taken. None: they are not kept.
         fps: Steps of the environment a second. None: its ``render_fps``.
-        training: Settings of ``imitate embed``, such as ``epochs`` and ``device``.
+        training: Settings of ``imitate embed``, such as ``epochs`` and ``device``; but for those of joints.
 
     Returns:
         The encoder. It refuses what is rendered otherwise.
@@ -61,34 +65,38 @@ def fit(
         UserError: The environment renders no pictures, ends before there is anything to learn from, or one of the
             settings can't be.
     """
+    if taken := OWN & set(training):
+        raise UserError(f"fit says itself what {', '.join(sorted(taken))} is: leave it out")
     try:
         settings = replace(embed.Settings(self_regression=0.0, seed=seed), **training)
     except TypeError as error:
         raise UserError(f"settings of training: {error}") from None
-    playing = Playing(steps, length, size, seed, _rate(env, fps))
+    rate = rate_of(env, fps)
+    if round(rate) != rate:
+        raise UserError(f"{rate} steps of the environment a second, expected a whole number: say fps=")
+    if not isinstance(size, int) or not 16 <= size <= 1024:
+        raise UserError(f"size is {size!r}, expected 16 to 1024 pixels a side")
+    playing = Playing(steps, length, seed)
+    if (pixels := steps * size**2 * 3) > MOST_BYTES:
+        raise UserError(f"{steps} steps of {size}x{size} are {pixels / 1e9:.0f} GB of pixels, expected 4 at most")
     with TemporaryDirectory() as aside:
-        folder = Path(run or aside)
-        dataset = _recorded(env, frames or Frames(), playing, Stage(folder / "record"))
+        folder, filming = Path(run or aside), Filming(env, env.observation_space, frames or Frames(), size)
+        dataset = _recorded(env, filming, playing, round(rate), folder)
         stage = embed.run(replace(settings, run=folder, dataset=dataset))
         return load_encoder(stage.path("encoder"))
 
 
-def _rate(env: gym.Env, fps: float | None) -> int:
-    """Steps of an environment a second."""
-    rate = fps or env.metadata.get("render_fps")
-    if not isinstance(rate, int | float) or rate < 1 or round(rate) != rate:
-        raise UserError(f"{env}: its render_fps is {rate}, expected fps: its steps a second, a whole number of them")
-    return round(rate)
-
-
-def _recorded(env: gym.Env, frames: Frames, playing: Playing, stage: Stage) -> Path:
+def _recorded(env: gym.Env, filming: Filming, playing: Playing, fps: int, run: Path) -> Path:
     """The folder of the dataset of an environment's play, which is recorded if it is not there."""
-    rendering, folder = Rendering.of(env, frames.key, frames.crop), stage.path("dataset")
-    if not stage.begin(asdict(playing) | {"rendering": rendering.to_json()}):
+    stage = Stage(run / "record")
+    rendering, folder = Rendering.of(env, filming.frames.key, filming.frames.crop), stage.path("dataset")
+    if not stage.finished and Stage(run / "embed").finished:
+        raise UserError(f"{run / 'embed'}: an encoder of earlier play, which is gone: delete it, or choose another run")
+    if not stage.begin(asdict(playing) | {"size": filming.size, "fps": fps, "rendering": rendering.to_json()}):
         return folder
     episodes = []
     with tqdm(total=playing.steps, unit="step", desc="play") as bar:
-        for episode in play(env, frames, playing):
+        for episode in play(env, filming, playing):
             episodes.append(episode)
             bar.update(len(episode) - 1)
     held_out = max(2, len(episodes) // SHARE)
@@ -97,15 +105,15 @@ def _recorded(env: gym.Env, frames: Frames, playing: Playing, stage: Stage) -> P
     actions = episodes[0].columns["action"].shape[1]
     layout = Layout(
         cameras=(Camera.unknown(RENDER),),
-        image_size=playing.size,
+        image_size=filming.size,
         columns={"action": tuple(f"action_{k}" for k in range(actions)), REWARD: ("reward",)},
-        fps=playing.fps,
+        fps=fps,
         robot=rendering.environment,
         control="play",
         lengths=tuple(map(len, episodes)),
         splits={"train": len(episodes) - held_out, "validation": held_out},
         compression=Compression(0, "yuv444p"),
-        rendering=rendering,
+        rendering=replace(rendering, height=filming.shape[0], width=filming.shape[1]),
     )
     for file in range(layout.files):
         write_file(folder, layout, file, [episodes[number] for number in layout.episodes_of(file)])

@@ -1,9 +1,14 @@
 """An environment plays, films itself, and learns to see."""
 
+import shutil
+
 import gymnasium as gym
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from gymnasium import spaces
+from gymnasium.wrappers import AddRenderObservation
 from slider import FPS, Slider, picture
 
 import imitate
@@ -12,6 +17,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.play import Playing, actions_of, play
 from imitate.errors import UserError
+from imitate.reward.filming import Filming
 from imitate.reward.frames import Frames
 from imitate.reward.video_reward import VideoReward, VideoRewardVector
 
@@ -51,8 +57,13 @@ def test_what_was_played_is_a_dataset_that_says_what_rendered_it(run):
         actions = dataset.column("action", [episode])
         frames = dataset.demonstration(episode).frames
         assert len(frames) == len(actions) <= TINY["length"] + 1
-        moved = np.diff([frame.mean(axis=(0, 2)) @ np.arange(16) for frame in frames])
-        assert np.corrcoef(actions[:-1, 0], moved)[0, 1] > 0.5  # what it did is beside what it looked like
+        places = dataset.column("next.reward", [episode])[:-1, 0]  # after each action: what the environment pays
+        np.testing.assert_allclose(places[1:], np.clip(places[:-1] + 0.1 * actions[1:-1, 0], 0, 1), atol=1e-5)
+        bright = frames[1:, 8, :, 0].astype(float)
+        whole = bright.sum(axis=1) >= bright.sum(axis=1).max() - 1  # the bar is in the middle
+        centre = (bright @ np.arange(16))[whole] / bright.sum(axis=1)[whole]
+        shown = (np.floor(places[whole] * 36) + 1.5 - 8) * 16 / 24  # 36 places of a bar of 4 columns, the middle 24
+        np.testing.assert_allclose(centre, shown, atol=0.6)
 
 
 def test_what_it_learned_tells_where_the_bar_is(fitted):
@@ -119,8 +130,8 @@ def test_play_is_smooth_and_anywhere():
 
 
 def test_actions_that_are_one_of_a_few_play_too():
-    playing = Playing(50, 10, 16, 0, FPS)
-    episodes = list(play(made(actions=spaces.Discrete(3)), Frames(), playing))
+    env = made(actions=spaces.Discrete(3))
+    episodes = list(play(env, Filming(env, env.observation_space, Frames(), 16), Playing(50, 10, 0)))
     assert sum(len(episode) - 1 for episode in episodes) == 50
     assert {float(value) for episode in episodes for value in episode.columns["action"][:, 0]} == {0, 1, 2}
 
@@ -128,18 +139,52 @@ def test_actions_that_are_one_of_a_few_play_too():
 @pytest.mark.parametrize(
     ("make", "settings", "message"),
     [
-        (lambda: gym.make("Slider-v0"), {}, "its render mode is None, expected pictures"),
+        (lambda: gym.make("Slider-v0"), {}, 'its render mode is None, expected "rgb_array"'),
         (lambda: made(actions=spaces.MultiDiscrete([2, 2])), {}, "actions of MultiDiscrete.*, expected a Box or Discr"),
-        (made, {"steps": 0}, "steps"),
+        (made, {"steps": 0}, "steps is 0, expected 1 to"),
+        (made, {"steps": 245.0}, "steps is 245.0, expected a whole number"),
+        (made, {"dataset": "x"}, "fit says itself what dataset is: leave it out"),
         (made, {"size": 8}, "size is 8, expected 16 to 1024"),
-        (made, {"length": 200}, "3 episodes of play, expected 6 or more: raise steps, or lower length"),
-        (made, {"fps": 12.5}, r"its render_fps is 12\.5, expected fps: its steps a second, a whole number"),
+        (made, {"steps": 5}, "1 episodes of play, expected 6 or more: raise steps, or lower length"),
+        (made, {"fps": 12.5}, r"12\.5 steps of the environment a second, expected a whole number: say fps="),
+        (made, {"fps": float("nan")}, "fps is nan, expected steps of the environment a second, more than 0"),
         (made, {"epoch": 3}, "settings of training: .*'epoch'"),
         (made, {"frames": Frames("pixels")}, "observes no 'pixels'"),
-        (made, {"steps": 10**6, "size": 1024}, "GB of pixels: fewer"),
+        (made, {"steps": 10**6, "size": 1024}, "GB of pixels, expected 4 at most"),
     ],
 )
 def test_what_can_not_be_is_one_line(make, settings, message, tmp_path):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as raised:
         imitate.fit(make(), run=tmp_path / "run", **(TINY | settings))
-    assert not list(tmp_path.rglob("*.safetensors"))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"length": 11}, {"size": 24}, {"epochs": 3}, {"frames": Frames(crop=(0, 0, 9, 9))}]
+)
+def test_what_is_there_is_not_taken_for_something_else(run, settings):
+    with pytest.raises(UserError, match="was made with other settings"):
+        imitate.fit(made(), run=run, **(TINY | settings))
+
+
+def test_an_encoder_of_play_that_is_gone_is_not_taken(run, tmp_path):
+    moved = shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(moved / "record")
+    with pytest.raises(UserError, match="run/embed: an encoder of earlier play, which is gone: delete it, or choose"):
+        imitate.fit(made(), run=moved, **(TINY | {"size": 24}))
+
+
+def test_a_part_of_an_observation_is_seen_too(tmp_path):
+    env = AddRenderObservation(made(), render_only=False, render_key="seen", obs_key="felt")
+    frames = Frames("seen", crop=[np.int64(8), 0, 32, 24])
+    encoder = imitate.fit(env, frames=frames, run=tmp_path / "run", **(TINY | {"epochs": 1}))
+    kept = load_encoder(tmp_path / "run/embed/encoder").rendering
+    assert encoder.rendering == kept
+    assert (kept.key, kept.crop, kept.height, kept.width) == ("seen", (8, 0, 32, 24), 24, 40)
+
+
+def test_columns_of_one_entry_are_numbers_as_lerobot_reads_them(run):
+    schema = pq.read_schema(next((run / "record/dataset/data").rglob("*.parquet")))
+    assert {schema.field(name).type for name in ("action", "next.reward")} == {pa.float32()}
+    dataset = LeRobotDataset(run / "record/dataset")
+    assert dataset.column("next.reward").shape == dataset.column("action").shape == (dataset.lengths.sum(), 1)

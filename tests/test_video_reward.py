@@ -1,10 +1,12 @@
 """A reward from a video, around environments of any kind."""
 
+from copy import deepcopy
 from ctypes.util import find_library
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
@@ -129,18 +131,18 @@ def test_many_environments_are_rewarded_as_each_alone(demonstration, mode, give_
     options = {"demonstration": np.array([0, 1, 0])}
     observation, infos = env.reset(seed=5, options=options)
     single = [one.reset(seed=5 + k, options={"demonstration": k % 2}) for k, one in enumerate(alone)]
-    rng, ended = np.random.default_rng(0), 0
+    rng, ended, own_ends = np.random.default_rng(0), 0, 0
     for _ in range(25):
         for k, (own, info) in enumerate(single):
             np.testing.assert_equal(row_of(observation, k), own)
             assert (infos["step"][k], infos["place"][k]) == (info["step"], info["place"])
-        actions = rng.uniform(-1, 1, (3, 1)).astype(np.float32)
+        actions = rng.uniform([[-1.0], [0.5], [1.0]], [[1.0], [1.4], [1.6]]).astype(np.float32)
         observation, rewards, terminated, truncated, infos = env.step(actions)
         for k, one in enumerate(alone):
             own, reward, end, cut, info = one.step(actions[k])
             assert (rewards[k], terminated[k], truncated[k]) == (pytest.approx(reward, rel=1e-6), end, cut)
             if end or cut:
-                ended += 1
+                ended, own_ends = ended + 1, own_ends + end
                 assert infos["_final_info"][k]
                 last = infos["final_obs"]
                 np.testing.assert_equal(row_of(last, k) if isinstance(last, dict) else last[k], own)
@@ -152,6 +154,7 @@ def test_many_environments_are_rewarded_as_each_alone(demonstration, mode, give_
                 own, info = one.reset(options={"demonstration": int(infos["demonstration"][k])})
             single[k] = own, info
     assert ended >= 6
+    assert own_ends >= 2 or give_up < NEVER  # the bar is at the right edge before the video is over
     env.close()
 
 
@@ -161,13 +164,125 @@ def row_of(batch, row):
     return batch[row]
 
 
-def test_processes_are_rewarded_like_threads(demonstration):
-    rollouts = []
+@pytest.mark.parametrize("copy", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_processes_are_rewarded_like_threads(demonstration, mode, copy):
+    frames, make = (Frames("seen"), framed) if mode == AutoresetMode.SAME_STEP else (None, made)
+    rollouts, ended = [], 0
     for kind in (SyncVectorEnv, AsyncVectorEnv):
-        env = VideoRewardVector(kind([made] * 2), demonstration, columns)
-        rollouts.append([env.reset(seed=0)[0]] + [env.step(np.full((2, 1), 0.5, np.float32))[0] for _ in range(12)])
+        env = kind([make] * 2, autoreset_mode=mode, copy=copy)
+        env = VideoRewardVector(env, [demonstration] * 2, columns, frames=frames)
+        rollout = [env.reset(seed=0)]
+        for _ in range(12):
+            rollout.append(deepcopy(env.step(np.array([[0.9], [1.5]], np.float32))))
+            ended += rollout[-1][2].sum()
+        rollouts.append(rollout)
         env.close()
     np.testing.assert_equal(*rollouts)
+    assert ended >= 2
+
+
+def test_a_demonstration_is_drawn_whatever_the_environment_draws(demonstration):
+    env = VideoReward(made(), [demonstration] * 2, columns)
+    places = [(env.reset(seed=seed)[1]["demonstration"], env.unwrapped.place > 0.3) for seed in range(40)]
+    assert len(set(places)) == 4
+    env.reset(seed=1)
+    again = [env.reset()[1]["demonstration"] for _ in range(20)]
+    env.reset(seed=1)
+    assert [env.reset()[1]["demonstration"] for _ in range(20)] == again
+    assert set(again) == {0, 1}
+
+
+def test_only_what_was_reset_is_rendered_again(demonstration):
+    env = SyncVectorEnv([made] * 4)
+    rendered = []
+    for one in env.envs:
+        render = one.render
+        one.render = lambda render=render: rendered.append(0) or render()
+    env = VideoRewardVector(env, demonstration, columns)
+    env.reset(seed=0)
+    del rendered[:]
+    for _ in range(LENGTH - 2):
+        env.step(np.zeros((4, 1), np.float32))
+    assert len(rendered) == 4 * (LENGTH - 2)
+    env.step(np.zeros((4, 1), np.float32))  # the video is over
+    assert len(rendered) == 4 * (LENGTH - 1) + 4
+
+
+class Own(gym.vector.VectorEnv):
+    """Many of its own making."""
+
+    metadata = {"render_modes": ["rgb_array"], "autoreset_mode": AutoresetMode.NEXT_STEP}  # noqa: RUF012
+    render_mode = "rgb_array"
+    num_envs = 2
+    single_observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    spec = None
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Own, 'expected a SyncVectorEnv or an AsyncVectorEnv, .* vectorization_mode="sync" or "async"'),
+        (
+            lambda: AsyncVectorEnv([made], shared_memory=False),
+            "without shared memory, .*NEXT_STEP resets an episode once more .*: expected shared memory, or .*DISABLED",
+        ),
+    ],
+)
+def test_many_that_would_be_reset_wrongly_are_refused(demonstration, make, message):
+    env = make()
+    with pytest.raises(UserError, match=message):
+        VideoRewardVector(env, demonstration, columns)
+    if isinstance(env, AsyncVectorEnv):
+        env.close()
+
+
+@pytest.mark.parametrize(
+    ("shape", "crop", "message"),
+    [
+        ((HEIGHT // 2, WIDTH // 2), None, None),
+        ((HEIGHT, HEIGHT), None, None),  # of the encoder's size: it has seen them already
+        ((WIDTH, HEIGHT), None, "pictures of 40x24 beside demonstration x of 24x40, expected the same shape"),
+        ((HEIGHT, WIDTH), (0, 0, 12, 12), None),
+        ((HEIGHT // 2, WIDTH // 2), (0, 0, 12, 12), "40x24 beside demonstration x of 20x12, expected the same size"),
+    ],
+)
+def test_video_and_environment_show_the_same_part_of_the_world(shape, crop, message):
+    rng = np.random.default_rng(0)
+    shown = Demonstration("x", rng.integers(0, 256, (6, *shape, 3), np.uint8), None)
+    env = VideoReward(made(), shown, columns, frames=Frames(crop=crop, size=None if crop else HEIGHT))
+    if message is None:
+        env.reset(seed=0)
+    else:
+        with pytest.raises(UserError, match=message):
+            env.reset(seed=0)
+
+
+class Network(torch.nn.Module):
+    """As somebody else's is: tensors, with gradients."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(HEIGHT, 3, dtype=dtype))
+
+    def forward(self, frames):
+        return torch.from_numpy(frames[:, 0, :, 0] / 255).to(self.weight.dtype) @ self.weight
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_somebody_elses_network_embeds(demonstration, dtype):
+    env = VideoReward(made(), demonstration, Network(dtype))
+    env.reset(seed=0)
+    assert np.isfinite(env.step(np.zeros(1, np.float32))[1])
+
+
+def test_an_encoder_is_tried_on_what_it_will_see(demonstration):
+    def relative(frames):  # black frames have no brightness to divide by
+        bright = frames[:, 0, :, 0].astype(float)
+        return bright / bright.sum(axis=1, keepdims=True)
+
+    bars = Demonstration("middle", np.stack([picture(place) for place in np.linspace(0.4, 0.6, 5)]), None)
+    VideoReward(made(), bars, relative)
 
 
 def test_without_a_clock_the_demonstration_waits(demonstration):
@@ -225,11 +340,11 @@ def nan(frames):
 @pytest.mark.parametrize(
     ("make", "settings", "message"),
     [
-        (Slider, {}, 'its render mode is None, expected pictures .* render_mode="rgb_array"'),
+        (Slider, {}, 'its render mode is None, expected "rgb_array": make it with that'),
         (lambda: Odd(lambda frame, _: None), {}, "a picture of nothing, expected pictures"),
         (lambda: Odd(lambda frame, _: frame[..., 0]), {}, r"a picture of \(24, 40\) uint8, expected pictures"),
         (lambda: Odd(lambda frame, _: frame / 255), {}, r"a picture of \(24, 40, 3\) float64, expected pictures"),
-        (lambda: Odd(lambda frame, n: frame[n:]), {}, r"a picture of \(22, 40, 3\), expected \(23, 40, 3\), as they"),
+        (lambda: Odd(lambda frame, n: frame[n > 1 :]), {}, r"a picture of \(23, 40\), expected \(24, 40\), as the"),
         (made, {"frames": Frames("pixels")}, "observes no 'pixels', expected a Dict with the pictures under that key"),
         (made, {"frames": Frames(crop=(0, 0, 50, 10))}, r"40x24, expected those that hold the crop \(0, 0, 50, 10\)"),
         (made, {"encoder": nan}, "an embedding became nan .*: mend the encoder"),
@@ -237,6 +352,15 @@ def nan(frames):
         (made, {"encoder": lambda frames: frames.mean()}, r"makes \(\) of 2 frames"),
         (made, {"encoder": 3}, "an encoder of type int, expected a trained one, or a function"),
         (made, {"encoder": "nowhere"}, "nowhere/encoder.json"),
+        (made, {"encoder": lambda frames: np.full((len(frames), 2), 1e300)}, "an embedding became inf"),
+        (made, {"encoder": lambda frames: [[1.0], [1.0, 2.0]]}, "the encoder makes no numbers of 2 frames"),
+        (made, {"demonstrations": np.zeros((5, 24, 24, 3), np.uint8)}, "expected a video file or an imitate.Demonstr"),
+        (made, {"demonstrations": [3]}, "expected a video file or an imitate.Demonstration, or a list of them"),
+        (made, {"frames": "pixels"}, "frames of type str, expected imitate.Frames"),
+        (made, {"following": 3}, "following of type int, expected imitate.Following"),
+        (made, {"fps": 10}, "frames of no rate, which fps means nothing to: leave fps out"),
+        (made, {"fps": 0, "demonstrations": "x.mp4"}, "fps is 0, expected steps of the environment a second, more t"),
+        (lambda: made(own=spaces.Sequence(spaces.Box(0, 1, (2,)))), {}, "is no vector: expected observe='dict' or"),
         (made, {"demonstrations": []}, "no demonstration to follow"),
         (made, {"demonstrations": "nowhere.mp4"}, "nowhere.mp4: no such video file"),
         (made, {"observe": "all"}, "unknown observe 'all': choose"),

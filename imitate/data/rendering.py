@@ -17,27 +17,34 @@ class Rendering:
     otherwise. Of such pictures, the camera is unknown.
 
     Attributes:
-        environment: Its id, or its class, where it has none.
+        environment: Its id; where it has none, its class: what that was made with nobody says.
         settings: The keywords that it was made with, as JSON.
         key: Of the observation, where the pictures are taken from it; None: they are what it renders.
         crop: (left, top, right, bottom), pixels, of what is seen of them; None: all.
+        height: Of a picture, pixels; 0: not known yet.
+        width: Likewise.
     """
 
     environment: str
     settings: str = "{}"
     key: str | None = None
     crop: tuple[int, ...] | None = None
+    height: int = 0
+    width: int = 0
 
     @classmethod
     def of(cls, env: Any, key: str | None = None, crop: tuple[int, ...] | None = None) -> Rendering:
         """What an environment, or each of a vector environment, renders with."""
         core = env.unwrapped
-        spec = core.get_attr("spec")[0] if hasattr(core, "get_attr") else core.spec
-        if spec is None:
-            one = core.get_attr("unwrapped")[0] if hasattr(core, "get_attr") else core
-            return cls(type(one).__name__, "{}", key, crop)
-        settings = {name: value for name, value in spec.kwargs.items() if name != "render_mode"}
-        return cls(spec.id, json.dumps(settings, sort_keys=True, default=repr), key, crop)
+        if hasattr(core, "env_fns"):  # in processes, or not: of what they are can't leave them
+            one = core.env_fns[0]()
+            made = cls.of(one, key, crop)
+            one.close()
+            return made
+        if core.spec is None:
+            return cls(type(core).__name__, "{}", key, crop)
+        settings = {name: value for name, value in core.spec.kwargs.items() if name != "render_mode"}
+        return cls(core.spec.id, json.dumps(settings, sort_keys=True, default=_named), key, crop)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -57,6 +64,12 @@ class Rendering:
             raise UserError(f"not what an environment renders with: {data!r} ({error})") from None
 
     def differences(self, other: Rendering) -> list[str]:
-        """Name the fields in which two differ: ``"environment Reacher-v5 != Pusher-v5"``."""
+        """Name the fields, as far as they are known, in which two differ: ``"environment Reacher-v5 != Pusher-v5"``."""
         pairs = [(field.name, getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
-        return [f"{name} {mine} != {theirs}" for name, mine, theirs in pairs if mine != theirs]
+        unlike = [(name, mine, theirs) for name, mine, theirs in pairs if mine != theirs and 0 not in (mine, theirs)]
+        return [f"{name} {mine} != {theirs}" for name, mine, theirs in unlike]
+
+
+def _named(value: Any) -> Any:
+    """What JSON knows nothing of: arrays as lists, all else by its type, as its text may hold where it lies."""
+    return value.tolist() if hasattr(value, "tolist") else type(value).__name__

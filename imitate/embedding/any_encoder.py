@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
-from imitate.errors import UserError
+from imitate.embedding.trained_encoder import CHUNK
+from imitate.errors import UserError, first_line
 from imitate.keeping.finite import check_finite
 
 Function = Callable[[NDArray[np.uint8]], Any]
@@ -23,29 +24,33 @@ class AnyEncoder:
     """A function that embeds frames: somebody else's network, or the pixels themselves.
 
     Attributes:
-        function: From (n, image_size, image_size, 3) uint8 to (n, dim).
+        function: From (n, image_size, image_size, 3) uint8 to (n, dim): an array, or a tensor on any device.
+        shown: (n, image_size, image_size, 3) uint8 that it will have to embed: it is tried on two of them.
         image_size: Pixels a side of the frames that it is given.
         dim: Of the embeddings.
         camera: That its frames must come from: it does not say.
         norm: Of the embeddings: not known.
 
     Raises:
-        UserError: What the function makes of two black frames is no (2, dim) of finite numbers.
+        UserError: What the function makes of two of these is no (2, dim) of finite numbers.
     """
 
     function: Function
-    image_size: int
+    shown: NDArray[np.uint8]
+    image_size: int = field(init=False)
     dim: int = field(init=False)
     camera: Camera = UNSEEN
     norm: float = math.inf
 
     def __post_init__(self) -> None:
-        black = np.zeros((2, self.image_size, self.image_size, 3), np.uint8)
-        made = np.shape(self.function(black))
-        if len(made) != 2 or made[0] != 2 or made[1] < 1:
-            raise UserError(f"the encoder makes {made} of 2 frames {black.shape}, expected (2, dim): an embedding each")
-        self.dim = made[1]
-        self.embed(black)
+        two, self.image_size = self.shown[:2], self.shown.shape[1]
+        made = self._made(two)
+        if made.ndim != 2 or len(made) != 2 or made.shape[1] < 1:
+            raise UserError(
+                f"the encoder makes {made.shape} of 2 frames {two.shape}, expected (2, dim): an embedding each"
+            )
+        self.dim = made.shape[1]
+        self.embed(two)
 
     def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed (n, image_size, image_size, 3) uint8 frames to (n, dim) float32.
@@ -53,9 +58,23 @@ class AnyEncoder:
         Raises:
             UserError: The function made something else of them.
         """
-        made = np.asarray(self.function(frames))
-        if made.shape != (len(frames), self.dim) or made.dtype.kind not in "fiu":
-            expected = f"({len(frames)}, {self.dim}) numbers"
-            raise UserError(f"the encoder makes {made.shape} {made.dtype} of {len(frames)} frames, expected {expected}")
-        check_finite("an embedding", made, "expected numbers: mend the encoder")
-        return made.astype(np.float32)
+        out = np.empty((len(frames), self.dim), np.float32)
+        for first in range(0, len(frames), CHUNK):
+            few = frames[first : first + CHUNK]
+            made = self._made(few)
+            if made.shape != (len(few), self.dim):
+                raise UserError(f"the encoder makes {made.shape} of {len(few)} frames, expected {(len(few), self.dim)}")
+            out[first : first + CHUNK] = made
+        check_finite("an embedding", out, "expected numbers: mend the encoder")
+        return out
+
+    def _made(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        made = self.function(frames)
+        if hasattr(made, "detach"):  # a tensor, of whatever precision
+            made = made.detach().float().cpu().numpy()
+        try:
+            array = np.asarray(made)
+            with np.errstate(over="ignore"):  # what is too large is found as infinity
+                return array.astype(np.float32)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"the encoder makes no numbers of {len(frames)} frames ({first_line(error)})") from None

@@ -9,72 +9,18 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
 from imitate.errors import UserError
 from imitate.keeping.call_checks import checked_seed, checked_seeds
-from imitate.reward.batches import Rows, merged, reset_at_once, told
+from imitate.reward.batches import Rows, merged, put, reset_at_once, told
 from imitate.reward.contract import FOLLOWED, IMAGE
-from imitate.reward.frames import Frames, Picture
+from imitate.reward.filming import Filming, Sample
+from imitate.reward.frames import Frames
 from imitate.reward.observation import STATE
-
-
-class Playback:
-    """Which demonstration each of n environments follows, and at which frame of it it is.
-
-    Args:
-        lengths: Frames of each demonstration.
-        number: n.
-
-    Attributes:
-        demonstration: (n,) indices.
-        frame: (n,) that the last step was compared with.
-        aim: (n,) that the next one is.
-    """
-
-    def __init__(self, lengths: Sequence[int], number: int) -> None:
-        self._lengths = np.array(lengths)
-        self._rng = np.random.default_rng()
-        self.demonstration, self.frame, self.aim = np.zeros((3, number), np.int64)
-
-    def seed(self, seed: Any) -> None:
-        """Of the draws to come; the environments' own generators are left alone."""
-        self._rng = np.random.default_rng(seed)
-
-    def begin(self, rows: Rows, chosen: Any = None) -> None:
-        """Begin a demonstration in these rows (n,): the one that is chosen, or one each of theirs, or drawn.
-
-        Raises:
-            UserError: There is none of that index.
-        """
-        most = len(self._lengths) - 1
-        if chosen is not None:
-            indices = np.asarray(chosen)
-            if indices.dtype.kind not in "iu" or not (indices.min() >= 0 and indices.max() <= most):
-                raise UserError(f"no demonstration {chosen}, expected 0 to {most}")
-            self.demonstration[rows] = np.broadcast_to(indices, rows.shape)[rows]
-        else:
-            self.demonstration[rows] = self._rng.integers(most + 1, size=int(rows.sum()))
-        self.frame[rows], self.aim[rows] = 0, 1
-
-    def advance(self) -> None:
-        """A step of all."""
-        self.frame, self.aim = self.aim.copy(), self.aim + 1
-
-    def aim_at(self, frames: NDArray[np.int64]) -> None:
-        """Compare the next step with these frames (n,)."""
-        self.aim = np.clip(frames, 0, self._lengths[self.demonstration] - 1)
-
-    @property
-    def ended(self) -> Rows:
-        """(n,) whether that was the last frame."""
-        return self.frame >= self._lengths[self.demonstration] - 1
-
-    def infos(self) -> dict[str, NDArray[np.int64]]:
-        """What is to be told of it, (n,) each."""
-        return dict(zip(FOLLOWED, (self.demonstration.copy(), self.frame.copy()), strict=True))
+from imitate.reward.playback import Playback
 
 
 class Filmed(gym.Wrapper):
@@ -89,22 +35,29 @@ class Filmed(gym.Wrapper):
         lengths: Frames of each demonstration.
         size: Pixels a side of what an encoder sees.
         frames: Where the pictures come from.
+        samples: Other pictures, which are to show the same part of the world.
 
     Raises:
         UserError: There are no pictures; or, in a step, they change their size.
     """
 
-    def __init__(self, env: gym.Env, lengths: Sequence[int], size: int, frames: Frames) -> None:
+    def __init__(
+        self,
+        env: gym.Env,
+        lengths: Sequence[int],
+        size: int,
+        frames: Frames,
+        samples: tuple[Sample, ...] = (),
+    ) -> None:
         super().__init__(env)
-        self._filming = Filming(env, env.observation_space, frames, size)
+        self._filming = Filming(env, env.observation_space, frames, size, samples)
         self._playback = Playback(lengths, 1)
         self.observation_space = space_of(env.observation_space, size)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment; ``options["demonstration"]`` is the index of the one to follow. Else it is drawn."""
         seed, options = checked_seed(seed), dict(options or {})
-        if seed is not None:
-            self._playback.seed(seed)
+        self._playback.seed([seed])
         self._playback.begin(np.ones(1, np.bool_), options.pop("demonstration", None))
         observation, info = self.env.reset(seed=seed, options=options or None)
         return self._seen(observation), self._told(info)
@@ -135,26 +88,32 @@ class FilmedVector(VectorWrapper):
     is over.
 
     Args:
-        env: To film. It takes ``options["reset_mask"]``, as Gymnasium's own do.
+        env: To film: Gymnasium's ``SyncVectorEnv`` or ``AsyncVectorEnv``, wrapped or not.
         lengths: Frames of each demonstration.
         size: Pixels a side of what an encoder sees.
         frames: Where the pictures come from.
+        samples: Other pictures, which are to show the same part of the world.
 
     Raises:
         UserError: There are no pictures, or not those of last moments; or, in a step, they change their size.
     """
 
-    def __init__(self, env: VectorEnv, lengths: Sequence[int], size: int, frames: Frames) -> None:
+    def __init__(
+        self,
+        env: VectorEnv,
+        lengths: Sequence[int],
+        size: int,
+        frames: Frames,
+        samples: tuple[Sample, ...] = (),
+    ) -> None:
         super().__init__(env)
-        self._filming = Filming(env, env.single_observation_space, frames, size)
-        mode = env.metadata.get("autoreset_mode")
-        if not isinstance(mode, AutoresetMode):
-            raise UserError(f"a vector environment of autoreset mode {mode}, expected one of Gymnasium's")
+        self._filming = Filming(env, env.single_observation_space, frames, size, samples)
+        mode = _checked_mode(env)
         self._same_step = mode == AutoresetMode.SAME_STEP
         if self._same_step and frames.key is None:
             raise UserError(
                 f"a vector environment of {mode} renders no episode's last moment: make it with another autoreset "
-                "mode, or wrap each environment in gymnasium.wrappers.AddRenderObservation and name the key of it"
+                "mode, or wrap each environment in AddRenderObservation(env, render_only=False) and name the key of it"
             )
         self._playback = Playback(lengths, env.num_envs)
         self.metadata = env.metadata | {"autoreset_mode": AutoresetMode.SAME_STEP}
@@ -166,8 +125,10 @@ class FilmedVector(VectorWrapper):
         options = dict(options or {})
         if seed is not None:
             seed = checked_seeds(seed, self.num_envs)
-            self._playback.seed([one for one in seed if one is not None])
+            self._playback.seed(seed)
         rows = np.array(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        if rows.shape != (self.num_envs,) or rows.dtype != np.bool_:
+            raise UserError(f"reset_mask of shape {rows.shape} {rows.dtype}, expected ({self.num_envs},) bool")
         self._playback.begin(rows, options.pop("demonstration", None))
         observation, infos = self.env.reset(seed=seed, options=options or None)
         return self._seen(observation), _renamed(infos) | told(self._playback.infos(), rows)
@@ -187,12 +148,20 @@ class FilmedVector(VectorWrapper):
         if rows.any():
             each = iterate(batch_space(self.single_observation_space, self.num_envs), seen)
             last = _objects(deepcopy(list(each)))  # what it observed may be written over
-            seen, _, infos = reset_at_once(self.reset, rows, last, infos)
+            seen[STATE], _, infos = reset_at_once(self._reset, rows, last, infos)
+            put(seen[IMAGE], rows, self._filming.some(seen[STATE], rows))
         return seen, rewards, terminated, truncated, infos
 
     def aim_at(self, frames: NDArray[np.int64]) -> None:
         """Compare the next step of each with this frame (num_envs,) of its demonstration."""
         self._playback.aim_at(frames)
+
+    def _reset(self, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Reset those of ``options["reset_mask"]``, without taking pictures."""
+        rows = options["reset_mask"].copy()
+        self._playback.begin(rows)
+        observation, infos = self.env.reset(options=options)
+        return observation, _renamed(infos) | told(self._playback.infos(), rows)
 
     def _begun(self, rows: Rows, infos: dict[str, Any]) -> dict[str, Any]:
         """Infos of episodes (num_envs,) that ended below, where the next ones have begun already."""
@@ -205,55 +174,27 @@ class FilmedVector(VectorWrapper):
             seen[i] = {IMAGE: picture, STATE: last[i]}
         infos["final_obs"] = seen
         self._playback.begin(rows)
-        return merged(rows, told(self._playback.infos(), rows), infos)
+        return infos | told(self._playback.infos(), np.ones_like(rows))
 
     def _seen(self, observation: Any) -> dict[str, Any]:
         return {IMAGE: self._filming.all(observation), STATE: observation}
 
 
-class Filming:
-    """Pictures of an environment, or of a vector environment, all of one size.
-
-    Args:
-        env: That is filmed.
-        space: What one environment observes.
-        frames: Where the pictures come from.
-        size: Pixels a side of what an encoder sees.
-
-    Raises:
-        UserError: It renders none, or observes none.
-    """
-
-    def __init__(self, env: Any, space: spaces.Space, frames: Frames, size: int) -> None:
-        frames.check(env, space)
-        self.frames = frames
-        self._env, self._size = env, size
-        self._shape: tuple[int, ...] = ()
-
-    def one(self, observation: Any) -> Picture:
-        """(size, size, 3) uint8 of what is observed now, or as it looks now."""
-        return self.develop([self._taken(observation)])[0]
-
-    def all(self, observation: Any) -> Picture:
-        """(num_envs, size, size, 3) uint8 of a batch, or as all look now."""
-        return self.develop(self._taken(observation))
-
-    def develop(self, pictures: Any) -> Picture:
-        """(n, size, size, 3) uint8 of n pictures.
-
-        Raises:
-            UserError: They are none, or of another size than the first.
-        """
-        if pictures is None:
-            raise UserError(f"{self._env} renders nothing, expected pictures (height, width, 3) uint8")
-        shapes = {np.shape(picture) for picture in pictures}
-        self._shape = self._shape or next(iter(shapes))
-        if wrong := shapes - {self._shape}:
-            raise UserError(f"{self._env}: a picture of {wrong.pop()}, expected {self._shape}, as they were before")
-        return self.frames.seen(pictures, self._size, self._env)
-
-    def _taken(self, observation: Any) -> Any:
-        return self._env.render() if self.frames.key is None else observation[self.frames.key]
+def _checked_mode(env: VectorEnv) -> AutoresetMode:
+    """The autoreset mode of a vector environment whose environments can be reset one by one."""
+    core = env.unwrapped
+    if not isinstance(core, SyncVectorEnv | AsyncVectorEnv):
+        raise UserError(
+            f"{env}: expected a SyncVectorEnv or an AsyncVectorEnv, which can reset some of their environments: "
+            'make it with vectorization_mode="sync" or "async"'
+        )
+    mode = env.metadata["autoreset_mode"]
+    if mode == AutoresetMode.NEXT_STEP and isinstance(core, AsyncVectorEnv) and not core.shared_memory:
+        raise UserError(
+            f"{env}: without shared memory, one of {mode} resets an episode once more in its first step: expected "
+            f"shared memory, or {AutoresetMode.DISABLED}"
+        )
+    return mode
 
 
 def space_of(own: spaces.Space, size: int) -> spaces.Dict:

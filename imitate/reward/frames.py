@@ -14,7 +14,8 @@ from imitate.data.video.display import middle
 from imitate.errors import UserError
 
 Picture = NDArray[np.uint8]
-RENDERS = 'expected pictures (height, width, 3) uint8: make it with render_mode="rgb_array"'
+RENDERS = 'expected "rgb_array": make it with that'
+PICTURES = "expected pictures (height, width, 3) uint8"
 
 
 @dataclass(frozen=True)
@@ -23,16 +24,21 @@ class Frames:
 
     Attributes:
         key: Of the environment's observation, a Dict; None: they are what it renders.
-        crop: (left, top, right, bottom), pixels: only that part of them. None: all.
+        crop: (left, top, right, bottom), pixels: only that part of them, and of the demonstration. None: all.
+        size: Pixels a side of what an encoder is shown that is a function; None: as many as there are. A trained one
+            has its own.
 
     Raises:
-        UserError: A crop that leaves nothing.
+        UserError: A crop that leaves nothing, or no size.
     """
 
     key: str | None = None
     crop: tuple[int, int, int, int] | None = None
+    size: int | None = None
 
     def __post_init__(self) -> None:
+        if self.size is not None and (not isinstance(self.size, int | np.integer) or self.size < 1):
+            raise UserError(f"size is {self.size!r}, expected 1 or more pixels a side")
         if self.crop is None:
             return
         if len(self.crop) != 4 or not all(isinstance(edge, int | np.integer) for edge in self.crop):
@@ -40,6 +46,7 @@ class Frames:
         left, top, right, bottom = self.crop
         if not (0 <= left < right and 0 <= top < bottom):
             raise UserError(f"crop is {self.crop!r}, expected 0 <= left < right and 0 <= top < bottom")
+        object.__setattr__(self, "crop", tuple(map(int, self.crop)))  # of a list, or of NumPy's, too
 
     def check(self, env: Any, space: spaces.Space) -> None:
         """Refuse an environment without such pictures.
@@ -74,7 +81,7 @@ class Frames:
         picture = np.asarray(picture)
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
             found = "nothing" if picture.dtype == object else f"{picture.shape} {picture.dtype}"
-            raise UserError(f"{who}: a picture of {found}, {RENDERS}")
+            raise UserError(f"{who}: a picture of {found}, {PICTURES}")
         if self.crop is not None:
             left, top, right, bottom = self.crop
             height, width = picture.shape[:2]

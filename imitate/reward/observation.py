@@ -9,11 +9,13 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space, iterate
 from numpy.typing import NDArray
 
-from imitate.errors import choose
+from imitate.errors import UserError, choose
 from imitate.reward.contract import IMAGE
 from imitate.reward.following import Following
+from imitate.reward.frames import Frames
 from imitate.reward.rewards import Floats
 
+BODY = ("joints", "velocities")
 STATE = "state"  # under which a wrapper around an environment of any kind observes what that observes itself
 FORMS = {
     "flat": "one vector: body, poses if observed, own embedding, embeddings of the demonstration",
@@ -35,7 +37,8 @@ class PolicyObservation:
         norm: That the embeddings have; infinity, where it is not known.
         following: How the demonstration is followed.
         form: One of ``FORMS``.
-        picture: A part of the environment's own observation that is seen and not felt: not of the body.
+        filmed: Where the pictures come from, if ``below`` is what ``Filmed`` makes of an environment: with its own
+            observation in it, of which a picture is seen and not felt. None: it is the environment's own.
 
     Attributes:
         space: Of one environment. Flat, (body + lookahead * joints + (1 + lookahead) * dim,) float32.
@@ -48,18 +51,18 @@ class PolicyObservation:
         norm: float,
         following: Following,
         form: str = "flat",
-        picture: str | None = None,
+        filmed: Frames | None = None,
     ) -> None:
         choose(FORMS, form, "observe")
-        self._form, self._norm = form, norm
-        self._own = below[STATE] if STATE in below.spaces else below
-        self._felt = _felt(below, picture)
+        self._form, self._norm, self._filmed = form, norm, filmed is not None
+        self._own = below[STATE] if self._filmed else below
+        self._felt = _felt(below, filmed.key if filmed else None)
         embedding = spaces.Box(-norm, norm, (dim,), np.float32)
         ahead = spaces.Box(-norm, norm, (following.lookahead, dim), np.float32)
         if form == "flat":
             poses = [below["joints"]] * following.lookahead if following.observe_pose else []
             parts = [
-                *(spaces.flatten_space(space) for _, space in self._felt),
+                *(_flat_space(space) for _, space in self._felt),
                 *poses,
                 embedding,
                 spaces.flatten_space(ahead),
@@ -80,7 +83,7 @@ class PolicyObservation:
             targets: (n, lookahead, dim) embeddings of the demonstrations' next frames.
             poses: (n, lookahead, joints) poses, rad, that the robot has read off the same frames.
         """
-        own_observation = observation.get(STATE, observation)
+        own_observation = observation[STATE] if self._filmed else observation
         if self._form == "env":
             return own_observation
         # bfloat16 may round a component a hair beyond the norm
@@ -93,9 +96,11 @@ class PolicyObservation:
 
 
 def _felt(below: spaces.Dict, picture: str | None) -> list[tuple[tuple[str, ...], spaces.Space]]:
-    """The parts of the body: where each stands in an observation, and its space."""
+    """The parts of the body: where each stands in an observation, and its space. Joints come first, then velocities."""
     felt: list[tuple[tuple[str, ...], spaces.Space]] = []
-    for key, space in below.spaces.items():
+    first = [key for key in BODY if key in below.spaces]
+    for key in [*first, *(key for key in below.spaces if key not in first)]:
+        space = below[key]
         if key == STATE and picture is not None and isinstance(space, spaces.Dict):
             felt += [((key, inner), part) for inner, part in space.spaces.items() if inner != picture]
         elif key != IMAGE:
@@ -107,6 +112,13 @@ def _at(observation: dict[str, Any], path: tuple[str, ...]) -> Any:
     for key in path:
         observation = observation[key]
     return observation
+
+
+def _flat_space(space: spaces.Space) -> spaces.Box:
+    flat = spaces.flatten_space(space)
+    if not isinstance(flat, spaces.Box):
+        raise UserError(f"an observation of {space} is no vector: expected observe='dict' or 'env', or wrap it")
+    return flat
 
 
 def _flat(space: spaces.Space, batch: Any, number: int) -> NDArray[Any]:

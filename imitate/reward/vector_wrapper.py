@@ -17,6 +17,7 @@ from imitate.keeping.call_checks import check_order, check_same_step, checked_se
 from imitate.reward.batches import mixed, put, reset_at_once, rows_of, told
 from imitate.reward.contract import FOLLOWED, IMAGE, check_following, checked_space, followed, keeper
 from imitate.reward.following import Following
+from imitate.reward.frames import Frames
 from imitate.reward.observation import PolicyObservation
 from imitate.reward.rewards import Floats
 from imitate.reward.targets import Encoder, Targets
@@ -37,7 +38,7 @@ class EmbeddingRewardVector(VectorWrapper):
         following: How a demonstration is followed. Without a clock, the environment needs ``aim_at``, as ``KukaEnv``
             and ``KukaVectorEnv`` do.
         observe: One of ``FORMS`` of observations: flat, dict or env.
-        picture: As of ``PolicyObservation``.
+        filmed: Where the pictures of the environment come from, if ``Filmed`` is what makes it observe them.
 
     Raises:
         UserError: The vector environment resets at another time or does not observe what the module asks, or a pose is
@@ -52,7 +53,7 @@ class EmbeddingRewardVector(VectorWrapper):
         demonstrations: Sequence[Demonstration] | Targets,
         following: Following = Following(),
         observe: str = "flat",
-        picture: str | None = None,
+        filmed: Frames | None = None,
     ) -> None:
         check_same_step(env)
         super().__init__(env)
@@ -61,7 +62,7 @@ class EmbeddingRewardVector(VectorWrapper):
         self.following = following
         self._below = checked_space(env, env.single_observation_space, encoder.image_size)
         check_following(env, self._below, self.targets, following)
-        self._observed = PolicyObservation(self._below, encoder.dim, encoder.norm, following, observe, picture)
+        self._observed = PolicyObservation(self._below, encoder.dim, encoder.norm, following, observe, filmed)
         self.single_observation_space = self._observed.space
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
         # Of each environment: its frame's embedding, the frame it is compared with next, and what it observes.

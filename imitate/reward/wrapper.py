@@ -20,6 +20,7 @@ from imitate.data.demonstration import Demonstration
 from imitate.keeping.call_checks import check_order, checked_seed
 from imitate.reward.contract import FOLLOWED, IMAGE, check_following, checked_space, followed, keeper
 from imitate.reward.following import Following
+from imitate.reward.frames import Frames
 from imitate.reward.observation import PolicyObservation
 from imitate.reward.rewards import Floats
 from imitate.reward.targets import Encoder, Targets
@@ -37,7 +38,7 @@ class EmbeddingReward(gym.Wrapper):
         following: How a demonstration is followed. Without a clock, the environment needs ``aim_at``, as ``KukaEnv``
             and ``KukaVectorEnv`` do.
         observe: One of ``FORMS`` of observations: flat, dict or env.
-        picture: As of ``PolicyObservation``.
+        filmed: Where the pictures of the environment come from, if ``Filmed`` is what makes it observe them.
 
     Raises:
         UserError: The environment does not observe what the module asks, or a pose is to be observed that has not been
@@ -51,7 +52,7 @@ class EmbeddingReward(gym.Wrapper):
         demonstrations: Sequence[Demonstration] | Targets,
         following: Following = Following(),
         observe: str = "flat",
-        picture: str | None = None,
+        filmed: Frames | None = None,
     ) -> None:
         super().__init__(env)
         self.encoder = encoder
@@ -59,7 +60,7 @@ class EmbeddingReward(gym.Wrapper):
         self.following = following
         self._below = checked_space(env, env.observation_space, encoder.image_size)
         check_following(env, self._below, self.targets, following)
-        self._observed = PolicyObservation(self._below, encoder.dim, encoder.norm, following, observe, picture)
+        self._observed = PolicyObservation(self._below, encoder.dim, encoder.norm, following, observe, filmed)
         self.observation_space = self._observed.space
         self._own: Floats = np.zeros((1, encoder.dim), np.float32)  # embedding of the robot's last frame
         self._begun = False

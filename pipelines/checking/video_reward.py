@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice, pairwise
 
 import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imitate.embedding.any_encoder import Function
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.play import RENDER, REWARD, Playing, play
+from imitate.errors import UserError
 from imitate.measuring.clips import shown_beside
 from imitate.measuring.ranking import l2_distance, mean_rank_correlation, rank_correlation
+from imitate.reward.filming import Filming
 from imitate.reward.frames import Frames
+from imitate.reward.shown import Embedding, Video, shown_to
 from imitate.reward.targets import Encoder
-from imitate.reward.video_reward import Shown, made_out
 
 GRADES = (1, 2, 4, 8)  # frames apart, of the demonstration
-LEAST = {"before_play": 0.9, "grades_in_order": 0.8, "clips_spearman": 0.5}
+EPISODES = 20  # of random play
+ENOUGH = 10  # episodes that are ranked at a step
+COARSE = 64  # pixels a side, at most, of what raw pixels are compared by
+LEAST = {"before_play": 0.8, "grades_in_order": 0.8, "clips_spearman": 0.5}
+FAR = 1.0  # of `nearest_play`: play nowhere looks as much like the demonstration as its own frames like each other
 SAYS = {
+    "nearest_play": "how far the nearest frame of play is, in distances of two of its own",
     "before_play": "the next frame looks more alike than one of random play: share",
     "grades_in_order": "of two frames, the one nearer in time looks more alike: share",
     "clips_spearman": "late, fast, slow, frozen, reversed clips: Spearman with their delay",
@@ -57,11 +63,11 @@ class RewardReport:
 
 def check_reward(
     env: gym.Env,
-    demonstration: Shown,
-    encoder: TrainedEncoder | Function | str | Path,
+    demonstration: Video,
+    encoder: Embedding,
     frames: Frames | None = None,
-    steps: int = 1_000,
-    seed: int = 0,
+    episodes: int = EPISODES,
+    seed: int = 1,
     fps: float | None = None,
 ) -> RewardReport:
     """Look at a reward from a video before anything learns from it.
@@ -71,26 +77,31 @@ def check_reward(
 
     Args:
         env: As of ``VideoReward``.
-        demonstration: See there.
+        demonstration: See there; one.
         encoder: See there.
         frames: See there.
-        steps: That the environment plays.
-        seed: Of everything random.
+        episodes: Of random play, as long as the demonstration, or shorter.
+        seed: Of everything random: another than that of the play that the encoder learned from.
         fps: As of ``VideoReward``.
 
     Raises:
-        UserError: As of ``VideoReward``.
+        UserError: As of ``VideoReward``; or there are several demonstrations.
     """
     frames = frames or Frames()
-    (shown,), sight = made_out(env, demonstration, encoder, frames, fps)
-    rate = max(int(fps or env.metadata.get("render_fps") or 1), 1)
-    playing = Playing(steps, max(len(shown) - 1, 1), sight.image_size, seed, rate)
-    played = list(play(env, frames, playing))
+    demonstrations, sight, samples = shown_to(env, demonstration, encoder, frames, fps)
+    if len(demonstrations) != 1:
+        raise UserError(f"{len(demonstrations)} demonstrations, expected one: check one after the other")
+    if not isinstance(episodes, int) or episodes < 1:
+        raise UserError(f"episodes is {episodes!r}, expected 1 or more")
+    filming = Filming(env, env.observation_space, frames, sight.image_size, samples)
+    frames_shown = demonstrations[0].frames
+    length = len(frames_shown) - 1
+    played = list(islice(play(env, filming, Playing(episodes * length, length, seed)), episodes))
     pictures = np.concatenate([episode.frames[RENDER][1:] for episode in played])
     rewards = np.concatenate([episode.columns[REWARD][:-1, 0] for episode in played])
     at = np.concatenate([np.arange(1, len(episode)) for episode in played])
     figures = {
-        name: _figures(embed(shown.frames), embed(pictures), at, rewards) for name, embed in _embeds(sight).items()
+        name: _figures(embed(frames_shown), embed(pictures), at, rewards) for name, embed in _embeds(sight).items()
     }
     return RewardReport(figures, _weakness(figures))
 
@@ -103,7 +114,14 @@ def _embeds(sight: Encoder) -> dict[str, Embed]:
         module = build_encoder(sight.name, sight.image_size, sight.dim)
         untrained = TrainedEncoder(sight.name, module, sight.image_size, sight.dim, sight.camera).to(sight.device)
         embeds["untrained"] = untrained.embed
-    return embeds | {"pixels": lambda frames: frames.reshape(len(frames), -1) / np.float32(255)}
+    return embeds | {"pixels": _coarse}
+
+
+def _coarse(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Raw pixels, of every so manyth row and column."""
+    every = -(-frames.shape[1] // COARSE)
+    few = frames[:, ::every, ::every]
+    return (few.reshape(len(few), -1) / 255).astype(np.float32)
 
 
 def _figures(shown: NDArray, played: NDArray, at: NDArray[np.int64], rewards: NDArray) -> dict[str, float]:
@@ -116,36 +134,45 @@ def _figures(shown: NDArray, played: NDArray, at: NDArray[np.int64], rewards: ND
         rewards: (n,) of the environment.
     """
     length = len(shown)
-    apart = {
-        lag: l2_distance(shown[lag:], shown[:-lag]) for lag in GRADES if lag < length
-    }  # (length - lag,) from frame t to frame t + lag
-    far = np.stack([l2_distance(np.broadcast_to(one, played.shape), played) for one in shown[:-1]])  # (length - 1, n)
-    near = apart[1][:, None]
-    before = float(((near < far) + 0.5 * (near == far)).mean())
-    grades = [
-        (closer[: len(farther)] < farther).mean() + 0.5 * (closer[: len(farther)] == farther).mean()
-        for closer, farther in zip(list(apart.values())[:-1], list(apart.values())[1:], strict=True)
-    ]
+    apart = [l2_distance(shown[lag:], shown[:-lag]) for lag in GRADES if lag < length]  # each (length - lag,)
+    far = np.stack([l2_distance(np.broadcast_to(one, played.shape), played) for one in shown])  # (length, n)
+    own = np.concatenate([l2_distance(shown[lag:], shown[:-lag]) for lag in range(1, length)])
+    before = _first(apart[0][:, None], far[:-1])
+    grades = [_first(nearer[: len(farther)], farther) for nearer, farther in pairwise(apart)]
     clips = shown_beside(length)
     earned = np.array([-l2_distance(shown[frames], shown).mean() for frames in clips.values()])
     away = np.array([np.abs(frames - np.arange(length)).mean() for frames in clips.values()])
     matched = -l2_distance(played, shown[np.minimum(at, length - 1)])
-    own = np.nan if np.ptp(rewards) == 0 else mean_rank_correlation(matched, -rewards.astype(np.float64), at)
+    ranked = np.bincount(at)[at] >= ENOUGH
+    known = ranked.any() and np.ptp(rewards[ranked]) > 0
     return {
+        "nearest_play": float(np.median(far.min(axis=1)) / own.mean()) if own.mean() > 0 else float("nan"),
         "before_play": before,
         "grades_in_order": float(np.mean(grades)) if grades else float("nan"),
         "clips_spearman": rank_correlation(earned, away),
-        "env_spearman": float(own),
+        "env_spearman": mean_rank_correlation(matched[ranked], -rewards[ranked].astype(np.float64), at[ranked])
+        if known
+        else float("nan"),
     }
+
+
+def _first(nearer: NDArray, farther: NDArray) -> float:
+    """Share of pairs in which the one that should be nearer is; ties count half."""
+    return float((nearer < farther).mean() + 0.5 * (nearer == farther).mean())
 
 
 def _weakness(figures: dict[str, dict[str, float]]) -> str:
     """What speaks against a reward, in words."""
     own, pixels = figures["encoder"], figures["pixels"]
-    wrong = [f"{name} is {own[name]:.2f}, {least} expected" for name, least in LEAST.items() if own[name] < least]
+    wrong = [f"{name} is {own[name]:.2f}, {least} expected" for name, least in LEAST.items() if not own[name] >= least]
+    if not own["nearest_play"] <= FAR:
+        wrong.append(
+            f"nothing in play looks like the demonstration (nearest_play is {own['nearest_play']:.2f}, {FAR:g} at most "
+            "expected): is it of this scene, and can play come near it?"
+        )
     wrong += [
         f"by {name}, raw pixels do better ({pixels[name]:.2f} to {own[name]:.2f})"
-        for name in SAYS
+        for name in (*LEAST, "env_spearman")
         if pixels[name] > own[name] + 0.05
     ]
     if own["env_spearman"] < 0:

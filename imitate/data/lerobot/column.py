@@ -49,6 +49,8 @@ def matrix(table: pa.Table, column: str, dtype: type[Number]) -> NDArray[Number]
 
 
 def vectors(parts: list[NDArray[np.float32]]) -> pa.Array:
-    """Rows of (n, dim) arrays, one array after the other, as a column of lists."""
+    """Rows of (n, dim) arrays, one array after the other, as a column of lists; of one number each, of numbers."""
     rows = np.concatenate(parts).astype(np.float32)
+    if rows.shape[1] == 1:  # as LeRobot reads a feature of shape [1]
+        return pa.array(rows.ravel())
     return pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])

@@ -1,0 +1,110 @@
+"""Pictures of an environment as an encoder sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
+
+from imitate.errors import UserError
+from imitate.reward.batches import Rows
+from imitate.reward.frames import PICTURES, Frames, Picture
+
+SLACK = 0.02  # of the shape of pictures that are scaled
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Pictures that are to show the same part of the world as others.
+
+    Attributes:
+        name: What they are called.
+        height: Pixels.
+        width: Pixels.
+        exact: Whether the others must be of the same size, and not only of the same shape.
+    """
+
+    name: str
+    height: int
+    width: int
+    exact: bool = False
+
+
+class Filming:
+    """Pictures of an environment, or of a vector environment, all of one size.
+
+    Args:
+        env: That is filmed.
+        space: What one environment observes.
+        frames: Where the pictures come from.
+        size: Pixels a side of what an encoder sees.
+        samples: Other pictures, which are to show the same part of the world.
+
+    Attributes:
+        frames: Where the pictures come from.
+        size: Pixels a side of what an encoder sees.
+        shape: Height and width of the pictures, before anything is cropped; empty, until there was one.
+
+    Raises:
+        UserError: It renders none, or observes none.
+    """
+
+    def __init__(
+        self, env: Any, space: spaces.Space, frames: Frames, size: int, samples: tuple[Sample, ...] = ()
+    ) -> None:
+        frames.check(env, space)
+        self.frames = frames
+        self.size = size
+        self._env, self._samples = env, samples
+        self.shape: tuple[int, ...] = ()
+
+    def one(self, observation: Any) -> Picture:
+        """(size, size, 3) uint8 of what is observed now, or as it looks now."""
+        return self.develop([self._taken(observation)])[0]
+
+    def all(self, observation: Any) -> Picture:
+        """(num_envs, size, size, 3) uint8 of a batch, or as all look now."""
+        return self.develop(self._taken(observation))
+
+    def some(self, observation: Any, rows: Rows) -> Picture:
+        """(n, size, size, 3) uint8 of these rows of a batch, or as these look now."""
+        core = self._env.unwrapped
+        if self.frames.key is None and isinstance(core, SyncVectorEnv):
+            return self.develop([env.render() for env, wanted in zip(core.envs, rows, strict=True) if wanted])
+        taken = self._taken(observation)
+        return self.develop([picture for picture, wanted in zip(taken, rows, strict=True) if wanted])
+
+    def develop(self, pictures: Any) -> Picture:
+        """(n, size, size, 3) uint8 of n pictures.
+
+        Raises:
+            UserError: They are none, of another size than the first, or show another part of the world than samples.
+        """
+        if pictures is None:
+            raise UserError(f"{self._env} renders nothing, {PICTURES}")
+        seen = self.frames.seen(pictures, self.size, self._env)
+        shapes = {np.shape(picture)[:2] for picture in pictures}
+        if not self.shape:
+            self.shape = next(iter(shapes))
+            self._compare()
+        if wrong := shapes - {self.shape}:
+            raise UserError(f"{self._env}: a picture of {wrong.pop()}, expected {self.shape}, as they were before")
+        return seen
+
+    def _compare(self) -> None:
+        """Refuse to be compared with what shows another part of the world."""
+        height, width = self.shape
+        for sample in self._samples:
+            (high, wide), wanted = (sample.height, sample.width), f"{self._env}: pictures of {width}x{height}"
+            if sample.exact or self.frames.crop is not None:
+                if (high, wide) != (height, width):
+                    raise UserError(f"{wanted} beside {sample.name} of {wide}x{high}, expected the same size")
+            # What is of the encoder's size may have been seen by it already: of a recording of its own.
+            elif (high, wide) != (self.size, self.size) and abs(height / width - high / wide) > SLACK * high / wide:
+                raise UserError(f"{wanted} beside {sample.name} of {wide}x{high}, expected the same shape")
+
+    def _taken(self, observation: Any) -> Any:
+        return self._env.render() if self.frames.key is None else observation[self.frames.key]

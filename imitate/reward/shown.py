@@ -1,0 +1,108 @@
+"""What an environment is shown, and by what it is compared: demonstrations and encoder, of whatever form they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imitate.data.demonstration import Demonstration, demonstration_from_video
+from imitate.data.rendering import Rendering
+from imitate.embedding.any_encoder import AnyEncoder, Function
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.errors import UserError
+from imitate.reward.filming import Sample
+from imitate.reward.frames import Frames
+from imitate.reward.targets import Encoder
+
+Video = Demonstration | str | Path
+Embedding = TrainedEncoder | Function | str | Path
+
+
+class Shown(NamedTuple):
+    """What an environment is shown, and by what it is compared.
+
+    Attributes:
+        demonstrations: As the encoder sees them, at the environment's steps.
+        encoder: That embeds them, and what the environment looks like.
+        samples: The pictures of both, as they were: those of the environment are to show the same part of the world.
+    """
+
+    demonstrations: list[Demonstration]
+    encoder: Encoder
+    samples: tuple[Sample, ...]
+
+
+def shown_to(
+    env: Any, demonstrations: Video | Sequence[Video], encoder: Embedding, frames: Frames, fps: float | None
+) -> Shown:
+    """Bring together what an environment is shown.
+
+    Args:
+        env: The environment, or a vector environment.
+        demonstrations: As of ``VideoReward``; the others too.
+        encoder: See there.
+        frames: See there.
+        fps: See there.
+
+    Raises:
+        UserError: One of these can't be, or does not fit another.
+    """
+    if not isinstance(frames, Frames):
+        raise UserError(f"frames of type {type(frames).__name__}, expected imitate.Frames")
+    one = isinstance(demonstrations, Demonstration | str | Path)
+    several: Sequence[Video] = [demonstrations] if one else demonstrations  # type: ignore[list-item, assignment]
+    if isinstance(several, np.ndarray) or not all(isinstance(video, Demonstration | str | Path) for video in several):
+        raise UserError("demonstrations: expected a video file or an imitate.Demonstration, or a list of them")
+    if not several:
+        raise UserError("no demonstration to follow, expected at least one")
+    if isinstance(encoder, str | Path):
+        encoder = load_encoder(encoder)
+    if isinstance(encoder, TrainedEncoder):
+        encoder.check_rendering(Rendering.of(env, frames.key, frames.crop))
+    elif not callable(encoder):
+        raise UserError(f"an encoder of type {type(encoder).__name__}, expected a trained one, or a function")
+    read = [_read(env, video, fps) for video in several]
+    size = encoder.image_size if isinstance(encoder, TrainedEncoder) else frames.size or _side(read[0], frames)
+    seen = [replace(one, frames=frames.seen(one.frames, size, f"demonstration {one.name}")) for one in read]
+    samples = [Sample(f"demonstration {one.name}", *one.frames.shape[1:3]) for one in read]
+    if not isinstance(encoder, TrainedEncoder):
+        return Shown(seen, AnyEncoder(encoder, seen[0].frames[:2]), tuple(samples))
+    if encoder.rendering is not None and encoder.rendering.height:
+        fitted = "those that the encoder was fitted to"
+        samples.append(Sample(fitted, encoder.rendering.height, encoder.rendering.width, exact=True))
+    return Shown(seen, encoder, tuple(samples))
+
+
+def rate_of(env: Any, fps: float | None) -> float:
+    """Steps of an environment a second: those that are given, or its ``render_fps``.
+
+    Raises:
+        UserError: Neither is a number above 0.
+    """
+    rate = env.metadata.get("render_fps") if fps is None else fps
+    if not isinstance(rate, int | float | np.integer | np.floating) or not 0 < rate < math.inf:
+        said = f"fps is {fps!r}" if fps is not None else f"{env}: its render_fps is {rate!r}"
+        raise UserError(f"{said}, expected steps of the environment a second, more than 0: say fps=")
+    return float(rate)
+
+
+def _read(env: Any, video: Video, fps: float | None) -> Demonstration:
+    """A demonstration with a frame for each step of the environment."""
+    if not isinstance(video, Demonstration):
+        return demonstration_from_video(video, rate_of(env, fps))
+    if fps is not None:
+        raise UserError(f"demonstration {video.name}: frames of no rate, which fps means nothing to: leave fps out")
+    return video
+
+
+def _side(demonstration: Demonstration, frames: Frames) -> int:
+    """Pixels a side of the square in the middle of what there is to be seen."""
+    if frames.crop is None:
+        return min(demonstration.frames.shape[1:3])
+    left, top, right, bottom = frames.crop
+    return min(right - left, bottom - top)
