@@ -12,8 +12,8 @@ from sphinx.application import Sphinx
 import imitate
 
 ALIASES = (
-    "Arrays", "Colour", "Colours", "Floats", "Indices", "Integers", "NDArray", "Place", "Reward", "Sampler", "See",
-    "Things", "Times", "Vector",
+    "Arrays", "Colour", "Colours", "Floats", "Function", "Indices", "Integers", "NDArray", "Picture", "Place", "Reward",
+    "Sampler", "See", "Things", "Times", "Vector", "Video",
 )  # fmt: skip
 
 project = "imitate"
