@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
     from imitate.errors import UserError
     from imitate.pipelines.checking.video_reward import RewardReport, check_reward
-    from imitate.pipelines.fit import fit
+    from imitate.pipelines.embedding.fit import fit
     from imitate.policy.ppo import Learner, build_ppo, load_policy
     from imitate.policy.vec_env import SB3VecEnv
     from imitate.reward.following import Following
@@ -63,7 +63,7 @@ _ROOMS = {
     "embedding.trained_encoder": ("TrainedEncoder", "load_encoder"),
     "errors": ("UserError",),
     "pipelines.checking.video_reward": ("RewardReport", "check_reward"),
-    "pipelines.fit": ("fit",),
+    "pipelines.embedding.fit": ("fit",),
     "policy.ppo": ("Learner", "build_ppo", "load_policy"),
     "policy.vec_env": ("SB3VecEnv",),
     "reward.following": ("Following",),

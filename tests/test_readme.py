@@ -55,6 +55,9 @@ MISSED = (
 )
 LEARNERS = {
     "tcn_self": "the default, with self-regression (`tcn_self`)",
+    "tcn": "the plain TCN as encoder (`tcn`)",
+    "torque": "joint torques (`torque`)",
+    "oracle": "the true joint error as reward (`oracle`)",
     "guesses": "guesses of the pose head, nothing imagined (`guesses`)",
     "tcn_pixels": "from pixels and time alone, nothing imagined (`tcn_pixels`)",
     "reward_alone": "the same guesses, none observed, nothing practised, 150,000 steps (`reward_alone`)",
@@ -64,13 +67,14 @@ LEARNERS = {
     "random": "acting at random",
 }
 LEARNERS_BEFORE = {
-    "tcn_self": "the default, with self-regression",
-    "tcn": "the plain TCN as encoder (`tcn`)",
+    "tcn_self": "the default, with self-regression, before",
+    "tcn": "the plain TCN as encoder, before",
     "tcn_pixels": "the plain TCN, and no pose is read either, 150,000 steps",
-    "torque": "joint torques (`torque`)",
+    "torque": "joint torques, before",
     "paper": "the paper's recipe, 12 joints (`paper`), 150,000 steps",
-    "oracle": "the true joint error as reward (`oracle`)",
+    "oracle": "the true joint error as reward, before",
 }
+LEARNED = ("tcn_self", "tcn", "guesses", "tcn_pixels", "oracle", "torque")  # after practice
 CHECKED = {
     "near_spearman_ee": "poses near the demonstration: Spearman correlation, flange",
     "near_spearman_joint": "the same, joints",
@@ -125,6 +129,17 @@ def learner(name: str, of: Results = RESULTS, says: dict[str, str] = LEARNERS) -
     )}  # fmt: skip
     error, *others = known.values()
     return cells(says[name], str(row["runs"]), f"{error} ({low:.4f} to {high:.4f})", *others)
+
+
+def added(name: str) -> str:
+    """What learning adds to practice."""
+    runs = [row for row in RESULTS.rows if row["method"] == name]
+    farther = [row["ee_error_m"] - row["practised_ee_error_m"] for row in runs]
+    poorer = sum(row["reward"] < row["practised_reward"] for row in runs)
+    kept = {row.get("learned_kept") for row in runs}
+    undone = "-" if None in kept else str(sum(not row["learned_kept"] for row in runs))
+    counted = f"{sum(one > 0 for one in farther)} of {len(runs)}", f"{1000 * median(farther):+.2f}"
+    return cells(f"`{name}`", *counted, f"{poorer} of {len(runs)}", undone)
 
 
 def demonstration(demo: str) -> str:
@@ -229,6 +244,7 @@ def waiting(name: str) -> str:
 def rows() -> list[str]:
     return [
         *map(learner, LEARNERS),
+        *map(added, LEARNED),
         *(learner(name, UNPRACTISED, LEARNERS_BEFORE) for name in LEARNERS_BEFORE),
         *(demonstration(f"test:{number}") for number in range(5)),
         *map(validated, VALIDATED),
@@ -358,15 +374,17 @@ def test_what_the_reward_alone_teaches_is_what_the_docs_say():
     assert f"the flange from {way[0]} to {way[1]} m, the joints from {way[2]} to {way[3]} rad" in TEXT
 
 
-def test_what_learning_makes_of_practice_is_what_the_docs_say():
-    runs = [row for row in RESULTS.rows if row["practised_ee_error_m"] is not None]
-    farther = [row["ee_error_m"] - row["practised_ee_error_m"] for row in runs]
-    worse = sum(one > 0 for one in farther)
-    poorer = sum(row["reward"] < row["practised_reward"] for row in runs)
-    assert (
-        f"Of {len(runs)} runs the flange error is larger than that of `practised` in {worse}, by a median of "
-        f"{1000 * median(farther):.1f} mm over all, and the learned reward lower in {poorer}." in TEXT
-    )
+def test_what_learning_adds_to_practice_is_what_the_docs_say():
+    """Nothing to velocities, whoever pays; something to torques, where taking poses is not exact."""
+    summary = {row["method"]: row for row in RESULTS.more["summary"]}
+    oracle = [row for row in RESULTS.rows if row["method"] == "oracle"]
+    practised = median(row["practised_ee_error_m"] for row in oracle)
+    assert f"comes to {summary['oracle']['ee_error_m']:.4f} m, from {practised:.4f}" in TEXT
+    torque = [row for row in RESULTS.rows if row["method"] == "torque"]
+    assert all(row["ee_error_m"] < row["practised_ee_error_m"] for row in torque)
+    assert all(row["reward"] > row["practised_reward"] for row in torque)
+    way = (median(row[f"{name}ee_error_m"] for row in torque) for name in ("direct_", "practised_", ""))
+    assert "from {:.4f} as they are read to {:.4f} by practice and {:.4f} by learning".format(*way) in TEXT
 
 
 def test_where_pixels_rank_no_worse_is_what_the_docs_say():

@@ -22,7 +22,7 @@ from imitate.reward.filming import Filming
 from imitate.reward.frames import Frames
 from imitate.reward.shown import rate_of
 
-from . import embed
+from .. import embed
 
 SHARE = 20  # one episode of so many is held out, to validate with
 MOST_BYTES = 4 * 2**30  # of pixels, which are in memory at once
@@ -65,13 +65,7 @@ def fit(
         UserError: The environment renders no pictures, ends before there is anything to learn from, or one of the
             settings can't be.
     """
-    if taken := OWN & set(training):
-        raise UserError(f"fit says itself what {', '.join(sorted(taken))} is: leave it out")
-    try:
-        settings = replace(embed.Settings(self_regression=0.0, seed=seed), **training)
-    except TypeError as error:
-        raise UserError(f"settings of training: {error}") from None
-    rate = rate_of(env, fps)
+    settings, rate = _settings(seed, training), rate_of(env, fps)
     if round(rate) != rate:
         raise UserError(f"{rate} steps of the environment a second, expected a whole number: say fps=")
     if not isinstance(size, int) or not 16 <= size <= 1024:
@@ -84,6 +78,16 @@ def fit(
         dataset = _recorded(env, filming, playing, round(rate), folder)
         stage = embed.run(replace(settings, run=folder, dataset=dataset))
         return load_encoder(stage.path("encoder"))
+
+
+def _settings(seed: int, training: dict[str, Any]) -> embed.Settings:
+    """How the encoder is trained."""
+    if taken := OWN & set(training):
+        raise UserError(f"fit says itself what {', '.join(sorted(taken))} is: leave it out")
+    try:
+        return replace(embed.Settings(self_regression=0.0, seed=seed), **training)
+    except TypeError as error:
+        raise UserError(f"settings of training: {error}") from None
 
 
 def _recorded(env: gym.Env, filming: Filming, playing: Playing, fps: int, run: Path) -> Path:
