@@ -132,7 +132,12 @@ PRESETS = {
 }
 
 
-def _check(settings: Settings) -> None:
+def check(settings: Settings) -> None:
+    """Refuse settings that can't be, whatever is trained on.
+
+    Raises:
+        UserError: One is unknown, or out of its range.
+    """
     choose(OBJECTIVES, settings.objective, "objective")
     choose(ENCODERS, settings.encoder, "encoder")
     pick_device(settings.device)
@@ -159,7 +164,7 @@ def _check(settings: Settings) -> None:
 
 def run(settings: Settings) -> Stage:
     """Train, validate, draw the paper's figures, and write the encoder."""
-    _check(settings)
+    check(settings)
     stage = Stage.named(settings.run, settings.name)
     wanted = kept_settings(settings)
     if stage.finished and not stage.begin(wanted):

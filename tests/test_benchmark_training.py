@@ -70,4 +70,4 @@ def test_what_is_wrong_shows_before_anything_is_recorded(small, change, said):
 def test_a_variant_changes_settings_that_there_are():
     for variant in VARIANTS.values():
         replace(record.PRESETS["default"][1], **variant.record)
-        embed._check(replace(embed.PRESETS["default"][1], **variant.embed))
+        embed.check(replace(embed.PRESETS["default"][1], **variant.embed))

@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium as gym
 import numpy as np
+from gymnasium.vector import VectorEnv
 
 from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.rendering import Rendering
@@ -52,11 +54,14 @@ def shown_to(
     Raises:
         UserError: One of these can't be, or does not fit another.
     """
+    check_environment(env)
     if not isinstance(frames, Frames):
         raise UserError(f"frames of type {type(frames).__name__}, expected imitate.Frames")
     one = isinstance(demonstrations, Demonstration | str | Path)
     several: Sequence[Video] = [demonstrations] if one else demonstrations  # type: ignore[list-item, assignment]
-    if isinstance(several, np.ndarray) or not all(isinstance(video, Demonstration | str | Path) for video in several):
+    if not isinstance(several, list | tuple) or not all(
+        isinstance(video, Demonstration | str | Path) for video in several
+    ):
         raise UserError("demonstrations: expected a video file or an imitate.Demonstration, or a list of them")
     if not several:
         raise UserError("no demonstration to follow, expected at least one")
@@ -76,6 +81,16 @@ def shown_to(
         fitted = "those that the encoder was fitted to"
         samples.append(Sample(fitted, encoder.rendering.height, encoder.rendering.width, exact=True))
     return Shown(seen, encoder, tuple(samples))
+
+
+def check_environment(env: Any) -> None:
+    """Refuse what is no environment, such as the name of one.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not isinstance(env, gym.Env | VectorEnv):
+        raise UserError(f"an environment of type {type(env).__name__}, expected one that is made: gymnasium.make(...)")
 
 
 def rate_of(env: Any, fps: float | None) -> float:

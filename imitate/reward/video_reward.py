@@ -23,15 +23,15 @@ class VideoReward(EmbeddingReward):
 
     Args:
         env: The environment, made with ``render_mode="rgb_array"``; or one that observes its pictures.
-        demonstrations: A video file, or frames; or several, one of which is drawn at each reset, or asked for with
-            ``options["demonstration"]``.
+        demonstrations: A video file, or a ``Demonstration`` of frames; or several, one of which is drawn at each reset,
+            or asked for with ``options["demonstration"]``.
         encoder: A trained encoder, the folder of one, or any function from (n, size, size, 3) uint8 to (n, dim).
         following: How a demonstration is followed.
         frames: Where the pictures come from, and what of them is seen.
         observe: One of ``FORMS``: flat, the environment's observation and the embeddings in one vector; dict, beside
             each other; env, the environment's observation alone.
         fps: Steps of the environment a second: how much of a video file goes by in a step. None: what it says itself,
-            its ``render_fps``. Of frames, one goes by in a step.
+            its ``render_fps``. Of a ``Demonstration``, a frame goes by in a step.
 
     Raises:
         UserError: One of these can't be, or does not fit another.

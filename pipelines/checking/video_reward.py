@@ -168,7 +168,7 @@ def _weakness(figures: dict[str, dict[str, float]]) -> str:
     if not own["nearest_play"] <= FAR:
         wrong.append(
             f"nothing in play looks like the demonstration (nearest_play is {own['nearest_play']:.2f}, {FAR:g} at most "
-            "expected): is it of this scene, and can play come near it?"
+            "expected): is it of this scene, does that change from episode to episode, and can play come near it?"
         )
     wrong += [
         f"by {name}, raw pixels do better ({pixels[name]:.2f} to {own[name]:.2f})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +20,7 @@ from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 from imitate.reward.filming import Filming
 from imitate.reward.frames import Frames
-from imitate.reward.shown import rate_of
+from imitate.reward.shown import check_environment, rate_of
 
 from .. import embed
 
@@ -65,6 +65,7 @@ def fit(
         UserError: The environment renders no pictures, ends before there is anything to learn from, or one of the
             settings can't be.
     """
+    check_environment(env)
     settings, rate = _settings(seed, training), rate_of(env, fps)
     if round(rate) != rate:
         raise UserError(f"{rate} steps of the environment a second, expected a whole number: say fps=")
@@ -84,10 +85,14 @@ def _settings(seed: int, training: dict[str, Any]) -> embed.Settings:
     """How the encoder is trained."""
     if taken := OWN & set(training):
         raise UserError(f"fit says itself what {', '.join(sorted(taken))} is: leave it out")
+    if unknown := set(training) - {field.name for field in fields(embed.Settings)}:
+        raise UserError(f"fit knows no {', '.join(sorted(unknown))}: expected its own settings, or those of embed")
+    settings = replace(embed.Settings(self_regression=0.0, seed=seed), **training)
     try:
-        return replace(embed.Settings(self_regression=0.0, seed=seed), **training)
+        embed.check(settings)  # before minutes of play
     except TypeError as error:
         raise UserError(f"settings of training: {error}") from None
+    return settings
 
 
 def _recorded(env: gym.Env, filming: Filming, playing: Playing, fps: int, run: Path) -> Path:
