@@ -108,7 +108,9 @@ def test_what_is_rendered_otherwise_is_refused(fitted, demonstration, make, fram
 def test_many_of_the_environment_are_accepted(fitted, demonstration):
     for kind in ("sync", "async"):
         envs = gym.make_vec("Slider-v0", 2, vectorization_mode=kind, render_mode="rgb_array")
-        VideoRewardVector(envs, demonstration, fitted).close()
+        envs = VideoRewardVector(envs, demonstration, fitted)
+        assert envs.reset(seed=0)[0] in envs.observation_space
+        envs.close()
 
 
 def test_an_encoder_of_a_camera_is_refused(encoder, demonstration):

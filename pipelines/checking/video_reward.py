@@ -37,7 +37,6 @@ SAYS = {
 }
 WIDTH = max(map(len, SAYS.values())) + 2
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
