@@ -10,10 +10,11 @@ PRESET ?= default
 DEVICE ?= auto
 DEMO   ?=
 DEMOS  ?=
+ENV    ?=
 ARGS   ?=
 
 # What these hold is text, in which make looks for no $(...) of its own, neither here nor where it exports them.
-VARIABLES := PYTHON RUN PRESET DEVICE DEMO DEMOS ARGS
+VARIABLES := PYTHON RUN PRESET DEVICE DEMO DEMOS ENV ARGS
 GIVEN := $(strip $(foreach name,$(filter-out PYTHON,$(VARIABLES)),$(if $(filter command,$(origin $(name))),$(name))))
 define NEWLINE
 
@@ -32,7 +33,8 @@ same = $(and $(findstring |$1|,|$2|),$(findstring |$2|,|$1|))
 
 BIN := .venv/bin
 GO  := $(BIN)/python -m pipelines
-IMITATE = $(if $(DEMOS),$(ANY),$(call said,PRESET))
+IMITATE = $(if $(DEMOS),$(ANY),$(WHERE))
+WHERE = $(if $(ENV),$(if $(call same,$(PRESET),default),environment --env $(call said,ENV),$(error PRESET=$(PRESET): ENV=$(ENV) is a preset of its own, leave PRESET out)),$(call said,PRESET))
 ANY = $(if $(call same,$(DEMOS),all),$(if $(call same,$(PRESET),default)$(call same,$(PRESET),any),any,$(error PRESET=$(PRESET): DEMOS=all is a preset of its own, leave PRESET out)),$(error DEMOS=$(DEMOS): expected all; name one with DEMO=))
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
@@ -87,13 +89,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 install: .venv/installed ## make .venv from the pinned versions [PYTHON=]
 
-record: install ## film the robot's babbling [RUN= PRESET= ARGS=]
-	$(GO) record $(call said,PRESET) --run $(call said,RUN) $(ARGS)
+record: install ## film the robot's babbling, or another environment's play [ENV= RUN= PRESET= ARGS=]
+	$(GO) record $(WHERE) --run $(call said,RUN) $(ARGS)
 
 embed: install ## train the encoder on it [RUN= PRESET= DEVICE= ARGS=]
 	$(GO) embed $(call said,PRESET) --run $(call said,RUN) --device $(call said,DEVICE) $(ARGS)
 
-imitate: install ## learn to follow a demonstration, or any [DEMO= DEMOS=all RUN= PRESET= DEVICE= ARGS=]
+imitate: install ## learn to follow a demonstration, or any [DEMO= DEMOS=all ENV= RUN= PRESET= DEVICE= ARGS=]
 	$(GO) imitate $(IMITATE) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
 
 evaluate: install ## run a saved policy again [DEMO= RUN= DEVICE= ARGS=]
@@ -102,8 +104,8 @@ evaluate: install ## run a saved policy again [DEMO= RUN= DEVICE= ARGS=]
 follow: install ## show a video, and the robot follows at once: no learning [DEMO= RUN= DEVICE= ARGS=]
 	$(GO) follow --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
 
-check-reward: install ## does the learned reward rank poses as the truth does? [RUN= DEVICE= ARGS=]
-	$(GO) check-reward --run $(call said,RUN) --device $(call said,DEVICE) $(ARGS)
+check-reward: install ## does the learned reward rank poses as the truth does? [ENV= DEMO= RUN= DEVICE= ARGS=]
+	$(GO) check-reward $(WHERE) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
 
 benchmark-imitation: install ## five held-out demonstrations, several methods and seeds [RUN= PRESET= ARGS=]
 	$(GO) benchmark-imitation $(call said,PRESET) --run $(call said,RUN) $(ARGS)

@@ -13,9 +13,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from imitate.data.lerobot.dataset import STATE
 from imitate.data.lerobot.writer import Episode
 from imitate.errors import MANY, SEED, UserError, check_bounds
 from imitate.reward.filming import Filming
+
+from .proprioception import Proprioception
 
 RENDER = "render"  # what the pictures are called in a dataset
 REWARD = "next.reward"  # and the environment's own reward, as LeRobot has it
@@ -48,7 +51,7 @@ class Playing:
         check_bounds(self, steps=(1, MANY), length=(1, MANY), seed=SEED)
 
 
-def play(env: gym.Env, filming: Filming, playing: Playing) -> Iterator[Episode]:
+def play(env: gym.Env, filming: Filming, playing: Playing, felt: Proprioception | None = None) -> Iterator[Episode]:
     """Let an environment play.
 
     Continuous actions are pink noise: white noise hardly moves what has mass, and what a random walk has left it comes
@@ -59,6 +62,7 @@ def play(env: gym.Env, filming: Filming, playing: Playing) -> Iterator[Episode]:
         env: The environment.
         filming: Of it.
         playing: How long it plays.
+        felt: What of its observations is kept as its state; None: nothing.
 
     Raises:
         UserError: Its actions are of another kind, or there are no pictures.
@@ -68,7 +72,7 @@ def play(env: gym.Env, filming: Filming, playing: Playing) -> Iterator[Episode]:
     seed: int | None = playing.seed
     while missing > 0:
         actions = actions_of(env.action_space, min(playing.length, missing), rng)
-        episode = _episode(env, filming, actions, seed)
+        episode = _episode(env, filming, actions, seed, felt)
         missing, seed = missing - len(episode) + 1, None
         yield episode
 
@@ -94,17 +98,27 @@ def actions_of(space: spaces.Space, number: int, rng: np.random.Generator) -> ND
     raise UserError(f"actions of {space}, expected a Box or Discrete: wrap the environment to have such")
 
 
-def _episode(env: gym.Env, filming: Filming, actions: NDArray[Any], seed: int | None) -> Episode:
+def _episode(
+    env: gym.Env, filming: Filming, actions: NDArray[Any], seed: int | None, felt: Proprioception | None
+) -> Episode:
     """One, with a picture before each action and after the last; action and reward stand beside the picture before."""
     observation, _ = env.reset(seed=seed)
-    seen, rewards = [filming.one(observation)], []
+    seen, states, rewards = [filming.one(observation)], [_felt(felt, observation)], []
     for action in actions:
         observation, reward, terminated, truncated, _ = env.step(action)
         seen.append(filming.one(observation))
+        states.append(_felt(felt, observation))
         rewards.append(reward)
         if terminated or truncated:
             break
     done = np.zeros((len(seen), max(int(np.prod(np.shape(actions)[1:])), 1)), np.float32)
     done[:-1] = actions[: len(seen) - 1].reshape(len(seen) - 1, -1)
-    own = np.array([*rewards, 0.0], np.float32)[:, None]
-    return Episode({RENDER: np.stack(seen)}, {"action": done, REWARD: own})
+    columns = {"action": done, REWARD: np.array([*rewards, 0.0], np.float32)[:, None]}
+    if felt is not None:
+        columns[STATE] = np.stack(states)
+    return Episode({RENDER: np.stack(seen)}, columns)
+
+
+def _felt(felt: Proprioception | None, observation: Any) -> NDArray[np.float32]:
+    """(entries,): at once, as an observation may be written over."""
+    return np.empty(0, np.float32) if felt is None else felt.of(observation).copy()

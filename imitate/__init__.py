@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from imitate.data.video.writer import Compression, write_video
     from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
     from imitate.errors import UserError
-    from imitate.pipelines.checking.video_reward import RewardReport, check_reward
-    from imitate.pipelines.embedding.fit import fit
+    from imitate.pipelines.environments.checking import RewardReport, check_reward
+    from imitate.pipelines.environments.fit import fit
     from imitate.policy.ppo import Learner, build_ppo, load_policy
     from imitate.policy.vec_env import SB3VecEnv
     from imitate.reward.following import Following
@@ -62,8 +62,8 @@ _ROOMS = {
     "data.video.writer": ("Compression", "write_video"),
     "embedding.trained_encoder": ("TrainedEncoder", "load_encoder"),
     "errors": ("UserError",),
-    "pipelines.checking.video_reward": ("RewardReport", "check_reward"),
-    "pipelines.embedding.fit": ("fit",),
+    "pipelines.environments.checking": ("RewardReport", "check_reward"),
+    "pipelines.environments.fit": ("fit",),
     "policy.ppo": ("Learner", "build_ppo", "load_policy"),
     "policy.vec_env": ("SB3VecEnv",),
     "reward.following": ("Following",),

@@ -40,7 +40,7 @@ from .shared.demo import load_demo
 from .shared.policy import chosen, following, reading_at_once
 from .shared.reading import Mind, Read
 from .shared.results import Results, Rows, about, check_out, rounded, write_results
-from .shared.rollout import baselines, film_demonstration, misread, poses_taken, roll_out, side_by_side
+from .shared.rollout import baselines, beside, misread, poses_taken, roll_out
 
 RECORD = record.PRESETS["default"][1]
 
@@ -275,7 +275,7 @@ def _followed(
     rollout = roll_out(env, act, seed, film, start)
     if policy is not None:
         figures |= rollout.metrics("policy_")
-    frames = side_by_side(film_demonstration(shown, env.kuka_env), rollout) if film else None
+    frames = beside(shown, env.kuka_env, rollout) if film else None
     env.close()
     return figures, frames
 

@@ -21,6 +21,7 @@ from .checking.probes import Probe, Visited
 from .checking.verdict import report, weakness
 from .checking.views import Views, arm_of, held_out
 from .embed import find_encoder
+from .environments import checked
 from .shared.cli import command
 from .shared.demo import load_demo
 from .shared.policy import acting, learned_with, load, single_env
@@ -53,6 +54,14 @@ class Settings:
 
 
 PRESETS = {"default": ("Ten validation demonstrations, in seconds.", Settings())}
+
+
+ELSEWHERE = {"environment": ("Any Gymnasium environment, and a video of it.", checked.Settings())}
+
+
+def run_any(settings: Settings | checked.Settings) -> Stage:
+    """Check the arm's reward, or that of another environment."""
+    return run(settings) if isinstance(settings, Settings) else checked.run(settings)
 
 
 def run(settings: Settings) -> Stage:
@@ -121,7 +130,9 @@ def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visi
 
 def main() -> None:
     """Run from the command line."""
-    command("check-reward", PRESETS, run, "the same command goes on to the check, which starts over")
+    command(
+        "check-reward", {**PRESETS, **ELSEWHERE}, run_any, "the same command goes on to the check, which starts over"
+    )
 
 
 if __name__ == "__main__":

@@ -165,6 +165,7 @@ def check(settings: Settings) -> None:
 def run(settings: Settings) -> Stage:
     """Train, validate, draw the paper's figures, and write the encoder."""
     check(settings)
+    settings = _as_can_be(settings)
     stage = Stage.named(settings.run, settings.name)
     wanted = kept_settings(settings)
     if stage.finished and not stage.begin(wanted):
@@ -222,6 +223,18 @@ def find_encoder(folder: Path, encoder: Path | None, preset: str, device: str) -
             f"with --encoder, or choose another run"
         )
     return trained.path("encoder")
+
+
+def _as_can_be(settings: Settings) -> Settings:
+    """The settings, without self-regression on the play of an environment that kept no proprioception."""
+    folder = settings.dataset or settings.run / "record" / "dataset"
+    if not settings.self_regression or not (folder / "meta/info.json").is_file():
+        return settings
+    dataset = LeRobotDataset(folder)
+    if dataset.rendering is None or dataset.has(STATE):
+        return settings
+    print(f"{folder}: play without proprioception: the encoder learns from pictures and time alone")
+    return replace(settings, self_regression=0.0)
 
 
 def _dataset(settings: Settings) -> LeRobotDataset:

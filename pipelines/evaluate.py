@@ -20,7 +20,7 @@ from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, stage_name
 from .shared.policy import acting, learned_with, load, report, single_env
 from .shared.reading import Mind
-from .shared.rollout import baselines, film_demonstration, poses_taken, roll_out, side_by_side, write_videos
+from .shared.rollout import baselines, beside, poses_taken, roll_out, write_videos
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def run(settings: Settings) -> Stage:
             rollout = roll_out(env, policy, seed, film=seed == settings.seeds[0])
             rows.append({"demo": text, "seed": seed, **rollout.metrics(), **others})
             if rollout.frames is not None:
-                film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
+                film = beside(demonstration, env.kuka_env, rollout)
                 write_videos(stage.folder, f"demonstration-{number}", film, CONTROL_HZ)
                 write_json(stage.path(f"demonstration-{number}.json"), {"fps": CONTROL_HZ, **rollout.series()})
         env.close()

@@ -27,10 +27,9 @@ from .shared.policy import chosen, following, reading_at_once, report, warn_if_l
 from .shared.reading import Mind
 from .shared.rollout import (
     baselines,
-    film_demonstration,
+    beside,
     poses_taken,
     roll_out,
-    side_by_side,
     write_poses,
     write_videos,
 )
@@ -114,7 +113,7 @@ def run(settings: Settings) -> Stage:
     metrics = rollout.metrics() | baselines(env, settings.seed, taken=taken)
     metrics |= write_poses(stage, demonstration, read.guessed, env) | read.practised.metrics()
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
-    film = side_by_side(film_demonstration(demonstration, env.kuka_env), rollout)
+    film = beside(demonstration, env.kuka_env, rollout)
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)
     env.close()
     stage.finish(metrics)

@@ -32,6 +32,7 @@ from imitate.reward.true_reward import TrueReward
 
 from . import embed, record
 from .checking.verdict import warn
+from .environments import imitating
 from .shared.cli import GOES_ON, command
 from .shared.demo import (
     check_demo,
@@ -155,6 +156,9 @@ PRESETS = {
         ),
     ),
 }
+
+
+ELSEWHERE = {"environment": ("Any Gymnasium environment learns from a video of it.", imitating.Settings())}
 
 
 def check(settings: Settings) -> None:
@@ -301,6 +305,11 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
+def run_any(settings: Settings | imitating.Settings) -> Stage:
+    """Learn with the arm, or in another environment."""
+    return run(settings) if isinstance(settings, Settings) else imitating.run(settings)
+
+
 def _learned(
     settings: Settings,
     stage: Stage,
@@ -334,7 +343,7 @@ def _earned(settings: Settings, env: TCNImitateEnv, model: PPO) -> float:
 
 def main() -> None:
     """Run from the command line."""
-    command("imitate", PRESETS, run, f"{GOES_ON}, but for practice that had not ended")
+    command("imitate", {**PRESETS, **ELSEWHERE}, run_any, f"{GOES_ON}, but for practice that had not ended")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,9 @@ from imitate.keeping.runs import Stage, kept_settings
 from imitate.keeping.workers import worked_off
 from imitate.measuring.contact_sheet import contact_sheet
 
+from .environments import recording
 from .shared.cli import command
+from .shared.sheets import episodes_sheet
 
 EPISODES_A_FILE = 50
 FILE_BYTES = 512 * 2**20  # of pixels, at most, unless a single episode has more: a worker holds a file in memory
@@ -103,6 +105,9 @@ PRESETS = {
         ),
     ),
 }
+
+
+ELSEWHERE = {"environment": ("Any Gymnasium environment plays, and films itself.", recording.Settings())}
 
 
 def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
@@ -268,7 +273,7 @@ def run(settings: Settings) -> Stage:
     write_meta(folder, layout, [_scene(settings, episode).to_json() for episode in range(len(layout.lengths))])
     dataset = LeRobotDataset(folder)
     sheet = stage.path("contact_sheet.png")
-    (_sheet_of_scenes if settings.scene == RANDOM else _contact_sheet)(dataset, sheet)
+    (_sheet_of_scenes if settings.scene == RANDOM else episodes_sheet)(dataset, sheet)
     stage.finish(
         {
             "episodes": len(dataset),
@@ -281,21 +286,13 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
+def run_any(settings: Settings | recording.Settings) -> Stage:
+    """Record the arm, or let another environment play."""
+    return run(settings) if isinstance(settings, Settings) else recording.run(settings)
+
+
 def _video_bytes(dataset: LeRobotDataset) -> int:
     return sum(path.stat().st_size for path in dataset.picture_files(dataset.camera().name))
-
-
-def _contact_sheet(dataset: LeRobotDataset, path: Path, episodes: int = 4, columns: int = 10) -> None:
-    """One row an episode, evenly spaced frames: of the first episodes, and of the last, which are to test with.
-
-    Of neighbours, so that a few of many video files are decoded.
-    """
-    shown = sorted({*range(min(episodes, len(dataset))), *range(max(0, len(dataset) - episodes), len(dataset))})
-    rows = []
-    for demonstration in dataset.demonstrations(shown):
-        frames = demonstration.frames
-        rows.append(frames[np.linspace(0, len(frames) - 1, columns).astype(int)])
-    contact_sheet(path, rows, [f"episode {episode}" for episode in shown])
 
 
 def _sheet_of_scenes(dataset: LeRobotDataset, path: Path, episodes: int = 40, columns: int = 8) -> None:
@@ -309,7 +306,7 @@ def _sheet_of_scenes(dataset: LeRobotDataset, path: Path, episodes: int = 40, co
 
 def main() -> None:
     """Run from the command line."""
-    command("record", PRESETS, run)
+    command("record", {**PRESETS, **ELSEWHERE}, run_any)
 
 
 if __name__ == "__main__":

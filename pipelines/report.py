@@ -23,17 +23,25 @@ from .reporting.policies import Learned, natural, numbers, read_policies
 from .shared.cli import STARTS_OVER, command
 from .shared.results import read_results
 
-MARKS = {  # a setting that only this command has
-    "imitate": "learner",
-    "embed": "objective",
-    "evaluate": "demos",
-    "check-reward": "probe",
+MARKS = {  # settings that only one command has
+    "learner": "imitate",
+    "objective": "embed",
+    "demos": "evaluate",
+    "probe": "check-reward",
+    "plays": "check-reward",  # in another environment
 }
 RUNNING = {  # below a video: title, scale, digits to read out
     "embedding_distance": ("embedding distance", 1, 1),
     "ee_error_m": ("flange error, cm", 100, 1),
     "joint_error_rad": ("joint error, rad", 1, 2),
+    "env_reward": ("the environment's own reward", 1, 3),
 }
+
+CURVES = (  # the first that is known is drawn: title, scale
+    ("ee_error_m", "flange error, cm", 100),
+    ("env_reward", "the environment's own reward a step", 1),
+    ("reward", "learned reward a step", 1),
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ def _maker(stage: Stage) -> str:
         if isinstance(error, UserError):
             raise
         raise UserError(f"{stage.folder}: config.json or metrics.json is damaged: make this stage anew") from None
-    return next((maker for maker, mark in MARKS.items() if mark in settings), stage.folder.name)
+    return next((maker for mark, maker in MARKS.items() if mark in settings), stage.folder.name)
 
 
 def _headline(policies: Sequence[Learned]) -> dict[str, Any] | None:
@@ -148,11 +156,11 @@ def _films(policies: Sequence[Learned]) -> list[Film]:
 
 
 def _curves(policies: Sequence[Learned], ways: Mapping[str, int]) -> list[tuple[str, Plot]]:
-    """Of each demonstration, the true error over training; the reward where the truth is unknown."""
+    """Of each demonstration, over training, the first of ``CURVES`` that is known."""
     found = []
     for demo in dict.fromkeys(one.demo for one in policies):
         same = [one for one in policies if one.demo == demo]
-        for key, title, scale in (("ee_error_m", "flange error, cm", 100), ("reward", "learned reward a step", 1)):
+        for key, title, scale in CURVES:
             lines = [Line(p.stage.folder.name, p.curve["steps"], scale * p.curve[key], ways[p.how]) for p in same]
             drawn = plot(title, "env steps, with practice", lines, log=key == "ee_error_m")
             if drawn:

@@ -88,6 +88,27 @@ def learning_curve_figure(curve: Sequence[Mapping[str, float]], metrics: Mapping
     return figure
 
 
+def env_curve_figure(curve: Sequence[Mapping[str, float]]) -> Figure:
+    """The learned reward over training, and beside it the environment's own, which nothing learned from.
+
+    Args:
+        curve: One row a rollout: ``steps``, ``reward``, ``env_reward``, ``embedding_distance``.
+    """
+    titles = {
+        "reward": "reward from the video, a step",
+        "env_reward": "the environment's own, a step",
+        "embedding_distance": "embedding distance",
+    }
+    figure, panels = plt.subplots(1, len(titles), figsize=(12, 3.2), sharex=True)
+    for axes, (key, title) in zip(panels, titles.items(), strict=True):
+        axes.plot([row["steps"] for row in curve], [row.get(key, np.nan) for row in curve])
+        axes.set_title(title)
+        axes.set_xlabel("env steps")
+        axes.locator_params(axis="x", nbins=5)
+    figure.tight_layout()
+    return figure
+
+
 def followed_figure(series: Mapping[str, Mapping[str, Sequence[float]]], seconds: float) -> Figure:
     """How a demonstration was followed, step by step: what was guessed of it, and what the reward made of that.
 

@@ -101,9 +101,41 @@ def build_ppo(
     Raises:
         UserError: Embeddings of that dimension do not fit the observations.
     """
+    features = {"joints": env.action_space.shape[0], "dim": dim, "lookahead": lookahead}  # type: ignore[index]
+    more: dict[str, Any] = {"features_extractor_class": ImitationFeatures, "features_extractor_kwargs": features}
+    if not learns:
+        more["optimizer_class"] = NoOptimizer
+    return _ppo(ImitationPolicy, learner, env, more, seed, device, tensorboard)
+
+
+def build_plain_ppo(
+    learner: Learner, env: VecEnv, seed: int, device: torch.device, tensorboard: Path | None = None
+) -> PPO:
+    """Make a PPO model that takes its observations as they are, in which no pose stands; it has learned nothing yet.
+
+    Args:
+        learner: Settings of PPO.
+        env: That it will learn in.
+        seed: Of everything random.
+        device: Of its networks.
+        tensorboard: Folder of its logs.
+    """
+    return _ppo("MlpPolicy", learner, env, {}, seed, device, tensorboard)
+
+
+def _ppo(
+    policy: str | type[ImitationPolicy],
+    learner: Learner,
+    env: VecEnv,
+    more: dict[str, Any],
+    seed: int,
+    device: torch.device,
+    tensorboard: Path | None,
+) -> PPO:
+    """A PPO model, whose network has ``more`` settings than the learner's."""
     env.observation_space.seed(seed)  # nobody samples it, but its generator is saved with the policy
     model = PPO(
-        ImitationPolicy,
+        policy,
         env,
         learning_rate=partial(_falling, learner.learning_rate) if learner.anneal else learner.learning_rate,
         n_steps=learner.n_steps,
@@ -112,8 +144,12 @@ def build_ppo(
         gamma=learner.gamma,
         gae_lambda=learner.gae_lambda,
         clip_range=learner.clip_range,
-        policy_kwargs=_network(learner, env.action_space.shape[0], dim, lookahead)  # type: ignore[index]
-        | ({} if learns else {"optimizer_class": NoOptimizer}),
+        policy_kwargs={
+            "net_arch": [learner.width, learner.width],
+            "log_std_init": learner.log_std,
+            "optimizer_kwargs": {"eps": 1e-5, "fused": True},  # stable-baselines3's epsilon; one call for all weights
+        }
+        | more,
         seed=seed,
         device=device,
         tensorboard_log=str(tensorboard) if tensorboard else None,
@@ -136,17 +172,6 @@ class NoOptimizer:
 def _falling(rate: float, remaining: float) -> float:
     """A learning rate that falls linearly to 0. Saved by its name: a function within one would be by its code."""
     return rate * remaining
-
-
-def _network(learner: Learner, joints: int, dim: int, lookahead: int) -> dict[str, Any]:
-    """Settings of ``ImitationPolicy``."""
-    return {
-        "net_arch": [learner.width, learner.width],
-        "log_std_init": learner.log_std,
-        "optimizer_kwargs": {"eps": 1e-5, "fused": True},  # stable-baselines3's epsilon; one call for all weights
-        "features_extractor_class": ImitationFeatures,
-        "features_extractor_kwargs": {"joints": joints, "dim": dim, "lookahead": lookahead},
-    }
 
 
 def learner_state(model: PPO) -> dict[str, Any]:
@@ -245,7 +270,7 @@ class Curve(BaseCallback):
 
     Args:
         tell: Called with each row: ``steps`` (of all environments), ``seconds`` since the start, ``reward``, and
-            where they are known ``ee_error_m`` and ``joint_error_rad``, means over the rollout.
+            where they are known ``ee_error_m``, ``joint_error_rad`` and ``env_reward``, means over the rollout.
     """
 
     def __init__(self, tell: Callable[[dict[str, float]], Any] = lambda row: None) -> None:
@@ -278,8 +303,8 @@ class Curve(BaseCallback):
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
-        for key in ("ee_error_m", "joint_error_rad", "embedding_distance"):
-            values = [info[key] for info in infos if key in info]
+        for key in ("ee_error_m", "joint_error_rad", "embedding_distance", "env_reward"):
+            values = [info[key] for info in infos if np.isfinite(info.get(key, np.nan))]
             if values:
                 self._sums.setdefault(key, []).append(float(np.mean(values)))
         self._sums.setdefault("reward", []).append(float(np.mean(self.locals["rewards"])))

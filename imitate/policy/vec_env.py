@@ -114,8 +114,9 @@ class SB3VecEnv(VecEnv):
         return observation, rewards.astype(np.float32), dones, infos
 
     def state(self) -> Any:
-        """For ``restore``, of a vector environment that has both."""
-        return self.env.state()  # type: ignore[attr-defined]
+        """For ``restore``, of a vector environment that has both; None of any other."""
+        keeper = self.env.unwrapped
+        return self.env.state() if hasattr(keeper, "state") and hasattr(keeper, "restore") else None  # type: ignore[attr-defined]
 
     def restore(self, state: Any) -> None:
         """Go on from a state. The next call is to be a step."""

@@ -33,6 +33,9 @@ class VideoReward(EmbeddingReward):
         fps: Steps of the environment a second: how much of a video file goes by in a step. None: what it says itself,
             its ``render_fps``. Of a ``Demonstration``, a frame goes by in a step.
 
+    Attributes:
+        demonstrations: As the encoder sees them, at the environment's steps.
+
     Raises:
         UserError: One of these can't be, or does not fit another.
     """
@@ -49,6 +52,7 @@ class VideoReward(EmbeddingReward):
     ) -> None:
         frames = _checked(following, frames)
         shown, sight, samples = shown_to(env, demonstrations, encoder, frames, fps)
+        self.demonstrations = shown
         filmed = Filmed(env, [len(one) for one in shown], sight.image_size, frames, samples)
         super().__init__(filmed, sight, shown, following, observe, frames)
 

@@ -40,6 +40,9 @@ class EmbeddingReward(gym.Wrapper):
         observe: One of ``FORMS`` of observations: flat, dict or env.
         filmed: Where the pictures of the environment come from, if ``Filmed`` is what makes it observe them.
 
+    Attributes:
+        frame: (size, size, 3) uint8, what the encoder saw last.
+
     Raises:
         UserError: The environment does not observe what the module asks, or a pose is to be observed that has not been
             read. At a reset or step: the environment's info does not tell which frame it is at.
@@ -62,13 +65,14 @@ class EmbeddingReward(gym.Wrapper):
         check_following(env, self._below, self.targets, following)
         self._observed = PolicyObservation(self._below, encoder.dim, encoder.norm, following, observe, filmed)
         self.observation_space = self._observed.space
+        self.frame = np.zeros((encoder.image_size, encoder.image_size, 3), np.uint8)
         self._own: Floats = np.zeros((1, encoder.dim), np.float32)  # embedding of the robot's last frame
         self._begun = False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Reset the environment below."""
         observation, info = self.env.reset(seed=checked_seed(seed), options=options)
-        self._own = self.encoder.embed(observation[IMAGE][None])
+        self._own = self._embedded(observation)
         self._begun = True
         return self._observe(observation, info, self._own), info
 
@@ -76,13 +80,18 @@ class EmbeddingReward(gym.Wrapper):
         """Step the environment below; the reward is the embeddings'."""
         check_order("step", self._begun)
         observation, env_reward, terminated, truncated, info = self.env.step(action)
-        before, self._own = self._own, self.encoder.embed(observation[IMAGE][None])
+        before, self._own = self._own, self._embedded(observation)
         moment = self.targets.moment(before, self._own, **self._at(info))
         info["env_reward"] = env_reward
         info["embedding_distance"] = float(np.linalg.norm(moment.own - moment.target))
         reward = float(self.following.rewards(moment)[0])
         terminated = terminated or info["embedding_distance"] > self.following.give_up
         return self._observe(observation, info, before), reward, terminated, truncated, info
+
+    def _embedded(self, observation: dict[str, Any]) -> Floats:
+        """(1, dim) of what is seen now."""
+        self.frame = observation[IMAGE]
+        return self.encoder.embed(self.frame[None])
 
     def _at(self, info: dict[str, Any]) -> dict[str, NDArray[np.int64]]:
         return followed(self.env, {key: np.array([info[key]]) for key in FOLLOWED if key in info}, self.targets)

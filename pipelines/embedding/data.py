@@ -61,6 +61,8 @@ def videos_of(dataset: LeRobotDataset) -> tuple[Videos, Videos]:
 def joints_of(dataset: LeRobotDataset, needed: bool) -> NDArray[np.float32] | None:
     """The joints of all frames (frames, joints), rad; None where they are unknown, and not needed.
 
+    Of an environment's play, its proprioception, of mean 0 and deviation 1 each.
+
     Raises:
         UserError: They can't be in rad, and are needed, or were chosen.
     """
@@ -70,6 +72,9 @@ def joints_of(dataset: LeRobotDataset, needed: bool) -> NDArray[np.float32] | No
                 f"{dataset.folder}: no {STATE!r}, of which joints were chosen: leave --joints, --degrees out"
             )
         return None
+    if dataset.rendering is not None:  # what an environment feels, each entry in a unit of its own
+        felt = dataset.column(STATE)
+        return (felt - felt.mean(axis=0)) / np.maximum(felt.std(axis=0), 1e-6)
     try:
         joints = dataset.joints()
     except UnitsError as error:

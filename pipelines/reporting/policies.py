@@ -86,7 +86,7 @@ def _read(stage: Stage, first: Mapping[str, Any], evaluations: Sequence[Stage]) 
     fps = float(rollout.pop("fps", 1))
     if not fps > 0:
         raise ValueError(f"{fps} steps a second")
-    curve = {key: numbers(row.get(key) for row in rows) for key in ("steps", "ee_error_m", "reward")}
+    curve = {key: numbers(row.get(key) for row in rows) for key in ("steps", "ee_error_m", "env_reward", "reward")}
     if np.isnan(curve["steps"]).any():
         raise ValueError("a curve whose steps are unknown")
     return Learned(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import tyro
 
@@ -21,12 +21,12 @@ from imitate.keeping.workers import WorkerDied
 
 from .signals import Interrupted, raised
 
-Settings = TypeVar("Settings")
 CONFIG = "--config"
 DEFAULT = "default"
 DEMO = "demo"  # the setting that may stand by itself: follow my.mp4
 FACTS = (
     "filmed_by",
+    "rendering",
     "encoder_sha256",
     "policy_sha256",
 )  # that stand beside the settings in a config.json, to be compared with
@@ -53,17 +53,18 @@ STARTS_OVER = "the same command starts over"
 
 def command(
     name: str,
-    presets: Mapping[str, tuple[str, Settings]],
-    run: Callable[[Settings], object],
+    presets: Mapping[str, tuple[str, Any]],
+    run: Callable[[Any], object],
     again: str = GOES_ON,
 ) -> None:
     """Read settings from the command line and run a command with them.
 
     Args:
         name: Of the command.
-        presets: By name, a description and the settings to start from. The first argument may name one;
-            ``default`` if it does not. Or it is ``--config``, and the second a config.json to take the settings from.
-            Before other settings may stand a demonstration, where the command takes one: ``follow my.mp4``.
+        presets: By name, a description and the settings to start from, of one kind or of several. The first argument
+            may name one; ``default`` if it does not. Or it is ``--config``, and the second a config.json to take the
+            settings from. Before other settings may stand a demonstration, where the command takes one:
+            ``follow my.mp4``.
         run: The command.
         again: What it does when it is run again after it was stopped.
     """
@@ -88,7 +89,7 @@ def command(
         raise SystemExit(stop.exit_code) from None
 
 
-def _settings(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:
+def _settings(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str]) -> Any:
     if CONFIG in args:
         return _from_config(name, presets, args)
     first, takes_demo = args[0] if args else DEFAULT, hasattr(presets[DEFAULT][1], DEMO)
@@ -121,7 +122,7 @@ def _overview(name: str, presets: Mapping[str, tuple[str, Any]], takes_demo: boo
     )
 
 
-def _from_config(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:
+def _from_config(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str]) -> Any:
     """The settings that a config.json was written with, but for what the rest of the command line says."""
     at = args.index(CONFIG)
     before, path, rest = args[:at], Path(*args[at + 1 : at + 2]), args[at + 2 :]
@@ -136,20 +137,25 @@ def _from_config(name: str, presets: Mapping[str, tuple[str, Settings]], args: l
     return replace(asked, **into_run)
 
 
-def _kept(name: str, presets: Mapping[str, tuple[str, Settings]], path: Path) -> Any:
+def _kept(name: str, presets: Mapping[str, tuple[str, Any]], path: Path) -> Any:
     config = read_json(path)
     kept = config.get("settings") if isinstance(config, dict) else None
     if not isinstance(kept, dict):
         raise UserError(f"{path}: no settings in it, expected the config.json of a stage that {name} made")
-    known: Any = presets["default"][1]
-    unknown = sorted({*kept} - {*FACTS, *(field.name for field in fields(known))})
-    if unknown:
-        raise UserError(f"{path}: not the settings of {name}, which has none called {unknown[0]!r}")
+    unknown = {preset: _unknown(kept, known) for preset, (_, known) in presets.items()}
+    preset = min(unknown, key=lambda one: (len(unknown[one]), one != DEFAULT))
+    if unknown[preset]:
+        raise UserError(f"{path}: not the settings of {name}, which has none called {unknown[DEFAULT][0]!r}")
     said = words({key: value for key, value in kept.items() if key not in FACTS})
     try:
-        return _parse(name, presets, ["default", *said])
+        return _parse(name, presets, [preset, *said])
     except UserError as error:
         raise UserError(f"{path}: not the settings of {name} ({error})") from None
+
+
+def _unknown(kept: Mapping[str, Any], known: Any) -> list[str]:
+    """Those of settings that a command of others does not have."""
+    return sorted({*kept} - {*FACTS, *(field.name for field in fields(known))})
 
 
 def words(settings: Mapping[str, Any], prefix: str = "--") -> list[str]:
@@ -189,7 +195,7 @@ def one_line(text: str) -> str:
     return " ".join(text.splitlines())
 
 
-def _parse(name: str, presets: Mapping[str, tuple[str, Settings]], args: list[str]) -> Settings:
+def _parse(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str]) -> Any:
     printed = io.StringIO()
     try:
         with redirect_stderr(printed), redirect_stdout(printed):

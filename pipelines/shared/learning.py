@@ -83,15 +83,17 @@ def learn(model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots) -> tuple
 
         def tell(row: dict[str, float]) -> None:
             bar.update(int(row["steps"]) - bar.n)
-            error = f"{100 * row['ee_error_m']:.1f} cm" if np.isfinite(row.get("ee_error_m", np.nan)) else "unknown"
-            bar.set_postfix(reward=f"{row['reward']:.3f}", true_error=error)
+            bar.set_postfix(reward=f"{row['reward']:.3f}", **_truth(row))
 
         curve = Curve(tell)
         boundaries = Boundaries(snapshots, env, curve, told_to_stop)
         if kept is not None:
-            env.restore(kept["env"])
             curve.restore(kept["curve"])
             restore_learner(model, kept["learner"])
+            if kept["env"] is None:  # it can't be put back to where it was: its episodes begin anew
+                model._last_obs, model._last_episode_starts = env.reset(), np.ones(env.num_envs, np.bool_)
+            else:
+                env.restore(kept["env"])
             restore_random_states(kept["random"])
             bar.update(model.num_timesteps)
         try:
@@ -99,6 +101,13 @@ def learn(model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots) -> tuple
         finally:
             boundaries.write()
         return curve.rows, curve.seconds
+
+
+def _truth(row: dict[str, float]) -> dict[str, str]:
+    """What a bar says of the truth, as far as it is known."""
+    if np.isfinite(row.get("ee_error_m", np.nan)):
+        return {"true_error": f"{100 * row['ee_error_m']:.1f} cm"}
+    return {"own_reward": f"{row['env_reward']:.3f}"} if "env_reward" in row else {"true_error": "unknown"}
 
 
 def keep_the_better(model: PPO, begun: dict[str, Any], earned: Callable[[PPO], float]) -> bool:

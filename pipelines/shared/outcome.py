@@ -18,10 +18,9 @@ from imitate.measuring.figures import followed_figure, save_figure
 from .policy import acting, warn_if_lost
 from .rollout import (
     baselines,
-    film_demonstration,
+    beside,
     poses_taken,
     roll_out,
-    side_by_side,
     write_poses,
     write_videos,
 )
@@ -49,6 +48,5 @@ def outcome(
         if metrics.get("practised_embedding_distance", 0) > metrics["direct_embedding_distance"]:
             print("practice found no better poses than were guessed: try --practice 0, or more steps", file=sys.stderr)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
-    shown = film_demonstration(demonstration, env.kuka_env)
-    write_videos(stage.folder, "side_by_side", side_by_side(shown, rollout), CONTROL_HZ)
+    write_videos(stage.folder, "side_by_side", beside(demonstration, env.kuka_env, rollout), CONTROL_HZ)
     return metrics

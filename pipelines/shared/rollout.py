@@ -194,22 +194,43 @@ def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np
     return env.kuka.film_at(demonstration.joints, env.camera, PEOPLE)
 
 
-def side_by_side(left: NDArray[np.uint8], rollout: Rollout) -> NDArray[np.uint8]:
-    """Demonstration (length, ...) beside robot, captioned: (steps + 1, BAND + PEOPLE, 2 * PEOPLE, 3) uint8."""
-    assert rollout.frames is not None
+def captions(rollout: Rollout) -> list[str]:
+    """What to say of each step: how far the robot is off, as far as it is known."""
+    said = []
+    for error, distance in zip(rollout.ee_errors, rollout.distances, strict=True):
+        text = f"   {100 * error:.1f} cm off" if np.isfinite(error) else ""
+        said.append(text + (f"   embedding distance {distance:.1f}" if np.isfinite(distance) else ""))
+    return said
+
+
+def side_by_side(
+    left: NDArray[np.uint8], right: NDArray[np.uint8], shown: NDArray[np.int64], said: Sequence[str]
+) -> NDArray[np.uint8]:
+    """A demonstration beside the robot, captioned.
+
+    Args:
+        left: (length, PEOPLE, PEOPLE, 3) of the demonstration.
+        right: (steps + 1, PEOPLE, PEOPLE, 3) of the robot.
+        shown: (steps,) the demonstration's frame that each step was compared with.
+        said: (steps,) of the robot.
+
+    Returns:
+        (steps + 1, BAND + PEOPLE, 2 * PEOPLE, 3) uint8.
+    """
     canvas = []
-    for t, robot in enumerate(rollout.frames):
-        shown = left[rollout.shown[t - 1] if t else 0]
-        error = rollout.ee_errors[t - 1] if t else np.nan
-        distance = rollout.distances[t - 1] if t else np.nan
-        text = "robot" + (f"   {100 * error:.1f} cm off" if np.isfinite(error) else "")
-        text += f"   embedding distance {distance:.1f}" if np.isfinite(distance) else ""
+    for frame, text, robot in zip([0, *shown], ["", *said], right, strict=True):
         band = Image.new("RGB", (2 * PEOPLE, BAND), "white")
         draw = ImageDraw.Draw(band)
         draw.text((6, 4), "demonstration", fill="black")
-        draw.text((PEOPLE + 6, 4), text, fill="black")
-        canvas.append(np.vstack([np.asarray(band), np.hstack([shown, robot])]))
+        draw.text((PEOPLE + 6, 4), f"robot{text}", fill="black")
+        canvas.append(np.vstack([np.asarray(band), np.hstack([left[frame], robot])]))
     return np.stack(canvas)
+
+
+def beside(demonstration: Demonstration, env: KukaEnv, rollout: Rollout) -> NDArray[np.uint8]:
+    """What the arm did beside what it was shown, as ``side_by_side``."""
+    assert rollout.frames is not None
+    return side_by_side(film_demonstration(demonstration, env), rollout.frames, rollout.shown, captions(rollout))
 
 
 def _in_common_colours(pictures: Sequence[Image.Image]) -> list[Image.Image]:

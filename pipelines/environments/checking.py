@@ -52,6 +52,12 @@ class RewardReport:
     figures: dict[str, dict[str, float]]
     weakness: str
 
+    def metrics(self) -> dict[str, float | str]:
+        """By one name each, as ``nearest_play`` and ``pixels_nearest_play``; and the weakness, in words."""
+        prefixes = {of: "" if of == "encoder" else f"{of}_" for of in self.figures}
+        figures = {f"{prefixes[of]}{name}": value for of, one in self.figures.items() for name, value in one.items()}
+        return {**figures, "weakness": self.weakness}
+
     def __str__(self) -> str:
         lines = [f"{'':{WIDTH}}" + "".join(f"{of:>11}" for of in self.figures)]
         for name, says in SAYS.items():

@@ -1,0 +1,211 @@
+"""PPO learns, in any environment that renders, to do what a video shows: by the reward from that."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from gymnasium.vector import AsyncVectorEnv
+from stable_baselines3 import PPO
+
+from imitate.embedding.device import pick_device
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.errors import SEED, UserError, check_bounds, choose
+from imitate.keeping.manifest import SNAPSHOT, sha256
+from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
+from imitate.keeping.snapshot import Snapshots
+from imitate.measuring.figures import env_curve_figure, save_figure
+from imitate.policy.ppo import Learner, build_plain_ppo, save_policy
+from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.following import NEVER, Following
+from imitate.reward.observation import FORMS
+from imitate.reward.rewards import HuberReward, reward_of
+from imitate.reward.shown import Embedding
+from imitate.reward.true_reward import TrueReward
+from imitate.reward.video_reward import VideoReward, VideoRewardVector
+
+from ..shared.demo import kept_demo, stage_name
+from ..shared.learning import learn
+from ..shared.policy import acting
+from ..shared.rollout import side_by_side, write_videos
+from .checking import check_reward
+from .episodes import FIGURES, at_random, at_rest, enlarged, measured, roll_out
+from .made import Made, completed
+from .seeing import find_encoder
+
+CHECKED = 5  # episodes of play that the reward is checked with
+EPISODES = 5  # that a policy is measured in
+MEASURED = 10_000  # the first of their seeds: no learner is reset with these
+
+
+@dataclass(frozen=True)
+class Settings(Made):
+    """Which environment learns what, and how. What is not said of the environment is as it was recorded."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    name: str = ""
+    """The stage's folder in it; if empty, imitate and the video's name."""
+    demo: str = ""
+    """A video file of this environment, by any means made."""
+    encoder: Path | None = None
+    """The folder of a trained encoder; None: the run's own."""
+    steps: int = 100_000
+    """At most so many, of all environments together: whole rollouts, and one at least."""
+    observe: str = "flat"
+    """What the policy observes: flat, the environment's observation and the embeddings; or env, without these."""
+    clock: bool = True
+    """A frame of the video goes by at each step. Without, the video waits for whoever comes nearer."""
+    give_up: float = 0.0
+    """While learning, end an episode where the embeddings are farther apart than this; 0: never."""
+    oracle: bool = False
+    """Learn from the environment's own reward instead: what this learner can do with that."""
+    learner: Learner = field(
+        default_factory=lambda: Learner(
+            n_envs=8, n_steps=128, batch_size=256, gamma=0.95, learning_rate=1e-3, log_std=-1.0, width=128
+        )
+    )
+    """Of PPO."""
+    reward_form: str = "huber"
+    """huber, how near it is; difference, how much nearer it came; progress, how many frames it advanced."""
+    reward: HuberReward = field(default_factory=HuberReward)
+    """Of the embeddings; progress, which knows no distance, has its scale and bonus."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str = "auto"
+    """auto, cpu or cuda, of the encoder; PPO's small networks stay on the CPU."""
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that can't be.
+
+    Raises:
+        UserError: One is unknown, or out of its range.
+    """
+    if not settings.demo:
+        raise UserError("demo is empty, expected a video of the environment: --demo expert.mp4")
+    choose(FORMS, settings.observe, "observe")
+    if settings.observe == "dict":
+        raise UserError("observe is 'dict', which this learner does not take: expected flat or env")
+    following_of(settings)
+    pick_device(settings.device)
+    check_bounds(settings, seed=SEED, steps=(1, 10**12))
+
+
+def following_of(settings: Settings, learning: bool = True) -> Following:
+    """How it follows: while it learns, and as it is measured."""
+    give_up = settings.give_up or NEVER if learning else NEVER
+    return Following(reward_of(settings.reward_form, settings.reward), give_up, clock=settings.clock)
+
+
+def run(settings: Settings) -> Stage:
+    """Learn, then measure and film what was learned."""
+    check(settings)
+    folder = find_encoder(settings, settings.run, settings.encoder, settings.device)
+    encoder = load_encoder(folder, pick_device(settings.device))
+    settings = replace(settings, **completed(settings, encoder.rendering))
+    with one_env(settings, encoder) as env:  # a mistake in the settings shows before anything is written
+        env.reset(seed=settings.seed)
+        stage = Stage.named(settings.run, settings.name or stage_name("imitate", [settings.demo]))
+        wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo)))
+        if not stage.begin(wanted):
+            print(f"{stage.folder} has learned already")
+            return stage
+        if not settings.oracle:
+            _warn(settings, encoder)
+        of = f"{sha256(folder / 'encoder.safetensors')}{env.demonstrations[0].digest} {encoder.device.type}"
+        model, figures = learned(settings, stage, encoder, of)
+        figures |= outcome(settings, stage, env, model)
+    stage.finish(figures)
+    report(figures, stage.path("side_by_side.gif"))
+    return stage
+
+
+@contextmanager
+def one_env(settings: Settings, encoder: Embedding) -> Iterator[VideoReward]:
+    """The environment as a policy is measured in it."""
+    following = following_of(settings, learning=False)
+    env = VideoReward(
+        settings.make(), settings.demo, encoder, following, settings.frames, settings.observe, settings.fps
+    )
+    try:
+        yield env
+    finally:
+        env.close()
+
+
+@contextmanager
+def learning_envs(settings: Settings, encoder: Embedding) -> Iterator[SB3VecEnv]:
+    """The environments that the policy learns in, each in a process."""
+    # Made alone, whose module brings no network into the processes.
+    alone = Made(**{one.name: getattr(settings, one.name) for one in fields(Made)})
+    vector = AsyncVectorEnv([alone.make] * settings.learner.n_envs, context="spawn")
+    try:
+        envs = VideoRewardVector(
+            vector, settings.demo, encoder, following_of(settings), settings.frames, settings.observe, settings.fps
+        )
+        yield SB3VecEnv(TrueReward(envs) if settings.oracle else envs)
+    finally:
+        vector.close()
+
+
+def learned(settings: Settings, stage: Stage, encoder: Embedding, of: str) -> tuple[PPO, dict[str, float]]:
+    """The policy, and figures of learning; its curve and weights stand in the stage.
+
+    Args:
+        settings: Of it.
+        stage: That keeps it.
+        encoder: Of the reward.
+        of: What a snapshot must be of, to go on from.
+    """
+    snapshots = Snapshots(stage.path(SNAPSHOT), of)
+    with learning_envs(settings, encoder) as envs:
+        model = build_plain_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
+        curve, seconds = learn(model, envs, settings.steps, snapshots)
+    save_policy(model, stage.path("policy.zip"))
+    write_json(stage.path("curve.json"), curve)
+    return model, {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
+
+
+def outcome(settings: Settings, stage: Stage, env: VideoReward, model: PPO) -> dict[str, Any]:
+    """What became of it: figures, and a film of the first episode, beside the demonstration."""
+    seeds = range(MEASURED, MEASURED + EPISODES)
+    figures: dict[str, Any] = measured(env, acting(model), seeds)
+    figures |= measured(env, at_random(env, settings.seed), seeds, "random_")
+    if (rest := at_rest(env)) is not None:
+        figures |= measured(env, rest, seeds, "hold_still_")
+    episode = roll_out(env, acting(model), seeds[0], film=True)
+    write_json(stage.path("rollout.json"), {"fps": settings.fps, **episode.series()})
+    save_figure(stage.path("learning.png"), env_curve_figure(read_json(stage.path("curve.json"))))
+    said = [f"   embedding distance {distance:.1f}" for distance in episode.distances]
+    assert episode.frames is not None
+    film = side_by_side(enlarged(env.demonstrations[0].frames), episode.frames, episode.shown, said)
+    write_videos(stage.folder, "side_by_side", film, int(settings.fps or 1))
+    return figures
+
+
+def _warn(settings: Settings, encoder: TrainedEncoder) -> None:
+    """Say so if the reward may mislead, before hours go into learning from it."""
+    env = settings.make()
+    try:
+        found = check_reward(env, settings.demo, encoder, settings.frames, episodes=CHECKED, fps=settings.fps)
+    finally:
+        env.close()
+    if found.weakness:
+        print(f"the reward may mislead: {found.weakness}", file=sys.stderr)
+
+
+def report(figures: dict[str, Any], look_at: Path) -> None:
+    """Print the policy beside doing nothing and acting at random."""
+    shown = {"policy": "", "doing nothing": "hold_still_", "random": "random_"}
+    shown = {who: prefix for who, prefix in shown.items() if f"{prefix}reward" in figures}
+    print(f"{'':20}" + "".join(f"{who:>15}" for who in shown))
+    for name in FIGURES:
+        if name in figures:
+            print(f"{name:20}" + "".join(f"{figures[prefix + name]:15.3f}" for prefix in shown.values()))
+    print(f"look at {look_at}")

@@ -1,0 +1,220 @@
+"""Any environment plays, piece by piece, and what it films becomes a LeRobotDataset v3.0."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from tqdm import tqdm
+
+from imitate.data.camera import Camera
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
+from imitate.data.rendering import Rendering
+from imitate.data.video.writer import Compression
+from imitate.envs.play import RENDER, Playing, play
+from imitate.envs.proprioception import Proprioception
+from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds
+from imitate.keeping.runs import Stage, kept_settings, written_aside
+from imitate.keeping.workers import worked_off
+from imitate.reward.filming import Filming
+from imitate.reward.shown import rate_of
+
+from ..shared.sheets import episodes_sheet
+from .made import Made
+
+PIECE = 1000  # steps that are played in one go: what is lost when the power goes
+SHARE = 20  # one episode of so many is held out, to validate with
+LEAST = 6  # episodes: two to validate with, and some to learn from
+PIECES = "play"  # the folder of what is played, until it is a dataset
+
+
+@dataclass(frozen=True)
+class Settings(Made):
+    """What plays, and for how long."""
+
+    run: Path = Path("runs/default")
+    """The run directory."""
+    steps: int = 20_000
+    """That it plays."""
+    length: int = 50
+    """Steps of an episode, at most."""
+    image_size: int = 64
+    """Pixels a side of what is kept of each picture: its middle, scaled."""
+    proprioception: str = ""
+    """What of its observation says how it stands, for self-regression: the key of a Dict, entries such as [0:4], or
+    both. Empty: from pictures and time alone."""
+    seed: int = 0
+    """Seed of everything random."""
+    workers: int = 0
+    """Processes; 0: one a core."""
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that can't be.
+
+    Raises:
+        UserError: One is out of its range.
+    """
+    check_bounds(settings, steps=(1, 10**9), length=(1, MANY), image_size=(16, 1024), seed=SEED, workers=PROCESSES)
+
+
+def run(settings: Settings) -> Stage:
+    """Let an environment play, in several processes, as far as it has not yet."""
+    check(settings)
+    stage = Stage(settings.run / "record")
+    settings, rendering = seen(settings)
+    if not begun(stage, settings, rendering):
+        print(f"{stage.folder} is recorded already")
+        return stage
+    jobs = [partial(_play_alone, settings, stage, piece) for piece in range(pieces(settings))]
+    workers = min(settings.workers or os.cpu_count() or 1, len(jobs))
+    with closing(worked_off(jobs, workers)) as played, tqdm(total=settings.steps, unit="step", desc="play") as bar:
+        for steps in played:
+            bar.update(steps)
+    folder, sheet = collect(settings, stage, rendering), stage.path("contact_sheet.png")
+    print(f"recorded {len(LeRobotDataset(folder))} episodes in {folder}; look at {sheet}")
+    return stage
+
+
+def seen(settings: Settings) -> tuple[Settings, Rendering]:
+    """What an environment renders with, once it has; and its settings, with its steps a second.
+
+    Raises:
+        UserError: It can't be made, no picture be taken of it, or it has no whole number of steps a second.
+    """
+    env, rendering = settings.make(), settings.check()
+    env.close()
+    return replace(settings, fps=whole_rate(env, settings.fps)), rendering
+
+
+def whole_rate(env: gym.Env, fps: float | None) -> int:
+    """Steps a second, of which a video can have as many frames.
+
+    Raises:
+        UserError: They are no whole number.
+    """
+    rate = rate_of(env, fps)
+    if round(rate) != rate:
+        raise UserError(f"{rate} steps of the environment a second, expected a whole number: say fps")
+    return round(rate)
+
+
+def begun(stage: Stage, settings: Settings, rendering: Rendering) -> bool:
+    """Whether there is anything to play.
+
+    Raises:
+        UserError: There is an encoder of other play already.
+    """
+    embed = Stage(stage.folder.parent / "embed")
+    if not stage.finished and embed.finished:
+        raise UserError(f"{embed.folder}: an encoder of earlier play, which is gone: delete it, or choose another run")
+    return stage.begin(kept_settings(settings) | {"rendering": rendering.to_json()}, resumable=True)
+
+
+def pieces(settings: Settings) -> int:
+    """How many there are."""
+    return -(-settings.steps // PIECE)
+
+
+def play_piece(env: gym.Env, filming: Filming, settings: Settings, stage: Stage, piece: int) -> int:
+    """Play a piece, the same whoever plays it, and keep it, unless it is there already. Returns its steps."""
+    playing = _playing(settings, piece)
+    if stage.noted(str(piece)):
+        return playing.steps
+    felt = Proprioception.named(settings.proprioception, env.observation_space) if settings.proprioception else None
+    episodes = list(play(env, filming, playing, felt))
+    with written_aside(_path(stage, piece)) as aside:
+        kept: dict[str, Any] = {
+            name: np.concatenate([one.columns[name] for one in episodes]) for name in episodes[0].columns
+        }
+        kept[RENDER] = np.concatenate([one.frames[RENDER] for one in episodes])
+        np.savez(aside, lengths=list(map(len, episodes)), **kept)
+    stage.note(str(piece), [_path(stage, piece)])
+    return playing.steps
+
+
+def _playing(settings: Settings, piece: int) -> Playing:
+    steps = min(PIECE, settings.steps - piece * PIECE)
+    seed = int(np.random.SeedSequence([settings.seed, piece]).generate_state(1)[0])
+    return Playing(steps, settings.length, seed)
+
+
+def _play_alone(settings: Settings, stage: Stage, piece: int) -> int:
+    """Play a piece, in a process of its own."""
+    env = settings.make()
+    try:
+        return play_piece(
+            env, Filming(env, env.observation_space, settings.frames, settings.image_size), settings, stage, piece
+        )
+    finally:
+        env.close()
+
+
+def _path(stage: Stage, piece: int) -> Path:
+    return stage.path(PIECES) / f"{piece:06d}.npz"
+
+
+def collect(settings: Settings, stage: Stage, rendering: Rendering) -> Path:
+    """Make a dataset of what was played, and finish the stage. Returns the dataset's folder.
+
+    Raises:
+        UserError: There are too few episodes.
+    """
+    files, folder = [_path(stage, piece) for piece in range(pieces(settings))], stage.path("dataset")
+    lengths: list[int] = []
+    for file in files:
+        with np.load(file) as kept:
+            lengths += kept["lengths"].tolist()
+    if len(lengths) < LEAST:
+        raise UserError(f"{len(lengths)} episodes of play, expected {LEAST} or more: raise steps, or lower length")
+    with np.load(files[0]) as kept:
+        columns = {name: kept[name].shape[1] for name in kept.files if name not in ("lengths", RENDER)}
+    held_out = max(2, len(lengths) // SHARE)
+    layout = Layout(
+        cameras=(Camera.unknown(RENDER),),
+        image_size=settings.image_size,
+        columns={
+            name: tuple(f"{name.rpartition('.')[2]}_{k}" for k in range(width)) for name, width in columns.items()
+        },
+        fps=int(settings.fps or 0),
+        robot=rendering.environment,
+        control="play",
+        lengths=tuple(lengths),
+        splits={"train": len(lengths) - held_out, "validation": held_out},
+        compression=Compression(0, "yuv444p"),
+        rendering=rendering,
+    )
+    episodes = chain.from_iterable(map(_episodes, files))
+    for number in range(layout.files):
+        write_file(folder, layout, number, list(islice(episodes, len(layout.episodes_of(number)))))
+    write_meta(folder, layout)
+    episodes_sheet(LeRobotDataset(folder), stage.path("contact_sheet.png"))
+    shutil.rmtree(stage.path(PIECES))
+    stage.finish({"episodes": len(lengths), "frames": sum(lengths)})
+    return folder
+
+
+def _entries(column: str, width: int) -> tuple[str, ...]:
+    """What the entries of a column are called."""
+    return tuple(f"{column.rpartition('.')[2]}_{k}" for k in range(width))
+
+
+def _episodes(file: Path) -> Iterator[Episode]:
+    """The episodes of a piece."""
+    with np.load(file) as kept:
+        parts = {
+            name: np.split(kept[name], np.cumsum(kept["lengths"])[:-1]) for name in kept.files if name != "lengths"
+        }
+    pictures = parts.pop(RENDER)
+    for k, frames in enumerate(pictures):
+        yield Episode({RENDER: frames}, {name: of[k] for name, of in parts.items()})

@@ -1,0 +1,35 @@
+"""The encoder of an environment: the run's own, which is made first if it is missing."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from imitate.errors import UserError
+from imitate.keeping.runs import Stage
+
+from .. import embed
+from . import recording
+from .made import Made
+
+
+def find_encoder(made: Made, run: Path, encoder: Path | None, device: str) -> Path:
+    """The folder of an encoder; where none is named and the run has none, the environment plays, and one is trained.
+
+    Raises:
+        UserError: There is none, and nothing to train one on.
+    """
+    if encoder is not None:
+        return encoder
+    trained, recorded = Stage(run / "embed"), Stage(run / "record")
+    if trained.finished:
+        return trained.path("encoder")
+    if recorded.finished:
+        if "env" not in recorded.settings:
+            raise UserError(f"{recorded.folder}: no environment's play, but the arm's: choose another run")
+    elif made.env:
+        recording.run(recording.Settings(**{one.name: getattr(made, one.name) for one in fields(Made)}, run=run))
+    else:
+        raise UserError(f"{run}: no encoder there, and no play to train one on: say --env, or choose another run")
+    embed.run(embed.Settings(run=run, device=device))
+    return trained.path("encoder")
