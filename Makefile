@@ -39,7 +39,7 @@ ANY = $(if $(call same,$(DEMOS),all),$(if $(call same,$(PRESET),default)$(call s
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-PHONY := install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-follow gallery bench torture report test test-fast lint format type check docs build clean help
+PHONY := install record embed imitate evaluate follow check-reward benchmark-imitation benchmark-environments benchmark-follow gallery bench torture report test test-fast lint format type check docs build clean help
 .PHONY: $(PHONY)
 
 help: ## list the commands
@@ -109,6 +109,9 @@ check-reward: install ## does the learned reward rank poses as the truth does? [
 
 benchmark-imitation: install ## five held-out demonstrations, several methods and seeds [RUN= PRESET= ARGS=]
 	$(GO) benchmark-imitation $(call said,PRESET) --run $(call said,RUN) $(ARGS)
+
+benchmark-environments: install ## other people's environments learn from a video, five seeds [RUN= ARGS=]
+	$(GO) benchmark-environments --run $(call said,RUN) $(ARGS)
 
 benchmark-follow: install ## a hundred demonstrations that nothing has seen, followed at once [RUN= PRESET= ARGS=]
 	$(GO) benchmark-follow $(call said,PRESET) --run $(call said,RUN) $(ARGS)

@@ -31,6 +31,7 @@ GROUPS = {  # what people do daily comes first
     "How well, and how fast": {
         "benchmark-imitation": "several methods and seeds on demonstrations held out",
         "benchmark-follow": "a hundred demonstrations that nothing has seen",
+        "benchmark-environments": "other people's environments, beside their own reward",
         "benchmark-training": "what an encoder costs, and what it is worth",
         "bench": "each stage beside what bounds it",
         "compression": "what H.264 does to the embedding",

@@ -67,11 +67,13 @@ class Settings:
     dim: int = 32
     """Dimensions of the embedding; its L2 norm is 10."""
     objective: str = "infonce"
-    """triplet or infonce."""
+    """triplet; infonce; or video_infonce, which compares frames of one video only. On an environment's play without
+    proprioception infonce, as by default, is video_infonce: of 12 videos, 12 samples each, with positives at most 2
+    frames away, at temperature 5, as far as these are not said either."""
     margin: float = 2.0
     """Of the triplet loss, in squared distance."""
     temperature: float = 10.0
-    """Of infonce, in squared distance."""
+    """Of infonce and video_infonce, in squared distance."""
     positive: int = 5
     """A positive is at most this many frames from its anchor."""
     negative: int = 30
@@ -124,6 +126,7 @@ PAPER = Settings(
     learning_rate=0.1,
     preset="paper",
 )
+PLAY: dict[str, Any] = {"objective": "video_infonce", "videos": 12, "per_video": 12, "positive": 2, "temperature": 5.0}
 PRESETS = {
     "default": ("Best reward in minutes on two cores, with self-regression.", Settings()),
     "plain": ("The same without self-regression: from pixels and time alone.", Settings(self_regression=0.0)),
@@ -144,6 +147,8 @@ def check(settings: Settings) -> None:
     check_bounds(settings, dim=BOUNDS["dim"], seed=SEED, batch=(2, MANY))
     check_bounds(settings, **dict.fromkeys(("positive", "epochs", "videos", "per_video", "passes"), (1, MANY)))
     check_bounds(settings, negative=(0, MANY))
+    if settings.objective == "video_infonce" and not 2 <= settings.per_video <= settings.batch:
+        raise UserError(f"per_video is {settings.per_video}, expected 2 to batch ({settings.batch}) for video_infonce")
     if settings.image_size is not None:
         check_bounds(settings, image_size=BOUNDS["image_size"])
     for name in ("learning_rate", "temperature"):
@@ -226,15 +231,20 @@ def find_encoder(folder: Path, encoder: Path | None, preset: str, device: str) -
 
 
 def _as_can_be(settings: Settings) -> Settings:
-    """The settings, without self-regression on the play of an environment that kept no proprioception."""
+    """The settings, as they are for the play of an environment that kept no proprioception.
+
+    What its scene holds is another thing in each episode and the same within it, such as a target: by telling videos
+    apart, an embedding would learn that, and not how the robot stands.
+    """
     folder = settings.dataset or settings.run / "record" / "dataset"
-    if not settings.self_regression or not (folder / "meta/info.json").is_file():
+    if not (folder / "meta/info.json").is_file():
         return settings
     dataset = LeRobotDataset(folder)
     if dataset.rendering is None or dataset.has(STATE):
         return settings
     print(f"{folder}: play without proprioception: the encoder learns from pictures and time alone")
-    return replace(settings, self_regression=0.0)
+    own = {name: value for name, value in PLAY.items() if getattr(settings, name) == getattr(Settings(), name)}
+    return replace(settings, self_regression=0.0, **(own if settings.objective == Settings.objective else {}))
 
 
 def _dataset(settings: Settings) -> LeRobotDataset:

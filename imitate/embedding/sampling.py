@@ -59,6 +59,19 @@ def pairs(videos: Videos, per_video: int, margins: Margins, rng: np.random.Gener
     return np.stack([starts + anchor, starts + _positive(anchor, lengths, margins.positive, rng)])
 
 
+def video_pairs(videos: Videos, per_video: int, margins: Margins, rng: np.random.Generator) -> Indices:
+    """As ``pairs``, but with the frames of a video in one column.
+
+    Returns:
+        (2 * per_video, videos) indices: the anchors of each video, then their positives.
+
+    Raises:
+        UserError: A video has a single frame.
+    """
+    drawn = pairs(videos, per_video, margins, rng)
+    return np.concatenate([one.reshape(len(videos), per_video).T for one in drawn])
+
+
 def triplets(videos: Videos, per_video: int, margins: Margins, rng: np.random.Generator) -> Indices:
     """Draw ``per_video`` single-view triplets of each video (sections II.A and III.A of the paper).
 
@@ -125,14 +138,19 @@ class Epoch:
     @property
     def steps(self) -> int:
         """Batches an epoch."""
-        return self.passes * -(-self.videos * self.per_video // self.batch)
+        return self.passes * self._a_pass
+
+    @property
+    def _a_pass(self) -> int:
+        return -(-self.videos * self.per_video // self.batch)
 
     def batches(self, videos: Videos, sample: Sampler, margins: Margins, rng: np.random.Generator) -> Iterator[Indices]:
         """Yield (groups, batch) indices of frames."""
         rounds = -(-self.videos // len(videos))
         chosen = np.concatenate([rng.permutation(len(videos)) for _ in range(rounds)])[: self.videos]
         samples = sample(Videos(videos.starts[chosen], videos.lengths[chosen]), self.per_video, margins, rng)
+        columns = samples.shape[1]
+        alone = columns == self.videos * self.per_video  # else a column holds all samples of a video
+        cuts = list(range(self.batch, columns, self.batch)) if alone else self._a_pass
         for _ in range(self.passes):
-            shuffled = samples[:, rng.permutation(samples.shape[1])]
-            for first in range(0, samples.shape[1], self.batch):
-                yield shuffled[:, first : first + self.batch]
+            yield from np.array_split(samples[:, rng.permutation(columns)], cuts, axis=1)

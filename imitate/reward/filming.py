@@ -14,6 +14,7 @@ from imitate.reward.batches import Rows
 from imitate.reward.frames import PICTURES, Frames, Picture
 
 SLACK = 0.02  # of the shape of pictures that are scaled
+BLANK = 10  # pictures on end that show nothing
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Filming:
         self.size = size
         self._env, self._samples = env, samples
         self.shape: tuple[int, ...] = ()
+        self._blank = 0  # pictures of one colour on end
 
     def one(self, observation: Any) -> Picture:
         """(size, size, 3) uint8 of what is observed now, or as it looks now."""
@@ -86,6 +88,7 @@ class Filming:
         if pictures is None:
             raise UserError(f"{self._env} renders nothing, {PICTURES}")
         seen = self.frames.seen(pictures, self.size, self._env)
+        self._check_blank(seen)
         shapes = {np.shape(picture)[:2] for picture in pictures}
         if not self.shape:
             self.shape = next(iter(shapes))
@@ -93,6 +96,17 @@ class Filming:
         if wrong := shapes - {self.shape}:
             raise UserError(f"{self._env}: a picture of {wrong.pop()}, expected {self.shape}, as they were before")
         return seen
+
+    def _check_blank(self, seen: Picture) -> None:
+        """Refuse an environment that has ceased to draw: a blank picture may be right, many on end are not."""
+        blank = bool((seen == seen[:, :1, :1]).all())
+        self._blank = self._blank + 1 if blank else 0
+        if self._blank >= BLANK:
+            raise UserError(
+                f"{self._env}: {BLANK} pictures on end of one colour: it draws nothing, or no longer: with OSMesa, "
+                "MuJoCo draws black once another of its environments in this process was closed; close none before the "
+                "end, or take processes"
+            )
 
     def _compare(self) -> None:
         """Refuse to be compared with what shows another part of the world."""

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import gymnasium as gym
-import numpy as np
-from gymnasium.vector import VectorEnv
 
 from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.rendering import Rendering
 from imitate.embedding.any_encoder import AnyEncoder, Function
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError
+from imitate.reward.environment import check_environment, rate_of
 from imitate.reward.filming import Sample
 from imitate.reward.frames import Frames
 from imitate.reward.targets import Encoder
@@ -81,29 +77,6 @@ def shown_to(
         fitted = "those that the encoder was fitted to"
         samples.append(Sample(fitted, encoder.rendering.height, encoder.rendering.width, exact=True))
     return Shown(seen, encoder, tuple(samples))
-
-
-def check_environment(env: Any) -> None:
-    """Refuse what is no environment, such as the name of one.
-
-    Raises:
-        UserError: It is none.
-    """
-    if not isinstance(env, gym.Env | VectorEnv):
-        raise UserError(f"an environment of type {type(env).__name__}, expected one that is made: gymnasium.make(...)")
-
-
-def rate_of(env: Any, fps: float | None) -> float:
-    """Steps of an environment a second: those that are given, or its ``render_fps``.
-
-    Raises:
-        UserError: Neither is a number above 0.
-    """
-    rate = env.metadata.get("render_fps") if fps is None else fps
-    if not isinstance(rate, int | float | np.integer | np.floating) or not 0 < rate < math.inf:
-        said = f"fps is {fps!r}" if fps is not None else f"{env}: its render_fps is {rate!r}"
-        raise UserError(f"{said}, expected steps of the environment a second, more than 0: say fps=")
-    return float(rate)
 
 
 def _read(env: Any, video: Video, fps: float | None) -> Demonstration:

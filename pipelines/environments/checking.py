@@ -106,12 +106,12 @@ def check_reward(
     rewards = np.concatenate([episode.columns[REWARD][:-1, 0] for episode in played])
     at = np.concatenate([np.arange(1, len(episode)) for episode in played])
     figures = {
-        name: _figures(embed(frames_shown), embed(pictures), at, rewards) for name, embed in _embeds(sight).items()
+        name: _figures(embed(frames_shown), embed(pictures), at, rewards) for name, embed in embeds(sight).items()
     }
     return RewardReport(figures, _weakness(figures))
 
 
-def _embeds(sight: Encoder) -> dict[str, Embed]:
+def embeds(sight: Encoder) -> dict[str, Embed]:
     """The encoder, and what it is compared with."""
     embeds: dict[str, Embed] = {"encoder": sight.embed}
     if isinstance(sight, TrainedEncoder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 import gymnasium as gym
@@ -14,9 +15,9 @@ from imitate.data.rendering import Rendering
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
+from imitate.reward.environment import check_environment
 from imitate.reward.filming import Filming
 from imitate.reward.frames import Frames
-from imitate.reward.shown import check_environment
 
 from .. import embed
 from . import recording
@@ -102,7 +103,8 @@ def _recorded(env: gym.Env, filming: Filming, settings: recording.Settings) -> P
     rendering = replace(Rendering.of(env, settings.key, settings.crop), height=filming.shape[0], width=filming.shape[1])
     if not recording.begun(stage, settings, rendering):
         return stage.path("dataset")
+    start = perf_counter()
     with tqdm(total=settings.steps, unit="step", desc="play") as bar:
         for piece in range(recording.pieces(settings)):
             bar.update(recording.play_piece(env, filming, settings, stage, piece))
-    return recording.collect(settings, stage, rendering)
+    return recording.collect(settings, stage, rendering, start)

@@ -39,8 +39,7 @@ from .made import Made, completed
 from .seeing import find_encoder
 
 CHECKED = 5  # episodes of play that the reward is checked with
-EPISODES = 5  # that a policy is measured in
-MEASURED = 10_000  # the first of their seeds: no learner is reset with these
+SEEDS = range(10_000, 10_005)  # of the episodes that a policy is measured in: no learner is reset with these
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,9 @@ class Settings(Made):
     """Of PPO."""
     reward_form: str = "huber"
     """huber, how near it is; difference, how much nearer it came; progress, how many frames it advanced."""
-    reward: HuberReward = field(default_factory=HuberReward)
-    """Of the embeddings; progress, which knows no distance, has its scale and bonus."""
+    reward: HuberReward = field(default_factory=lambda: HuberReward(bonus=1.0))
+    """Of the embeddings; progress, which knows no distance, has its scale and bonus. Without a bonus, whoever can end
+    the episode early does."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
@@ -169,17 +169,16 @@ def learned(settings: Settings, stage: Stage, encoder: Embedding, of: str) -> tu
         curve, seconds = learn(model, envs, settings.steps, snapshots)
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
-    return model, {"env_steps": model.num_timesteps, "env_steps_per_second": model.num_timesteps / seconds}
+    return model, {"env_steps": model.num_timesteps, "learn_seconds": seconds}
 
 
 def outcome(settings: Settings, stage: Stage, env: VideoReward, model: PPO) -> dict[str, Any]:
     """What became of it: figures, and a film of the first episode, beside the demonstration."""
-    seeds = range(MEASURED, MEASURED + EPISODES)
-    figures: dict[str, Any] = measured(env, acting(model), seeds)
-    figures |= measured(env, at_random(env, settings.seed), seeds, "random_")
+    figures: dict[str, Any] = measured(env, acting(model), SEEDS)
+    figures |= measured(env, at_random(env, settings.seed), SEEDS, "random_")
     if (rest := at_rest(env)) is not None:
-        figures |= measured(env, rest, seeds, "hold_still_")
-    episode = roll_out(env, acting(model), seeds[0], film=True)
+        figures |= measured(env, rest, SEEDS, "hold_still_")
+    episode = roll_out(env, acting(model), SEEDS[0], film=True)
     write_json(stage.path("rollout.json"), {"fps": settings.fps, **episode.series()})
     save_figure(stage.path("learning.png"), env_curve_figure(read_json(stage.path("curve.json"))))
     said = [f"   embedding distance {distance:.1f}" for distance in episode.distances]

@@ -10,6 +10,7 @@ import gymnasium as gym
 
 from imitate.data.rendering import Rendering
 from imitate.errors import UserError, first_line
+from imitate.reward.environment import check_environment
 from imitate.reward.filming import Filming
 from imitate.reward.frames import Frames
 
@@ -65,6 +66,7 @@ class Made:
             UserError: It can't be made, or no picture of it be taken.
         """
         env = self.make()
+        check_environment(env)
         try:
             filming = Filming(env, env.observation_space, self.frames, 16)
             observation, _ = env.reset(seed=0)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import gymnasium as gym
@@ -26,8 +27,8 @@ from imitate.envs.proprioception import Proprioception
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds
 from imitate.keeping.runs import Stage, kept_settings, written_aside
 from imitate.keeping.workers import worked_off
+from imitate.reward.environment import rate_of
 from imitate.reward.filming import Filming
-from imitate.reward.shown import rate_of
 
 from ..shared.sheets import episodes_sheet
 from .made import Made
@@ -78,10 +79,11 @@ def run(settings: Settings) -> Stage:
         return stage
     jobs = [partial(_play_alone, settings, stage, piece) for piece in range(pieces(settings))]
     workers = min(settings.workers or os.cpu_count() or 1, len(jobs))
+    start = perf_counter()
     with closing(worked_off(jobs, workers)) as played, tqdm(total=settings.steps, unit="step", desc="play") as bar:
         for steps in played:
             bar.update(steps)
-    folder, sheet = collect(settings, stage, rendering), stage.path("contact_sheet.png")
+    folder, sheet = collect(settings, stage, rendering, start), stage.path("contact_sheet.png")
     print(f"recorded {len(LeRobotDataset(folder))} episodes in {folder}; look at {sheet}")
     return stage
 
@@ -164,8 +166,14 @@ def _path(stage: Stage, piece: int) -> Path:
     return stage.path(PIECES) / f"{piece:06d}.npz"
 
 
-def collect(settings: Settings, stage: Stage, rendering: Rendering) -> Path:
+def collect(settings: Settings, stage: Stage, rendering: Rendering, start: float) -> Path:
     """Make a dataset of what was played, and finish the stage. Returns the dataset's folder.
+
+    Args:
+        settings: Of it.
+        stage: That keeps it.
+        rendering: What it was rendered with.
+        start: When playing began, by ``perf_counter``.
 
     Raises:
         UserError: There are too few episodes.
@@ -200,7 +208,7 @@ def collect(settings: Settings, stage: Stage, rendering: Rendering) -> Path:
     write_meta(folder, layout)
     episodes_sheet(LeRobotDataset(folder), stage.path("contact_sheet.png"))
     shutil.rmtree(stage.path(PIECES))
-    stage.finish({"episodes": len(lengths), "frames": sum(lengths)})
+    stage.finish({"episodes": len(lengths), "frames": sum(lengths), "seconds": perf_counter() - start})
     return folder
 
 

@@ -12,7 +12,8 @@ from torch import nn
 
 from imitate.embedding.objectives.infonce import InfoNCE
 from imitate.embedding.objectives.triplet import TripletLoss
-from imitate.embedding.sampling import Sampler, pairs, triplets
+from imitate.embedding.objectives.video_infonce import VideoInfoNCE
+from imitate.embedding.sampling import Sampler, pairs, triplets, video_pairs
 
 
 class Objective(NamedTuple):
@@ -32,4 +33,5 @@ class Objective(NamedTuple):
 OBJECTIVES = {
     "triplet": Objective("margin", TripletLoss, triplets),
     "infonce": Objective("temperature", InfoNCE, pairs),
+    "video_infonce": Objective("temperature", VideoInfoNCE, video_pairs),
 }

@@ -1,0 +1,253 @@
+"""``benchmark_environments``: other people's environments learn from a video, beside their own reward, and pixels.
+
+A known good policy shows something; of that a video is made, and nothing else. What is learned from it is measured by
+the environment's own reward, and by how far it truly is from what was shown. Each run is a stage of its own: an
+interrupted benchmark goes on with the run that is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.data.video.writer import Compression, write_video
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.errors import SEED, UserError, check_bounds, choose
+from imitate.keeping.lock import held
+from imitate.keeping.manifest import sha256
+from imitate.keeping.runs import Stage, kept_settings, written_aside
+from imitate.measuring.metrics import spread
+from imitate.measuring.ranking import l2_distance
+from imitate.reward.shown import Embedding
+
+from . import embed
+from .environments import imitating, recording
+from .environments.checking import embeds
+from .environments.episodes import Policy, at_rest, roll_out
+from .environments.experts import EXPERTS, Expert, Truth
+from .shared.cli import command, command_line
+from .shared.policy import acting
+from .shared.results import Results, Rows, about, check_out, read_results, rounded, write_results
+
+METHODS = {
+    "video": "reward and observation by the trained encoder",
+    "pixels": "by the pixels themselves, 32 a side",
+    "untrained": "by the same network, untrained",
+    "oracle": "by the environment's own reward; observation by the trained encoder",
+}
+DEMOS = 2000  # the seeds of what is shown; those from 1000 on were for tuning
+PIXELS = 32  # a side
+FOLLOWED = 0.2  # of holding still: whoever is nearer has learned
+FIGURES = ("error", "hold_still_error", "share", "env_return", "expert_env_return", "random_env_return", "success")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is learned, and how."""
+
+    run: Path = Path("runs/environments")
+    """The folder of a run for each environment."""
+    environments: tuple[str, ...] = tuple(EXPERTS)
+    """Of the list that this command prints when it does not know one."""
+    methods: tuple[str, ...] = tuple(METHODS)
+    """video, pixels, untrained, oracle."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Of the learner and of what it is shown: another demonstration for each."""
+    out: Path | None = None
+    """Another table for the figures, such as results/environments.csv; None: environments.csv in the folder."""
+    add: bool = False
+    """Keep what the file holds already of other environments, methods and seeds."""
+
+
+PRESETS = {"default": ("Each environment, each method, five seeds.", Settings())}
+
+
+class Shown(NamedTuple):
+    """What an expert has shown.
+
+    Attributes:
+        video: Of it, a file.
+        truths: (length, entries) how it truly stood.
+        env_return: What it earned by the environment's own reward.
+    """
+
+    video: Path
+    truths: NDArray[np.float64]
+    env_return: float
+
+
+def run(settings: Settings) -> Results:
+    """Learn what is missing, and summarise."""
+    experts = {name: choose(EXPERTS, name, "environment") for name in settings.environments}
+    for method in settings.methods:
+        choose(METHODS, method, "method")
+    if not experts or not settings.methods or not settings.seeds:
+        raise UserError("expected at least one environment, one method and one seed")
+    check_bounds(settings, seeds=SEED)
+    out = settings.out or settings.run / "environments.csv"
+    check_out(out)
+    before = read_results(out, ("summary",)).rows if settings.add and out.exists() else []
+    with held(settings.run):
+        rows = [row for name, expert in experts.items() for row in _learned(settings, name, expert)]
+    kept = {(row["environment"], row["method"], row["seed"]): row for row in [*before, *rows]}
+    rows = rounded([kept[of] for of in sorted(kept, key=_place)])
+    results = Results(
+        rows,
+        about(command_line("benchmark-environments", settings)) | {"methods": METHODS},
+        {"summary": rounded(_summary(rows))},
+    )
+    write_results(out, results)
+    _print(results.more["summary"])
+    print(f"figures in {out}")
+    return results
+
+
+def _place(of: tuple[str, str, int]) -> tuple[int, int, int]:
+    return list(EXPERTS).index(of[0]), list(METHODS).index(of[1]), of[2]
+
+
+def _learned(settings: Settings, name: str, expert: Expert) -> Rows:
+    """The rows of one environment."""
+    run = settings.run / name
+    recording.run(recording.Settings(**vars(expert.made), run=run, proprioception=expert.proprioception))
+    stage = embed.run(embed.Settings(run=run))
+    encoder = load_encoder(stage.path("encoder"))
+    seen = {
+        "encoder": sha256(stage.path("encoder") / "encoder.safetensors"),
+        "play_seconds": Stage(run / "record").metrics.get("seconds"),
+        "embed_seconds": stage.metrics["train_seconds"],
+    }
+    rows = []
+    for seed in settings.seeds:
+        shown = _shown(run, expert, seed)
+        for method in settings.methods:
+            learned = _run(run, expert, shown, encoder, method, seed)
+            told = {"environment": name, "method": method, "seed": seed, "unit": expert.unit}
+            rows.append(told | learned.metrics | seen | {"git_commit": learned.config.get("git_commit")})
+    return rows
+
+
+def _shown(run: Path, expert: Expert, seed: int) -> Shown:
+    """What the expert shows of a seed: filmed, if it has not been yet."""
+    video, truths = (run / "shown" / f"{seed}.{suffix}" for suffix in ("mp4", "npz"))
+    if not truths.exists():
+        env = expert.made.make()
+        observation, _ = env.reset(seed=DEMOS + seed)
+        policy, frames, stood, earned, done = expert.act(env), [env.render()], [expert.truth(env)], 0.0, False
+        while not done:
+            observation, reward, terminated, truncated, _ = env.step(policy(observation))
+            frames.append(env.render())
+            stood.append(expert.truth(env))
+            earned, done = earned + float(reward), terminated or truncated
+        write_video(video, np.stack(frames), int(env.metadata["render_fps"]), Compression(0, "yuv444p"))  # type: ignore[arg-type]
+        env.close()
+        with written_aside(truths) as aside:
+            np.savez(aside, truths=np.stack(stood), earned=earned)
+    with np.load(truths) as kept:
+        return Shown(video, kept["truths"], float(kept["earned"]))
+
+
+def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, method: str, seed: int) -> Stage:
+    """One run: learned, measured by the truth and filmed."""
+    wanted = imitating.Settings(
+        **vars(expert.made), run=run, demo=str(shown.video), steps=expert.steps, seed=seed, oracle=method == "oracle"
+    )
+    stage = Stage.named(run, f"{method}-{seed}")
+    if not stage.begin(kept_settings(wanted) | {"method": method}):
+        print(f"{stage.folder} has learned already")
+        return stage
+    embedding = _embedding(encoder, wanted, method)
+    with imitating.one_env(wanted, embedding) as env:
+        model, figures = imitating.learned(wanted, stage, embedding, f"{method} {env.demonstrations[0].digest}")
+        figures |= imitating.outcome(wanted, stage, env, model)
+        figures["error"] = _error(env, acting(model), expert, shown)
+        if (rest := at_rest(env)) is not None:
+            figures["hold_still_error"] = _error(env, rest, expert, shown)
+            figures["share"] = figures["error"] / figures["hold_still_error"]
+    figures["expert_env_return"] = shown.env_return
+    stage.finish(figures)
+    return stage
+
+
+def _error(env: Any, policy: Policy, expert: Expert, shown: Shown) -> float:
+    """How far, on average over steps and episodes, an environment truly is from what it is shown."""
+    errors = []
+    for seed in imitating.SEEDS:
+        stood: list[Truth] = []
+        episode = roll_out(env, policy, seed, look=partial(_note, stood, expert, env))
+        errors += [expert.apart(one, shown.truths[at]) for one, at in zip(stood[1:], episode.shown, strict=True)]
+    return float(np.mean(errors))
+
+
+def _note(stood: list[Truth], expert: Expert, env: Any) -> None:
+    stood.append(expert.truth(env))
+
+
+def _embedding(encoder: TrainedEncoder, wanted: imitating.Settings, method: str) -> Embedding:
+    """What embeds: as far apart, of two frames that are shown, as the encoder's are on average."""
+    if method in ("video", "oracle"):
+        return encoder
+    embed_frames = _pixels if method == "pixels" else embeds(encoder)["untrained"]
+    with imitating.one_env(wanted, encoder) as env:
+        frames = env.demonstrations[0].frames
+    factor = _spread(encoder.embed(frames)) / _spread(embed_frames(frames))
+    return lambda frames: factor * embed_frames(frames)
+
+
+def _spread(embeddings: NDArray[np.float32]) -> float:
+    """Mean distance of two of (n, dim) embeddings."""
+    return float(
+        np.mean([l2_distance(embeddings, np.roll(embeddings, k, axis=0)).mean() for k in range(1, len(embeddings))])
+    )
+
+
+def _pixels(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(n, 3 * PIXELS**2) mean colours of (n, size, size, 3) frames, whose size is a multiple of ``PIXELS``."""
+    side = frames.shape[1] // PIXELS
+    return (
+        frames.reshape(len(frames), PIXELS, side, PIXELS, side, 3)
+        .mean(axis=(2, 4), dtype=np.float32)
+        .reshape(len(frames), -1)
+    )
+
+
+def _summary(rows: Rows) -> Rows:
+    """By environment and method, the median of each figure and its 95 % bootstrap interval; how many have learned."""
+    summary = []
+    for name, method in dict.fromkeys((row["environment"], row["method"]) for row in rows):
+        ours = [row for row in rows if (row["environment"], row["method"]) == (name, method)]
+        figures: dict[str, Any] = {"environment": name, "method": method, "runs": len(ours)}
+        shares = [row["share"] for row in ours if row.get("share") is not None]
+        figures["learned"] = sum(share <= FOLLOWED for share in shares)
+        for key in FIGURES:
+            known = [row[key] for row in ours if row.get(key) is not None]
+            if known:
+                of = spread(known)
+                figures |= {key: of.median, f"{key}_low": of.low, f"{key}_high": of.high}
+        summary.append(figures)
+    return summary
+
+
+def _print(summary: Rows) -> None:
+    print(f"{'median':24}{'of holding still':>18}{'95 % interval':>18}{'learned':>9}{'own return':>12}{'expert':>9}")
+    for row in summary:
+        interval = f"{row['share_low']:.3f} to {row['share_high']:.3f}"
+        learned = f"{row['learned']}/{row['runs']}"
+        print(
+            f"{row['environment'] + ' ' + row['method']:24}{row['share']:18.3f}{interval:>18}{learned:>9}"
+            f"{row['env_return']:12.2f}{row['expert_env_return']:9.2f}"
+        )
+
+
+def main() -> None:
+    """Run from the command line."""
+    command("benchmark-environments", PRESETS, run)
+
+
+if __name__ == "__main__":
+    main()
