@@ -28,6 +28,9 @@ GROUPS = {  # what people do daily comes first
         "embed": "train the encoder on them, or on a dataset of others",
         "check-reward": "does the learned reward rank poses as the truth does?",
     },
+    "A dataset of your own, without any simulator": {
+        "label": "progress and reward of each frame, as columns of a copy",
+    },
     "How well, and how fast": {
         "benchmark-imitation": "several methods and seeds on demonstrations held out",
         "benchmark-follow": "a hundred demonstrations that nothing has seen",

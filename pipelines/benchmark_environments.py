@@ -22,7 +22,7 @@ from imitate.keeping.lock import held
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, written_aside
 from imitate.measuring.metrics import spread
-from imitate.measuring.ranking import l2_distance
+from imitate.measuring.ranking import mean_distance
 from imitate.reward.shown import Embedding
 
 from . import embed
@@ -195,15 +195,8 @@ def _embedding(encoder: TrainedEncoder, wanted: imitating.Settings, method: str)
     embed_frames = _pixels if method == "pixels" else embeds(encoder)["untrained"]
     with imitating.one_env(wanted, encoder) as env:
         frames = env.demonstrations[0].frames
-    factor = _spread(encoder.embed(frames)) / _spread(embed_frames(frames))
+    factor = mean_distance(encoder.embed(frames)) / mean_distance(embed_frames(frames))
     return lambda frames: factor * embed_frames(frames)
-
-
-def _spread(embeddings: NDArray[np.float32]) -> float:
-    """Mean distance of two of (n, dim) embeddings."""
-    return float(
-        np.mean([l2_distance(embeddings, np.roll(embeddings, k, axis=0)).mean() for k in range(1, len(embeddings))])
-    )
 
 
 def _pixels(frames: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -109,6 +109,30 @@ def env_curve_figure(curve: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+def progress_figure(each: Sequence[NDArray[np.floating]], titles: Sequence[str], fps: float) -> Figure:
+    """How far episodes have come, one panel each.
+
+    Args:
+        each: (length,) progress of each episode, 0 to 1.
+        titles: One each.
+        fps: Frames a second.
+    """
+    columns = min(len(each), 5)
+    rows = -(-len(each) // columns)
+    size = 2.6 * columns, 2.0 * rows
+    figure, panels = plt.subplots(rows, columns, sharey=True, squeeze=False, figsize=size)
+    for axes in panels.flat[len(each) :]:
+        axes.set_axis_off()
+    for axes, progress, title in zip(panels.flat, each, titles, strict=False):
+        axes.plot(np.arange(len(progress)) / fps, progress)
+        axes.set_title(title, fontsize=9)
+        axes.set_ylim(-0.05, 1.05)
+    for axes in panels[-1]:
+        axes.set_xlabel("s")
+    figure.tight_layout()
+    return figure
+
+
 def followed_figure(series: Mapping[str, Mapping[str, Sequence[float]]], seconds: float) -> Figure:
     """How a demonstration was followed, step by step: what was guessed of it, and what the reward made of that.
 

@@ -34,6 +34,12 @@ def over_pairs(function: OfPairs, embeddings: NDArray, own: Indices, target: Ind
     return np.concatenate([function(embeddings[own[part]], embeddings[target[part]]) for part in parts])
 
 
+def mean_distance(embeddings: Numbers) -> float:
+    """Mean L2 distance of two of (n, dim) embeddings."""
+    shifts = range(1, len(embeddings))
+    return float(np.mean([l2_distance(embeddings, np.roll(embeddings, shift, axis=0)).mean() for shift in shifts]))
+
+
 def rank_correlation(reward: Numbers, distance: Numbers) -> float:
     """Spearman's rank correlation of (n,) rewards with minus (n,) true distances, pooled over all of them.
 

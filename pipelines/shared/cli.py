@@ -56,6 +56,7 @@ def command(
     presets: Mapping[str, tuple[str, Any]],
     run: Callable[[Any], object],
     again: str = GOES_ON,
+    alone: str = DEMO,
 ) -> None:
     """Read settings from the command line and run a command with them.
 
@@ -67,10 +68,11 @@ def command(
             ``follow my.mp4``.
         run: The command.
         again: What it does when it is run again after it was stopped.
+        alone: The setting that may stand before all others, without its name.
     """
     try:
         with raised():
-            run(_settings(name, presets, sys.argv[1:]))
+            run(_settings(name, presets, sys.argv[1:], alone))
     except UserError as error:
         advice = f"; {again}" if isinstance(error, WorkerDied) else ""
         print(one_line(f"imitate {name}: {error}{advice}"), file=sys.stderr)
@@ -89,32 +91,33 @@ def command(
         raise SystemExit(stop.exit_code) from None
 
 
-def _settings(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str]) -> Any:
+def _settings(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str], alone: str = DEMO) -> Any:
     if CONFIG in args:
         return _from_config(name, presets, args)
-    first, takes_demo = args[0] if args else DEFAULT, hasattr(presets[DEFAULT][1], DEMO)
+    first, shown = args[0] if args else DEFAULT, hasattr(presets[DEFAULT][1], alone)
     if first in ("-h", "--help"):
-        print(_overview(name, presets, takes_demo))
+        print(_overview(name, presets, alone if shown else ""))
         first, args = DEFAULT, ["--help"]
     elif first in presets:
         args = args[1:]
-    elif first.startswith("-") or (takes_demo and _may_be_demo(first)):
+    elif first.startswith("-") or (shown and _may_be_path(first)):
         first = DEFAULT
     else:
         choose(presets, first, "preset")
-    if takes_demo and args and not args[0].startswith("-"):
-        if any(word == f"--{DEMO}" or word.startswith(f"--{DEMO}=") for word in args):
-            raise UserError(f"{args[0]!r} and --{DEMO}: expected one demonstration")
-        args = [f"--{DEMO}", *args]
+    if shown and args and not args[0].startswith("-"):
+        if any(word == f"--{alone}" or word.startswith(f"--{alone}=") for word in args):
+            raise UserError(f"{args[0]!r} and --{alone}: expected one of the two")
+        args = [f"--{alone}", *args]
     return _parse(name, presets, [first, *args])
 
 
-def _may_be_demo(word: str) -> bool:
+def _may_be_path(word: str) -> bool:
     return ":" in word or "/" in word or Path(word).suffix != "" or Path(word).exists()
 
 
-def _overview(name: str, presets: Mapping[str, tuple[str, Any]], takes_demo: bool) -> str:
-    usage = f"imitate {name} [PRESET] {'[VIDEO] ' if takes_demo else ''}[--SETTING VALUE ...]"
+def _overview(name: str, presets: Mapping[str, tuple[str, Any]], alone: str) -> str:
+    shown = {"": "", DEMO: "[VIDEO] "}.get(alone, f"[{alone.upper()}] ")
+    usage = f"imitate {name} [PRESET] {shown}[--SETTING VALUE ...]"
     width = max(map(len, presets))
     listed = [f"  {preset:{width}}  {said}" for preset, (said, _) in presets.items()]
     return "\n".join(

@@ -127,6 +127,12 @@ def read_results(out: Path, more: Sequence[str] = ()) -> Results:
     return Results(rows, beside, others)
 
 
+def write_csv(path: Path, rows: Rows) -> None:
+    """Write one table, whole or not at all."""
+    with written_aside(path) as aside:
+        aside.write_bytes(_as_csv(rows))
+
+
 def _as_csv(rows: Rows) -> bytes:
     """Columns stand in the order in which they first appear. Without rows, there are none."""
     text = io.StringIO()
