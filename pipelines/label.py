@@ -88,7 +88,7 @@ def run(settings: Settings) -> Stage:
     write_labelled(dataset, copy, {settings.progress: np.concatenate(each), settings.reward: np.concatenate(gains)})
     _write_for_lerobot(copy / PROGRESS_FILE, dataset, each)
     rows = [_row(int(dataset.places.numbers[k]), each[k], embeddings[k], embeddings[demo]) for k in range(len(dataset))]
-    order = sorted(range(len(rows)), key=lambda k: (-rows[k]["odd"], rows[k]["episode"]))
+    order = sorted(range(len(rows)), key=lambda k: (rows[k]["follows_time"] >= ODD, -rows[k]["odd"]))
     write_csv(stage.path("episodes.csv"), rounded([rows[k] for k in order]))
     drawn = order[:DRAWN]
     titles = [f"episode {rows[k]['episode']}: {rows[k]['odd']:.2f}" for k in drawn]

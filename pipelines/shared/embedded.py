@@ -55,7 +55,7 @@ def embedded(
     size = None if _as_large(dataset, seen_by.name, encoder.image_size) else encoder.image_size
     with tqdm(total=int(dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
         frames = decoded_frames(dataset, seen_by.name, bar.update, size, cache)
-    parts = [encoder.embed(frames[first : first + CHUNK]) for first in range(0, len(frames), CHUNK)]
+    parts = [encoder.embed(np.array(frames[first : first + CHUNK])) for first in range(0, len(frames), CHUNK)]
     return np.split(np.concatenate(parts), dataset.starts[1:-1])
 
 

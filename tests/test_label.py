@@ -1,0 +1,169 @@
+"""Progress and reward of each frame of a dataset, by one of its episodes."""
+
+import csv
+import hashlib
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from tasks import FROZEN, OTHER, REVERSED, SPEEDS, write
+
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.lerobot.labelled import write_labelled
+from imitate.envs.kuka import ASSETS
+from imitate.errors import UserError
+from imitate.measuring.progress import path_through
+from imitate.pipelines import label
+
+
+def contents(folder):
+    return {path: hashlib.sha256(path.read_bytes()).digest() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("task") / "dataset"
+    write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(folder, tmp_path_factory):
+    made = tmp_path_factory.mktemp("label")
+    return label.Settings(dataset=folder, run=made / "run", encoder=ASSETS / "encoder", cache=made / "cache")
+
+
+@pytest.fixture(scope="module")
+def stage(settings, folder):
+    before = contents(folder)
+    made = label.run(settings)
+    assert contents(folder) == before  # the original is only read
+    return made
+
+
+def test_progress_follows_time_and_breaks_where_it_is_reversed_or_frozen(stage):
+    """The encoder comes with the package: it has seen none of these episodes."""
+    labelled = LeRobotDataset(stage.path("dataset"))
+    for episode in range(len(SPEEDS)):
+        progress = labelled.column("progress", [episode])[:, 0]
+        truth = np.linspace(0, 1, len(progress))
+        assert np.corrcoef(progress, truth)[0, 1] >= 0.95
+        assert np.abs(progress - truth).mean() <= 0.02
+    backwards = labelled.column("progress", [REVERSED])[:, 0]
+    assert np.corrcoef(backwards, np.arange(len(backwards)))[0, 1] <= -0.95
+    assert np.ptp(labelled.column("progress", [FROZEN])) <= 0.05
+
+
+def test_a_reward_is_what_the_step_after_it_gains(stage):
+    labelled = LeRobotDataset(stage.path("dataset"))
+    for episode in (1, REVERSED):
+        progress, reward = (labelled.column(name, [episode])[:, 0] for name in ("progress", "reward"))
+        assert reward[:-1] == pytest.approx(np.diff(progress), abs=1e-6)
+        assert reward[-1] == 0
+    assert labelled.column("reward", [REVERSED]).sum() < -0.9
+
+
+def test_the_odd_ones_come_first(stage):
+    rows = list(csv.DictReader(stage.path("episodes.csv").open()))
+    assert {int(row["episode"]) for row in rows[:3]} == {REVERSED, FROZEN, OTHER}
+    assert int(rows[-1]["episode"]) == 0  # the demonstration itself
+    assert {REVERSED, FROZEN} <= set(stage.metrics["odd"])
+    assert not set(range(len(SPEEDS))) & set(stage.metrics["odd"])
+    assert stage.path("progress.png").stat().st_size > 10_000
+
+
+def test_the_copy_is_the_dataset_with_two_columns_more(stage, folder):
+    original, copy = LeRobotDataset(folder), LeRobotDataset(stage.path("dataset"))
+    assert set(copy.info["features"]) - set(original.info["features"]) == {"progress", "reward"}
+    assert (copy.column("action") == original.column("action")).all()
+    assert (copy.demonstration(3).frames == original.demonstration(3).frames).all()
+    stats = json.loads(stage.path("dataset/meta/stats.json").read_text())
+    assert stats["progress"]["max"] == pytest.approx([1.0], abs=0.02)
+    assert stats["progress"]["count"] == [int(original.lengths.sum())]
+
+
+def test_lerobots_table_has_the_same_progress(stage):
+    table = pq.read_table(stage.path("dataset") / label.PROGRESS_FILE).to_pydict()
+    labelled = LeRobotDataset(stage.path("dataset"))
+    assert table["progress_sparse"] == table["progress_dense"] == labelled.column("progress")[:, 0].tolist()
+    assert table["index"] == list(range(len(table["index"])))
+    assert table["episode_index"] == np.repeat(np.arange(len(labelled)), labelled.lengths).tolist()
+
+
+def test_labelled_twice_is_labelled_once(stage, settings, capsys):
+    label.run(settings)
+    assert "is labelled already" in capsys.readouterr().out
+
+
+def test_columns_that_are_there_and_episodes_that_are_not(settings, stage):
+    with pytest.raises(UserError, match="has a column 'action' already"):
+        label.run(replace(settings, name="other", reward="action"))
+    with pytest.raises(UserError, match="has a column 'progress' already"):
+        label.run(replace(settings, name="other", dataset=stage.path("dataset")))
+    with pytest.raises(UserError, match="no episode 99"):
+        label.run(replace(settings, name="other", demo=99))
+    with pytest.raises(UserError, match="expected two columns"):
+        label.run(replace(settings, name="other", reward="progress"))
+    assert not (settings.run / "other").exists()
+
+
+def test_a_disk_that_fills_leaves_nothing(folder, tmp_path, monkeypatch):
+    dataset, before = LeRobotDataset(folder), contents(folder)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(pq, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_labelled(dataset, tmp_path / "copy", {"progress": np.zeros(int(dataset.lengths.sum()), np.float32)})
+    assert not list(tmp_path.iterdir())
+    assert contents(folder) == before
+
+
+def test_numbers_for_other_frames_are_refused(folder, tmp_path):
+    dataset = LeRobotDataset(folder)
+    frames = int(dataset.lengths.sum())
+    for values, wrong in (
+        (np.zeros(frames - 1, np.float32), "a number a frame"),
+        (np.full(frames, np.nan), "progress"),
+    ):
+        with pytest.raises(UserError, match=wrong):
+            write_labelled(dataset, tmp_path / "copy", {"progress": values.astype(np.float32)})
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(UserError, match="there already"):
+        write_labelled(dataset, tmp_path / "copy", {"progress": np.zeros(frames, np.float32)})
+
+
+def test_without_an_encoder_it_says_how_to_get_one(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["imitate", str(folder), "--run", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        label.main()
+    assert stop.value.code == 2
+    assert "imitate embed --dataset" in capsys.readouterr().err
+
+
+def naive(own, reference, stiff):
+    """What the best path costs, by trying all steps."""
+    apart = np.linalg.norm(own[:, None] - reference[None], axis=2)
+    among = np.sqrt(2 * np.square(reference - reference.mean(0)).sum(1).mean())
+    places = np.arange(len(reference))
+    step = stiff * among / max(len(reference) - 1, 1) * np.abs(places[:, None] - places)
+    best = apart[0]
+    for row in apart[1:]:
+        best = row + (best[None] + step).min(axis=1)
+    return best.min(), apart, step
+
+
+@pytest.mark.parametrize("stiff", [0.0, 1.0, 5.0])
+def test_the_path_is_the_best_there_is(stiff):
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        reference = rng.normal(size=(rng.integers(1, 12), 3))
+        own = rng.normal(size=(rng.integers(1, 12), 3))
+        least, apart, step = naive(own, reference, stiff)
+        path = path_through(own, reference, stiff)
+        cost = apart[np.arange(len(own)), path].sum() + step[path[1:], path[:-1]].sum()
+        assert cost == pytest.approx(least)
