@@ -23,6 +23,7 @@ from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, written_aside
 from imitate.measuring.metrics import spread
 from imitate.measuring.ranking import mean_distance
+from imitate.reward.filming import rendered
 from imitate.reward.shown import Embedding
 
 from . import embed
@@ -138,10 +139,10 @@ def _shown(run: Path, expert: Expert, seed: int) -> Shown:
     if not truths.exists():
         env = expert.made.make()
         observation, _ = env.reset(seed=DEMOS + seed)
-        policy, frames, stood, earned, done = expert.act(env), [env.render()], [expert.truth(env)], 0.0, False
+        policy, frames, stood, earned, done = expert.act(env), [rendered(env)], [expert.truth(env)], 0.0, False
         while not done:
             observation, reward, terminated, truncated, _ = env.step(policy(observation))
-            frames.append(env.render())
+            frames.append(rendered(env))
             stood.append(expert.truth(env))
             earned, done = earned + float(reward), terminated or truncated
         write_video(video, np.stack(frames), int(env.metadata["render_fps"]), Compression(0, "yuv444p"))  # type: ignore[arg-type]

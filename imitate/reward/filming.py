@@ -75,7 +75,7 @@ class Filming:
         """(n, size, size, 3) uint8 of these rows of a batch, or as these look now."""
         core = self._env.unwrapped
         if self.frames.key is None and isinstance(core, SyncVectorEnv):
-            return self.develop([env.render() for env, wanted in zip(core.envs, rows, strict=True) if wanted])
+            return self.develop([rendered(env) for env, wanted in zip(core.envs, rows, strict=True) if wanted])
         taken = self._taken(observation)
         return self.develop([picture for picture, wanted in zip(taken, rows, strict=True) if wanted])
 
@@ -103,9 +103,8 @@ class Filming:
         self._blank = self._blank + 1 if blank else 0
         if self._blank >= BLANK:
             raise UserError(
-                f"{self._env}: {BLANK} pictures on end of one colour: it draws nothing, or no longer: with OSMesa, "
-                "MuJoCo draws black once another of its environments in this process was closed; close none before the "
-                "end, or take processes"
+                f"{self._env}: {BLANK} pictures on end of one colour, expected some that show something: it draws "
+                "nothing, looks elsewhere, or has lost what it draws with"
             )
 
     def _compare(self) -> None:
@@ -121,4 +120,19 @@ class Filming:
                 raise UserError(f"{wanted} beside {sample.name} of {wide}x{high}, expected the same shape")
 
     def _taken(self, observation: Any) -> Any:
-        return self._env.render() if self.frames.key is None else observation[self.frames.key]
+        if self.frames.key is not None:
+            return observation[self.frames.key]
+        core = self._env.unwrapped
+        return [rendered(env) for env in core.envs] if isinstance(core, SyncVectorEnv) else rendered(self._env)
+
+
+def rendered(env: Any) -> Any:
+    """What an environment looks like now.
+
+    One of MuJoCo's draws in whichever context of OpenGL is current, and nothing where that was closed with another
+    environment: its own is made current first, which Gymnasium leaves out.
+    """
+    viewer = getattr(getattr(env.unwrapped, "mujoco_renderer", None), "viewer", None)
+    if hasattr(viewer, "make_context_current"):
+        viewer.make_context_current()  # type: ignore[union-attr]
+    return env.render()
