@@ -145,7 +145,7 @@ def _shown(run: Path, expert: Expert, seed: int) -> Shown:
             frames.append(rendered(env))
             stood.append(expert.truth(env))
             earned, done = earned + float(reward), terminated or truncated
-        write_video(video, np.stack(frames), int(env.metadata["render_fps"]), Compression(0, "yuv444p"))  # type: ignore[arg-type]
+        write_video(video, np.stack(frames), int(env.metadata["render_fps"]), Compression(0, "yuv444p"))
         env.close()
         with written_aside(truths) as aside:
             np.savez(aside, truths=np.stack(stood), earned=earned)

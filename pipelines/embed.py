@@ -243,7 +243,8 @@ def _as_can_be(settings: Settings) -> Settings:
     if dataset.rendering is None or dataset.has(STATE):
         return settings
     print(f"{folder}: play without proprioception: the encoder learns from pictures and time alone")
-    own = {name: value for name, value in PLAY.items() if getattr(settings, name) == getattr(Settings(), name)}
+    wanted = PLAY | {"per_video": min(PLAY["per_video"], settings.batch)}
+    own = {name: value for name, value in wanted.items() if getattr(settings, name) == getattr(Settings(), name)}
     return replace(settings, self_regression=0.0, **(own if settings.objective == Settings.objective else {}))
 
 
@@ -307,6 +308,8 @@ def _report(figures: dict[str, Any], stage: Stage) -> None:
     print(f"{'validation':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}")
     for row in rows:
         values = [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_")]
+        if values == [None] * 3:
+            continue
         cells = ["-" if value is None else f"{value:.3f}" for value in values]
         print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}")
     if "visibility" in figures:

@@ -26,7 +26,7 @@ from imitate.measuring.figures import progress_figure, save_figure
 from imitate.measuring.progress import path_through
 from imitate.measuring.ranking import l2_distance, mean_distance, rank_correlation
 
-from .shared.cli import command
+from .shared.cli import STARTS_OVER, command
 from .shared.embedded import embedded, trained_on
 from .shared.results import rounded, write_csv
 
@@ -151,7 +151,7 @@ def _write_for_lerobot(path: Path, dataset: LeRobotDataset, each: list[NDArray[n
 
 def main() -> None:
     """Run from the command line."""
-    command("label", PRESETS, run, alone="dataset")
+    command("label", PRESETS, run, STARTS_OVER, alone="dataset")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from imitate.reward.frames import Frames
 from imitate.reward.video_reward import VideoReward, VideoRewardVector
 
 TINY = {"steps": 240, "length": 12, "size": 16, "epochs": 30, "videos": 16, "batch": 16, "device": "cpu"}
-gym.register("Slider-v0", Slider)
 
 
 def made(**settings):
@@ -146,9 +145,9 @@ def test_actions_that_are_one_of_a_few_play_too():
         (made, {"steps": 0}, "steps is 0, expected 1 to"),
         (made, {"steps": 245.0}, "steps is 245.0, expected a whole number"),
         (made, {"dataset": "x"}, "fit says itself what dataset is: leave it out"),
-        (made, {"size": 8}, "size is 8, expected 16 to 1024"),
+        (made, {"size": 8}, "image_size is 8, expected 16 to 1024"),
         (made, {"steps": 5}, "1 episodes of play, expected 6 or more: raise steps, or lower length"),
-        (made, {"fps": 12.5}, r"12\.5 steps of the environment a second, expected a whole number: say fps="),
+        (made, {"fps": 12.5}, r"12\.5 steps of the environment a second, expected a whole number: say fps"),
         (made, {"fps": float("nan")}, "fps is nan, expected steps of the environment a second, more than 0"),
         (made, {"epoch": 3}, "fit knows no epoch: expected its own settings, or those of embed"),
         (made, {"epochs": 0}, "epochs is 0, expected 1 to"),
@@ -156,7 +155,9 @@ def test_actions_that_are_one_of_a_few_play_too():
         (lambda: "Slider-v0", {}, "an environment of type str, expected one that is made: gymnasium.make"),
         (lambda: made, {}, "an environment of type function, expected one that is made"),
         (made, {"frames": Frames("pixels")}, "observes no 'pixels'"),
-        (made, {"steps": 10**6, "size": 1024}, "GB of pixels, expected 4 at most"),
+        (made, {"size": 2000}, "image_size is 2000, expected 16 to 1024"),
+        (made, {"proprioception": "joints"}, "the observation is no Dict, expected entries as .0:4."),
+        (made, {"proprioception": "[0:9]"}, r"expected entries of \[0:2\]"),
     ],
 )
 def test_what_can_not_be_is_one_line(make, settings, message, tmp_path):

@@ -98,6 +98,7 @@ def test_a_command_calls_only_those_that_make_what_it_works_on():
         "benchmark_imitation": {*makers, "check_reward"},
         "benchmark_follow": {"record", "embed"},
         "benchmark_training": {"record", "embed"},
+        "benchmark_environments": {"embed"},
         "check_reward": {"embed"},
     }
     calling = {**protocols, "check_reward": {"embed"}, "promote": {"imitate"}}

@@ -4,6 +4,7 @@ import torch
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.objectives.infonce import InfoNCE
 from imitate.embedding.objectives.triplet import TripletLoss
+from imitate.embedding.objectives.video_infonce import VideoInfoNCE
 from imitate.errors import UserError, choose
 
 
@@ -40,6 +41,18 @@ def test_infonce_equals_a_naive_one():
     assert float(InfoNCE(3.0)(anchor, positive)) == pytest.approx(naive / 6, rel=1e-4)
 
 
+def test_video_infonce_is_infonce_of_each_video():
+    anchors, positives = (torch.stack(embeddings(3, 8)[k : k + 4]) for k in (0, 4))  # (4 samples, 3 videos, dim)
+    each = [float(InfoNCE(3.0)(anchors[:, video], positives[:, video])) for video in range(3)]
+    loss = VideoInfoNCE(3.0)
+    assert float(loss(*anchors, *positives)) == pytest.approx(sum(each) / 3, rel=1e-5)
+    apart = torch.arange(3)[:, None] * 100.0  # what tells videos apart changes nothing
+    moved = [group + apart for group in (*anchors, *positives)]
+    assert float(loss(*moved)) == pytest.approx(sum(each) / 3, rel=1e-3)
+    active = [float(InfoNCE().active(anchors[:, video], positives[:, video])) for video in range(3)]
+    assert float(loss.active(*anchors, *positives)) == pytest.approx(sum(active) / 3)
+
+
 def test_infonce_is_symmetric_and_takes_a_batch_of_one():
     anchor, positive = embeddings(6, 2)
     loss = InfoNCE()
@@ -48,5 +61,5 @@ def test_infonce_is_symmetric_and_takes_a_batch_of_one():
 
 
 def test_an_unknown_objective_lists_the_choices():
-    with pytest.raises(UserError, match="unknown objective 'tripplet': choose one of infonce, triplet"):
+    with pytest.raises(UserError, match="unknown objective 'tripplet': choose one of infonce, triplet, video_infonce"):
         choose(OBJECTIVES, "tripplet", "objective")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from imitate.embedding.sampling import Epoch, Margins, Videos, pairs, triplets
+from imitate.embedding.sampling import Epoch, Margins, Videos, pairs, triplets, video_pairs
 from imitate.errors import UserError
 
 VIDEOS = Videos(np.array([0, 100, 150]), np.array([100, 50, 61]))
@@ -51,6 +51,21 @@ def test_an_epoch_passes_over_every_sample():
     assert (per_pass[0] == per_pass[1]).all()
     assert (per_pass[0] == per_pass[2]).all()
     assert len(set(video_of(per_pass[0]))) == 2
+
+
+def test_a_column_holds_the_frames_of_one_video():
+    epoch = Epoch(videos=3, per_video=4, passes=2, batch=8)
+    batches = list(epoch.batches(VIDEOS, video_pairs, Margins(5), np.random.default_rng(0)))
+    assert len(batches) == epoch.steps == 4
+    for batch in batches:
+        assert len(batch) == 8
+        assert batch.shape[1] <= 2  # videos, so that no batch is larger than it is to be
+        assert (video_of(batch) == video_of(batch[0])).all()
+        away = np.abs(batch[:4] - batch[4:])
+        assert away.min() >= 1
+        assert away.max() <= 5
+    first_pass = np.concatenate(batches[:2], axis=1)
+    assert sorted(video_of(first_pass[0])) == [0, 1, 2]
 
 
 def test_one_sample_a_video_makes_batches_of_distinct_videos():

@@ -14,7 +14,7 @@ from imitate.reward.batches import Rows
 from imitate.reward.frames import PICTURES, Frames, Picture
 
 SLACK = 0.02  # of the shape of pictures that are scaled
-BLANK = 10  # pictures on end that show nothing
+BLANK = 1000  # pictures on end that show nothing: more than anything is out of sight
 
 
 @dataclass(frozen=True)

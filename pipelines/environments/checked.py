@@ -13,8 +13,8 @@ from imitate.keeping.runs import Stage, kept_settings
 
 from ..shared.demo import kept_demo, stage_name
 from .checking import EPISODES, check_reward
-from .made import Made, completed
-from .seeing import find_encoder
+from .made import Made
+from .seeing import completed, find_encoder
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def run(settings: Settings) -> Stage:
         raise UserError("demo is empty, expected a video of the environment: --demo expert.mp4")
     folder = find_encoder(settings, settings.run, settings.encoder, settings.device)
     encoder = load_encoder(folder, pick_device(settings.device))
-    settings = replace(settings, **completed(settings, encoder.rendering))
+    settings = completed(settings, settings.run, encoder)
     stage = Stage.named(settings.run, settings.name or stage_name("check-reward", [settings.demo]))
     wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo)))
     wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")

@@ -41,8 +41,7 @@ def fit(
 ) -> TrainedEncoder:
     """Train an encoder on an environment's own play: from pictures and time alone.
 
-    It acts at random, smoothly (``imitate.envs.play``), and what it films is a LeRobotDataset v3.0. An encoder is
-    trained on that as ``imitate embed`` does.
+    It acts at random, smoothly (``imitate.envs.play``); what it films is a LeRobotDataset v3.0, as for ``embed``.
 
     Args:
         env: The environment, made with ``render_mode="rgb_array"``; or one that observes its pictures.
@@ -54,8 +53,8 @@ def fit(
         run: The folder that the dataset, ``record``, and the encoder, ``embed``, are kept in: what is there already is
             taken. None: they are not kept.
         fps: Steps of the environment a second. None: its ``render_fps``.
-        proprioception: What of the environment's observation says how it stands, which the embedding is then to tell as
-            well: the key of a Dict, entries such as ``[0:4]``, or both, ``observation[0:3]``.
+        proprioception: What of its observation says how it stands, for the embedding to tell as well: the key of a
+            Dict, entries such as ``[0:4]``, or both, ``observation[0:3]``.
         training: Settings of ``imitate embed``, such as ``epochs`` and ``device``; but for those of joints.
 
     Returns:
@@ -67,14 +66,10 @@ def fit(
     """
     check_environment(env)
     settings, frames = _settings(seed, training), frames or Frames()
-    if isinstance(size, bool) or not isinstance(size, int):
-        raise UserError(f"size is {size!r}, expected 16 to 1024 pixels a side")
+    like = Made.like(Rendering.of(env, frames.key, frames.crop), whole_rate(env, fps))
     with TemporaryDirectory() as aside:
-        like = Made.like(Rendering.of(env, frames.key, frames.crop), whole_rate(env, fps))
-        plays = recording.Settings(
-            **like, run=Path(run or aside), steps=steps, length=length, image_size=size, proprioception=proprioception,
-            seed=seed,
-        )  # fmt: skip
+        plays = recording.Settings(**like, run=Path(run or aside), steps=steps, length=length, seed=seed)
+        plays = replace(plays, image_size=size, proprioception=proprioception)
         recording.check(plays)
         dataset = _recorded(env, Filming(env, env.observation_space, frames, size), plays)
         stage = embed.run(replace(settings, run=plays.run, dataset=dataset))

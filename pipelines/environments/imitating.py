@@ -22,6 +22,7 @@ from imitate.keeping.snapshot import Snapshots
 from imitate.measuring.figures import env_curve_figure, save_figure
 from imitate.policy.ppo import Learner, build_plain_ppo, save_policy
 from imitate.policy.vec_env import SB3VecEnv
+from imitate.reward.environment import rate_of
 from imitate.reward.following import NEVER, Following
 from imitate.reward.observation import FORMS
 from imitate.reward.rewards import HuberReward, reward_of
@@ -35,8 +36,8 @@ from ..shared.policy import acting
 from ..shared.rollout import side_by_side, write_videos
 from .checking import check_reward
 from .episodes import FIGURES, at_random, at_rest, enlarged, measured, roll_out
-from .made import Made, completed
-from .seeing import find_encoder
+from .made import Made
+from .seeing import completed, find_encoder
 
 CHECKED = 5  # episodes of play that the reward is checked with
 SEEDS = range(10_000, 10_005)  # of the episodes that a policy is measured in: no learner is reset with these
@@ -108,7 +109,7 @@ def run(settings: Settings) -> Stage:
     check(settings)
     folder = find_encoder(settings, settings.run, settings.encoder, settings.device)
     encoder = load_encoder(folder, pick_device(settings.device))
-    settings = replace(settings, **completed(settings, encoder.rendering))
+    settings = completed(settings, settings.run, encoder)
     with one_env(settings, encoder) as env:  # a mistake in the settings shows before anything is written
         env.reset(seed=settings.seed)
         stage = Stage.named(settings.run, settings.name or stage_name("imitate", [settings.demo]))
@@ -179,12 +180,13 @@ def outcome(settings: Settings, stage: Stage, env: VideoReward, model: PPO) -> d
     if (rest := at_rest(env)) is not None:
         figures |= measured(env, rest, SEEDS, "hold_still_")
     episode = roll_out(env, acting(model), SEEDS[0], film=True)
-    write_json(stage.path("rollout.json"), {"fps": settings.fps, **episode.series()})
+    fps = rate_of(env, settings.fps)
+    write_json(stage.path("rollout.json"), {"fps": fps, **episode.series()})
     save_figure(stage.path("learning.png"), env_curve_figure(read_json(stage.path("curve.json"))))
     said = [f"   embedding distance {distance:.1f}" for distance in episode.distances]
     assert episode.frames is not None
     film = side_by_side(enlarged(env.demonstrations[0].frames), episode.frames, episode.shown, said)
-    write_videos(stage.folder, "side_by_side", film, int(settings.fps or 1))
+    write_videos(stage.folder, "side_by_side", film, max(round(fps), 1))
     return figures
 
 

@@ -85,19 +85,6 @@ class Made:
         return Rendering(made.environment, made.settings, made.key, made.crop, height, width)
 
 
-def completed(settings: Made, rendering: Rendering | None) -> dict[str, Any]:
-    """What is not said of the environment: as that which the encoder knows.
-
-    Raises:
-        UserError: Nobody says which it is.
-    """
-    if rendering is None:
-        raise UserError("the encoder was not trained on an environment's play: record it with 'record environment'")
-    known = Made.like(rendering, settings.fps)
-    said = {name: getattr(settings, name) or known[name] for name in ("env_kwargs", "key", "crop", "fps")}
-    return said | {"env": settings.env or known["env"]}
-
-
 def _keyword(text: str) -> tuple[str, Any]:
     """A keyword and its value."""
     name, equals, value = text.partition("=")

@@ -24,7 +24,7 @@ from imitate.data.rendering import Rendering
 from imitate.data.video.writer import Compression
 from imitate.envs.play import RENDER, Playing, play
 from imitate.envs.proprioception import Proprioception
-from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds
+from imitate.errors import PROCESSES, UserError, check_bounds
 from imitate.keeping.runs import Stage, kept_settings, written_aside
 from imitate.keeping.workers import worked_off
 from imitate.reward.environment import rate_of
@@ -66,7 +66,10 @@ def check(settings: Settings) -> None:
     Raises:
         UserError: One is out of its range.
     """
-    check_bounds(settings, steps=(1, 10**9), length=(1, MANY), image_size=(16, 1024), seed=SEED, workers=PROCESSES)
+    Playing(settings.steps, settings.length, settings.seed)
+    if not isinstance(settings.image_size, int):
+        raise UserError(f"image_size is {settings.image_size!r}, expected a whole number")
+    check_bounds(settings, image_size=(16, 1024), workers=PROCESSES)
 
 
 def run(settings: Settings) -> Stage:
@@ -94,8 +97,11 @@ def seen(settings: Settings) -> tuple[Settings, Rendering]:
     Raises:
         UserError: It can't be made, no picture be taken of it, or it has no whole number of steps a second.
     """
-    env, rendering = settings.make(), settings.check()
+    rendering = settings.check()
+    env = settings.make()
     env.close()
+    if settings.proprioception:
+        Proprioception.named(settings.proprioception, env.observation_space)
     return replace(settings, fps=whole_rate(env, settings.fps)), rendering
 
 

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TypeVar
 
+from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 
 from .. import embed
 from . import recording
 from .made import Made
+
+T = TypeVar("T", bound=Made)
+
+
+def completed(settings: T, run: Path, encoder: TrainedEncoder) -> T:
+    """Settings of a command, in which what is not said of the environment is as the encoder has seen it played.
+
+    Raises:
+        UserError: It has seen none.
+    """
+    if encoder.rendering is None:
+        raise UserError("the encoder was not trained on an environment's play: record it with 'record environment'")
+    known = Made.like(encoder.rendering, settings.fps)
+    played = Stage(run / "record")
+    if played.finished:  # with the module that is to be imported before
+        known["env"] = played.settings.get("env", known["env"])
+    return replace(settings, **{name: getattr(settings, name) or value for name, value in known.items()})
 
 
 def find_encoder(made: Made, run: Path, encoder: Path | None, device: str) -> Path:

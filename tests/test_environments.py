@@ -1,0 +1,298 @@
+"""Anybody's environment, by the commands: it plays, learns to see, is checked, and learns from a video."""
+
+import html
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from slider import FPS, picture
+
+import imitate
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.embedding.trained_encoder import load_encoder
+from imitate.errors import UserError
+from imitate.keeping.runs import read_json
+from imitate.pipelines import check_reward, embed, record, report
+from imitate.pipelines import imitate as imitating_command
+from imitate.pipelines.environments import checked, imitating, recording
+from imitate.pipelines.environments.made import Made
+from imitate.pipelines.environments.seeing import find_encoder
+from imitate.policy.ppo import Learner
+
+pytestmark = pytest.mark.slow
+ID = "slider:Slider-v0"
+SIZE, STEPS = 16, 2400  # more than one piece of play
+LEARNER = Learner(
+    n_envs=2, n_steps=32, batch_size=32, n_epochs=4, gamma=0.9, learning_rate=1e-3, log_std=-1.0, width=32
+)
+PLAY = recording.Settings(env=ID, steps=STEPS, length=12, image_size=SIZE, workers=2)
+SLOWER = imitate.Compression(crf=0, pixels="yuv444p")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def found_by_processes():
+    """The environment's module lies beside this one."""
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.path.dirname(__file__), before]))
+    yield
+    os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return tmp_path_factory.mktemp("slider") / "run"
+
+
+@pytest.fixture(scope="module")
+def recorded(run):
+    return record.run_any(replace(PLAY, run=run))
+
+
+@pytest.fixture(scope="module")
+def trained(run, recorded):
+    return embed.run(embed.Settings(run=run, epochs=60, batch=48, device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "pushed.mp4"
+    imitate.write_video(path, np.stack([picture(place) for place in np.linspace(0.3, 0.75, 16)]), FPS, SLOWER)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def wanted(run, trained, video):
+    return imitating.Settings(run=run, demo=video, steps=4096, learner=LEARNER, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def learned(wanted):
+    return imitating_command.run_any(wanted)
+
+
+def test_it_plays_in_processes_as_it_does_in_one(recorded, tmp_path):
+    alone = recording.run(replace(PLAY, run=tmp_path / "alone", workers=1))
+    both = [LeRobotDataset(stage.path("dataset")) for stage in (recorded, alone)]
+    assert both[0].lengths.tolist() == both[1].lengths.tolist()
+    assert both[0].lengths.sum() - len(both[0]) == STEPS
+    assert (both[0].column("action") == both[1].column("action")).all()
+    assert (both[0].demonstration(7).frames == both[1].demonstration(7).frames).all()
+    assert not recorded.path(recording.PIECES).exists()
+    assert recorded.path("contact_sheet.png").stat().st_size > 1000
+    assert len(np.unique(both[0].column("action"), axis=0)) > STEPS / 2  # pieces differ
+
+
+def test_play_goes_on_where_it_was_stopped(recorded, tmp_path):
+    settings = replace(PLAY, run=tmp_path / "run", workers=1)
+    whole, rendering = recording.seen(settings)
+    stage = recording.Stage(settings.run / "record")
+    assert recording.begun(stage, whole, rendering)
+    env = settings.make()
+    filming = recording.Filming(env, env.observation_space, settings.frames, SIZE)
+    recording.play_piece(env, filming, whole, stage, 1)
+    env.close()
+    made = stage.path(recording.PIECES) / "000001.npz"
+    before = made.stat().st_mtime_ns
+    kept = made.stat().st_ino
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording.shutil, "rmtree", lambda path, ignore_errors=False: None)
+        recording.run(settings)
+    assert (made.stat().st_mtime_ns, made.stat().st_ino) == (before, kept)
+    one, other = (LeRobotDataset(at.path("dataset")) for at in (stage, recorded))
+    assert (one.column("action") == other.column("action")).all()
+
+
+def test_it_is_embedded_by_time_alone_and_within_each_video(run, trained, capsys):
+    assert trained.settings["self_regression"] == 0
+    assert trained.settings["objective"] == "video_infonce"
+    assert load_encoder(trained.path("encoder")).rendering.environment == "Slider-v0"
+    embed.run(embed.Settings(run=run, epochs=60, batch=48, device="cpu"))
+    assert "is trained already" in capsys.readouterr().out
+
+
+def test_proprioception_is_regressed(tmp_path):
+    stage = record.run_any(replace(PLAY, run=tmp_path, steps=300, proprioception="[0:1]"))
+    felt = LeRobotDataset(stage.path("dataset")).column("observation.state")
+    assert felt.shape[1] == 1
+    trained = embed.run(embed.Settings(run=tmp_path, epochs=20, videos=16, batch=16, device="cpu"))
+    assert trained.settings["self_regression"] > 0
+    assert trained.metrics["pose_spearman_joint"] > 0.5
+
+
+def test_the_reward_is_checked(run, trained, video, capsys):
+    settings = checked.Settings(run=run, demo=video, device="cpu")
+    stage = check_reward.run_any(settings)
+    assert stage.folder.name.startswith("check-reward-pushed-")
+    assert stage.metrics["grades_in_order"] > 0.8
+    assert {"pixels_nearest_play", "untrained_nearest_play"} <= stage.metrics.keys()
+    assert "random play" in capsys.readouterr().out
+    check_reward.run_any(settings)
+    assert "is checked already" in capsys.readouterr().out
+
+
+def test_it_learns_what_the_video_shows(learned):
+    figures = learned.metrics
+    assert figures["reward"] > figures["hold_still_reward"] + 0.5
+    assert figures["reward"] > figures["random_reward"]
+    assert figures["env_return"] > figures["hold_still_env_return"]  # which pays for being on the right
+    assert figures["env_steps"] == 4096
+    rollout = read_json(learned.path("rollout.json"))
+    assert rollout["fps"] == FPS
+    assert len(rollout["env_reward"]) == 15
+    for name in (
+        "policy.zip",
+        "curve.json",
+        "learning.png",
+        "side_by_side.mp4",
+        "side_by_side.gif",
+        "side_by_side.png",
+    ):
+        assert learned.path(name).stat().st_size > 500
+    assert all(np.isfinite(row["env_reward"]) for row in read_json(learned.path("curve.json")))
+
+
+def test_what_it_learned_is_not_learned_again(learned, wanted, capsys):
+    imitating_command.run_any(wanted)
+    assert "has learned already" in capsys.readouterr().out
+
+
+def test_learning_goes_on_from_its_snapshot(wanted, learned, monkeypatch):
+    """The environment can't be put back to where it was: its episodes begin anew, and all else goes on."""
+    settings = replace(wanted, name="broken-off", steps=512)
+    state = imitating.SB3VecEnv.state
+
+    def killed(env):
+        killed.calls += 1
+        if killed.calls == 4:
+            raise KeyboardInterrupt
+        return state(env)
+
+    killed.calls = 0
+    monkeypatch.setattr(imitating.SB3VecEnv, "state", killed)
+    with pytest.raises(KeyboardInterrupt):
+        imitating.run(settings)
+    monkeypatch.undo()
+    stage = imitating.run(settings)
+    steps = [row["steps"] for row in read_json(stage.path("curve.json"))]
+    assert steps == list(range(64, 513, 64))
+
+
+def test_the_oracle_learns_from_the_environments_own_reward(wanted, learned):
+    stage = imitating.run(replace(wanted, name="oracle", oracle=True, steps=2048))
+    assert stage.metrics["env_return"] > stage.metrics["hold_still_env_return"]
+
+
+def test_all_of_it_is_on_the_page(run, learned, trained):
+    page = html.unescape(report.run(report.Settings(run=run)).read_text())
+    for text in ("its own return", "return by the video", "nearest frame of random play", "the environment's own"):
+        assert text in page
+    assert "flange error, cm" not in page
+
+
+def test_a_config_makes_the_same_settings(learned, recorded, monkeypatch):
+    taken = {}
+    for module, stage in ((imitating_command, learned), (record, recorded)):
+        monkeypatch.setattr(module, "run_any", lambda settings, module=module: taken.update({module: settings}))
+        monkeypatch.setattr(sys, "argv", ["imitate", "--config", str(stage.path("config.json")), "--run", "elsewhere"])
+        module.main()
+    assert isinstance(taken[imitating_command], imitating.Settings)
+    assert taken[imitating_command].learner == LEARNER
+    assert isinstance(taken[record], recording.Settings)
+    assert (taken[record].env, taken[record].steps) == (ID, STEPS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"env": ""}, "env is empty, expected the id"),
+        ({"env": "Slyder-v0"}, r"env 'Slyder-v0' can't be made: NameNotFound: Environment `Slyder` doesn't exist"),
+        ({"env": "no_such_module:X-v0"}, "can't be made: ModuleNotFoundError: No module named 'no_such_module'"),
+        ({"env_kwargs": ("width",)}, "env_kwargs 'width', expected a name, an equals sign and a value"),
+        ({"env_kwargs": ("wide=3",)}, "can't be made: TypeError: .*wide"),
+        ({"env_kwargs": ("render_mode=null",)}, 'its render mode is None, expected "rgb_array"'),
+        ({"key": "pixels"}, "observes no 'pixels'"),
+        ({"crop": (0, 0, 99, 9)}, "expected those that hold the crop"),
+        ({"steps": 0}, "steps is 0"),
+        ({"proprioception": "[1:9]"}, r"expected entries of \[0:2\]"),
+        ({"fps": 0}, "fps is 0, expected steps of the environment a second"),
+    ],
+)
+def test_what_can_not_be_played_is_one_line(tmp_path, settings, message):
+    with pytest.raises(UserError, match=message) as raised:
+        record.run_any(replace(PLAY, run=tmp_path / "run", **settings))
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"demo": ""}, "demo is empty, expected a video"),
+        ({"demo": "nowhere.mp4"}, "nowhere.mp4: no such"),
+        ({"observe": "dict"}, "which this learner does not take"),
+        ({"observe": "all"}, "unknown observe 'all'"),
+        ({"crop": (0, 0, 20, 20)}, "rendered otherwise"),
+        ({"env": "Pendulum-v1"}, "rendered otherwise .environment"),
+    ],
+)
+def test_what_can_not_be_learned_is_one_line(wanted, settings, message):
+    before = sorted(wanted.run.iterdir())
+    with pytest.raises(UserError, match=message):
+        imitating.run(replace(wanted, name="wrong", **settings))
+    assert sorted(wanted.run.iterdir()) == before
+
+
+def test_without_play_it_says_what_is_missing(tmp_path, video):
+    with pytest.raises(UserError, match="no encoder there, and no play to train one on: say --env"):
+        imitating.run(imitating.Settings(run=tmp_path, demo=video))
+    with pytest.raises(UserError, match="no encoder there, and no play"):
+        checked.run(checked.Settings(run=tmp_path, demo=video))
+
+
+def test_play_and_encoder_are_made_where_they_are_missing(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(embed, "run", asked.append)
+    made = Made(env=ID, crop=(0, 0, 24, 24))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording, "run", asked.append)
+        folder = find_encoder(made, tmp_path, None, "cpu")
+    assert folder == tmp_path / "embed/encoder"
+    play, see = asked
+    assert (play.env, play.crop, play.run) == (ID, (0, 0, 24, 24), tmp_path)
+    assert (see.run, see.device) == (tmp_path, "cpu")
+
+
+def test_a_free_camera_is_warned_of(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    pytest.importorskip("mujoco")
+    demonstration = imitate.Demonstration("any", np.zeros((4, 32, 32, 3), np.uint8), None)
+
+    def rewarded(**settings):
+        env = gym.make("Reacher-v5", render_mode="rgb_array", width=32, height=32, **settings)
+        return imitate.VideoReward(env, demonstration, lambda frames: frames[:, ::8, ::8].reshape(len(frames), -1))
+
+    with pytest.warns(UserWarning, match="MuJoCo's free camera looks at the middle"):
+        rewarded()
+    rewarded(default_camera_config={"lookat": np.zeros(3), "trackbodyid": -1})  # warnings are errors here
+
+
+def test_one_command_after_another_does_it_all(tmp_path, video):
+    """As a user types it, in processes of their own."""
+    said = f"--env {ID} --demo {video} --run {tmp_path / 'run'} --steps 64".split()
+    learner = ["--learner.n-envs", "2", "--learner.n-steps", "16", "--learner.batch-size", "16", "--device", "cpu"]
+    paths = os.pathsep.join([os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])])
+    play = f"record environment --env {ID} --steps 300 --length 12 --image-size 16 --run {tmp_path / 'run'}".split()
+    see = f"embed --epochs 5 --batch 48 --device cpu --run {tmp_path / 'run'}".split()
+    for words in (play, see, ["imitate", "environment", *said, *learner]):
+        done = subprocess.run(
+            [sys.executable, "-m", "imitate.pipelines", *words],
+            env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+    (made,) = (tmp_path / "run").glob("imitate-pushed-*/metrics.json")
+    assert json.loads(made.read_text())["env_steps"] == 64
