@@ -32,6 +32,7 @@ from .shared.results import rounded, write_csv
 
 PROGRESS_FILE = "sarm_progress.parquet"  # what lerobot calls it, in a dataset's folder
 DRAWN = 40  # episodes, the odd ones first
+ALONE = "dataset"  # the setting that needs no name
 ODD = 0.5  # rank correlation of progress with time, below which an episode does something else
 
 
@@ -151,7 +152,7 @@ def _write_for_lerobot(path: Path, dataset: LeRobotDataset, each: list[NDArray[n
 
 def main() -> None:
     """Run from the command line."""
-    command("label", PRESETS, run, STARTS_OVER, alone="dataset")
+    command("label", PRESETS, run, STARTS_OVER, ALONE)
 
 
 if __name__ == "__main__":
