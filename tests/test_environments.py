@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import gymnasium as gym
@@ -278,7 +279,9 @@ def test_a_free_camera_is_warned_of(monkeypatch):
 
     with pytest.warns(UserWarning, match="MuJoCo's free camera looks at the middle"):
         rewarded()
-    rewarded(default_camera_config={"lookat": np.zeros(3), "trackbodyid": -1})  # warnings are errors here
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rewarded(default_camera_config={"lookat": np.zeros(3), "trackbodyid": -1})
 
 
 def test_one_command_after_another_does_it_all(tmp_path, video):

@@ -22,16 +22,19 @@ SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 ZOO = """
     rl_zoo3==2.9.2 sb3_contrib==2.9.2 sb3-team-hf-integration==3.2 huggingface_hub==2.4.0 httpcore2==2.16.2
-    httpx2==2.16.2 truststore==0.10.5 h11==0.16.0 wasabi==1.1.3 optuna==5.0.0 sqlalchemy==2.1.9 alembic==1.20.1 colorlog==6.12.0
-    pyyaml==6.0.4 shimmy==2.0.1 pytablewriter==1.2.1 dataproperty==1.1.1 mbstrdecoder==1.1.5 pathvalidate==3.3.1
-    tabledata==1.3.5 tcolorpy==0.1.7 typepy==2.0.0 chardet==7.7.0
+    httpx2==2.16.2 truststore==0.10.5 h11==0.16.0 wasabi==1.1.3 optuna==5.0.0 sqlalchemy==2.1.9 alembic==1.20.1
+    colorlog==6.12.0 pyyaml==6.0.4 shimmy==2.0.1 pytablewriter==1.2.1 dataproperty==1.1.1 mbstrdecoder==1.1.5
+    pathvalidate==3.3.1 tabledata==1.3.5 tcolorpy==0.1.7 typepy==2.0.0 chardet==7.7.0
 """
+VIDEO = """
+    moviepy==2.2.1 proglog==0.1.12 decorator==5.3.1 imageio_ffmpeg==0.8.1 python-dotenv==1.2.4
+"""  # of RecordVideo
 PACKAGES = {
     "rl-baselines3-zoo": ZOO,
     "TorchRL": "torchrl==0.14.1 tensordict==0.14.3 pyvers==0.2.3 hoptorch==0.1.4",
     "skrl": "skrl==2.1.1",
     "imitation": "imitation==1.0.1",  # itself it asks for gymnasium 0.29 and stable-baselines3 2.2; it works with ours
-    "Gymnasium's wrappers": "moviepy==2.2.1 proglog decorator imageio_ffmpeg python-dotenv",  # of RecordVideo
+    "Gymnasium's wrappers": VIDEO,
 }
 
 

@@ -403,7 +403,8 @@ def test_gymnasiums_own_environments_are_rewarded(name, monkeypatch):
         rows = [env.reset(seed=4)] + [env.step(action) for action in actions]
         return [row[1] for row in rows[1:]], [row[-1] for row in rows]
 
-    bare = gym.make(name, render_mode="rgb_array")
+    still = {"default_camera_config": {"lookat": np.zeros(3), "trackbodyid": -1}} if name == "Reacher-v5" else {}
+    bare = gym.make(name, render_mode="rgb_array", **still)
     actions = rng.uniform(-1, 1, (12, *bare.action_space.shape)).astype(np.float32)
     bare.reset(seed=4)
     pictures = [bare.render()]
@@ -411,13 +412,13 @@ def test_gymnasiums_own_environments_are_rewarded(name, monkeypatch):
         bare.step(action)
         pictures.append(bare.render())
     shown = Demonstration("acted", np.stack(pictures), None)
-    env = VideoReward(gym.make(name, render_mode="rgb_array"), shown, pixels)
+    env = VideoReward(gym.make(name, render_mode="rgb_array", **still), shown, pixels)
     rewards, infos = acted(env, actions)
     assert infos[-1]["step"] == 12
     assert max(info["embedding_distance"] for info in infos[1:]) < 1e-3
     others, _ = acted(env, -actions)
     assert sum(others) < sum(rewards)
-    many = gym.make_vec(name, 2, vectorization_mode="sync", render_mode="rgb_array")
+    many = gym.make_vec(name, 2, vectorization_mode="sync", render_mode="rgb_array", **still)
     many = VideoRewardVector(many, shown, pixels)
     many.reset(seed=4)
     for action, reward in zip(actions, rewards, strict=True):

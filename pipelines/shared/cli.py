@@ -100,7 +100,7 @@ def _settings(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str]
         first, args = DEFAULT, ["--help"]
     elif first in presets:
         args = args[1:]
-    elif first.startswith("-") or (shown and _may_be_path(first)):
+    elif first.startswith("-") or (shown and (alone != DEMO or _may_be_path(first))):
         first = DEFAULT
     else:
         choose(presets, first, "preset")
