@@ -7,7 +7,8 @@ interrupted benchmark goes on with the run that is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,14 +25,16 @@ from imitate.keeping.runs import Stage, kept_settings, written_aside
 from imitate.measuring.metrics import spread
 from imitate.measuring.ranking import mean_distance
 from imitate.reward.filming import rendered
-from imitate.reward.shown import Embedding
+from imitate.reward.frames import Frames
+from imitate.reward.video_reward import VideoReward
 
 from . import embed
 from .environments import imitating, recording
 from .environments.checking import embeds
-from .environments.episodes import Policy, at_rest, roll_out
+from .environments.episodes import Policy, at_random, at_rest, roll_out
 from .environments.experts import EXPERTS, Expert, Truth
 from .shared.cli import command, command_line
+from .shared.demo import kept_demo
 from .shared.policy import acting
 from .shared.results import Results, Rows, about, check_out, read_results, rounded, write_results
 
@@ -39,12 +42,22 @@ METHODS = {
     "video": "reward and observation by the trained encoder",
     "pixels": "by the pixels themselves, 32 a side",
     "untrained": "by the same network, untrained",
-    "oracle": "by the environment's own reward; observation by the trained encoder",
+    "oracle": "by the environment's own reward, in each episode what that asks for; observation by the trained encoder",
 }
 DEMOS = 2000  # the seeds of what is shown; those from 1000 on were for tuning
 PIXELS = 32  # a side
 FOLLOWED = 0.2  # of holding still: whoever is nearer has learned
-FIGURES = ("error", "hold_still_error", "share", "env_return", "expert_env_return", "random_env_return", "success")
+RETURNS = [f"shown_{who}env_return" for who in ("", "hold_still_", "random_")]
+FIGURES = (
+    "share",
+    "error",
+    "hold_still_error",
+    "shown_share",
+    *RETURNS,
+    "expert_env_return",
+    "success",
+    "learn_seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +131,7 @@ def _learned(settings: Settings, name: str, expert: Expert) -> Rows:
     recording.run(recording.Settings(**vars(expert.made), run=run, proprioception=expert.proprioception))
     stage = embed.run(embed.Settings(run=run))
     encoder = load_encoder(stage.path("encoder"))
-    seen = {
-        "encoder": sha256(stage.path("encoder") / "encoder.safetensors"),
+    seconds = {
         "play_seconds": Stage(run / "record").metrics.get("seconds"),
         "embed_seconds": stage.metrics["train_seconds"],
     }
@@ -129,7 +141,8 @@ def _learned(settings: Settings, name: str, expert: Expert) -> Rows:
         for method in settings.methods:
             learned = _run(run, expert, shown, encoder, method, seed)
             told = {"environment": name, "method": method, "seed": seed, "unit": expert.unit}
-            rows.append(told | learned.metrics | seen | {"git_commit": learned.config.get("git_commit")})
+            made = {"encoder": learned.settings["encoder_sha256"], "git_commit": learned.config.get("git_commit")}
+            rows.append(told | learned.metrics | seconds | made)
     return rows
 
 
@@ -156,48 +169,61 @@ def _shown(run: Path, expert: Expert, seed: int) -> Shown:
 def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, method: str, seed: int) -> Stage:
     """One run: learned, measured by the truth and filmed."""
     wanted = imitating.Settings(
-        **vars(expert.made), run=run, demo=str(shown.video), steps=expert.steps, seed=seed, oracle=method == "oracle"
+        **vars(expert.made), run=run, demo=kept_demo(str(shown.video)), steps=expert.steps, seed=seed
     )
+    wanted = replace(wanted, oracle=method == "oracle")
+    weights = sha256(run / "embed/encoder/encoder.safetensors")
     stage = Stage.named(run, f"{method}-{seed}")
-    if not stage.begin(kept_settings(wanted) | {"method": method}):
+    if not stage.begin(kept_settings(wanted) | {"method": method, "encoder_sha256": weights}):
         print(f"{stage.folder} has learned already")
         return stage
-    embedding = _embedding(encoder, wanted, method)
-    with imitating.one_env(wanted, embedding) as env:
-        model, figures = imitating.learned(wanted, stage, embedding, f"{method} {env.demonstrations[0].digest}")
+    sight = _sight(encoder, wanted, method)
+    with imitating.one_env(wanted, sight) as env:
+        model, figures = imitating.learned(wanted, stage, sight, f"{weights} {method} {env.demonstrations[0].digest}")
         figures |= imitating.outcome(wanted, stage, env, model)
-        figures["error"] = _error(env, acting(model), expert, shown)
-        if (rest := at_rest(env)) is not None:
-            figures["hold_still_error"] = _error(env, rest, expert, shown)
-            figures["share"] = figures["error"] / figures["hold_still_error"]
+        policies = {"": acting(model), "hold_still_": at_rest(env), "random_": at_random(env, seed)}
+        for who, policy in policies.items():
+            if policy is not None:
+                figures[f"{who}error"], _ = _measured(env, policy, expert, shown, imitating.SEEDS)
+                there = _measured(env, policy, expert, shown, [DEMOS + seed])
+                figures[f"shown_{who}error"], figures[f"shown_{who}env_return"] = there
+    for where in ("", "shown_"):
+        if (still := figures.get(f"{where}hold_still_error")) is not None:
+            figures[f"{where}share"] = figures[f"{where}error"] / still
     figures["expert_env_return"] = shown.env_return
     stage.finish(figures)
     return stage
 
 
-def _error(env: Any, policy: Policy, expert: Expert, shown: Shown) -> float:
-    """How far, on average over steps and episodes, an environment truly is from what it is shown."""
-    errors = []
-    for seed in imitating.SEEDS:
+def _measured(
+    env: VideoReward, policy: Policy, expert: Expert, shown: Shown, seeds: Sequence[int]
+) -> tuple[float, float]:
+    """How far, over the steps of episodes, an environment truly is from what it is shown; and its mean own return."""
+    errors, returns = [], []
+    for seed in seeds:
         stood: list[Truth] = []
         episode = roll_out(env, policy, seed, look=partial(_note, stood, expert, env))
         errors += [expert.apart(one, shown.truths[at]) for one, at in zip(stood[1:], episode.shown, strict=True)]
-    return float(np.mean(errors))
+        returns.append(episode.env_rewards.sum())
+    return float(np.mean(errors)), float(np.mean(returns))
 
 
 def _note(stood: list[Truth], expert: Expert, env: Any) -> None:
     stood.append(expert.truth(env))
 
 
-def _embedding(encoder: TrainedEncoder, wanted: imitating.Settings, method: str) -> Embedding:
-    """What embeds: as far apart, of two frames that are shown, as the encoder's are on average."""
+def _sight(encoder: TrainedEncoder, wanted: imitating.Settings, method: str) -> imitating.Sight:
+    """What embeds: two frames that are shown are as far apart by it as by the encoder, on average."""
+    trained = imitating.Sight(encoder, wanted.frames)
     if method in ("video", "oracle"):
-        return encoder
+        return trained
     embed_frames = _pixels if method == "pixels" else embeds(encoder)["untrained"]
-    with imitating.one_env(wanted, encoder) as env:
+    with imitating.one_env(wanted, trained) as env:
         frames = env.demonstrations[0].frames
     factor = mean_distance(encoder.embed(frames)) / mean_distance(embed_frames(frames))
-    return lambda frames: factor * embed_frames(frames)
+    return imitating.Sight(
+        lambda frames: factor * embed_frames(frames), Frames(wanted.key, wanted.crop, encoder.image_size)
+    )
 
 
 def _pixels(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -228,13 +254,13 @@ def _summary(rows: Rows) -> Rows:
 
 
 def _print(summary: Rows) -> None:
-    print(f"{'median':24}{'of holding still':>18}{'95 % interval':>18}{'learned':>9}{'own return':>12}{'expert':>9}")
+    print(f"{'median':24}{'of holding still':>18}{'95 % interval':>18}{'learned':>9}{'own, as shown':>15}{'expert':>9}")
     for row in summary:
         interval = f"{row['share_low']:.3f} to {row['share_high']:.3f}"
         learned = f"{row['learned']}/{row['runs']}"
         print(
             f"{row['environment'] + ' ' + row['method']:24}{row['share']:18.3f}{interval:>18}{learned:>9}"
-            f"{row['env_return']:12.2f}{row['expert_env_return']:9.2f}"
+            f"{row['shown_env_return']:15.2f}{row['expert_env_return']:9.2f}"
         )
 
 

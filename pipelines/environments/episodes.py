@@ -84,10 +84,11 @@ def roll_out(
 
 
 def measured(env: VideoReward, policy: Policy, seeds: range, prefix: str = "") -> dict[str, float]:
-    """Means over episodes, one a seed; without what is unknown."""
+    """Means over episodes, one a seed. Of success, if any says something of it: who says nothing had none."""
     each = [roll_out(env, policy, seed).figures() for seed in seeds]
-    means = {f"{prefix}{name}": float(np.mean([one[name] for one in each])) for name in FIGURES}
-    return {name: mean for name, mean in means.items() if np.isfinite(mean)}
+    known = {name: [one[name] for one in each] for name in FIGURES}
+    known = {name: values for name, values in known.items() if np.isfinite(values).any()}
+    return {f"{prefix}{name}": float(np.nan_to_num(values).mean()) for name, values in known.items()}
 
 
 def at_rest(env: gym.Env) -> Policy | None:

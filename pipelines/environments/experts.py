@@ -85,6 +85,6 @@ EXPERTS = {
         _joints(2),
         _turned,
         "rad",
-        40_960,
+        20_480,
     ),
 }

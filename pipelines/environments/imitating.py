@@ -24,6 +24,7 @@ from imitate.policy.ppo import Learner, build_plain_ppo, save_policy
 from imitate.policy.vec_env import SB3VecEnv
 from imitate.reward.environment import rate_of
 from imitate.reward.following import NEVER, Following
+from imitate.reward.frames import Frames
 from imitate.reward.observation import FORMS
 from imitate.reward.rewards import HuberReward, reward_of
 from imitate.reward.shown import Embedding
@@ -82,6 +83,19 @@ class Settings(Made):
     """auto, cpu or cuda, of the encoder; PPO's small networks stay on the CPU."""
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What a reward is made of.
+
+    Attributes:
+        encoder: That embeds.
+        frames: What it is shown of the environment.
+    """
+
+    encoder: Embedding
+    frames: Frames
+
+
 def check(settings: Settings) -> None:
     """Refuse settings that can't be.
 
@@ -110,7 +124,8 @@ def run(settings: Settings) -> Stage:
     folder = find_encoder(settings, settings.run, settings.encoder, settings.device)
     encoder = load_encoder(folder, pick_device(settings.device))
     settings = completed(settings, settings.run, encoder)
-    with one_env(settings, encoder) as env:  # a mistake in the settings shows before anything is written
+    sight = Sight(encoder, settings.frames)
+    with one_env(settings, sight) as env:  # a mistake in the settings shows before anything is written
         env.reset(seed=settings.seed)
         stage = Stage.named(settings.run, settings.name or stage_name("imitate", [settings.demo]))
         wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo)))
@@ -120,7 +135,7 @@ def run(settings: Settings) -> Stage:
         if not settings.oracle:
             _warn(settings, encoder)
         of = f"{sha256(folder / 'encoder.safetensors')}{env.demonstrations[0].digest} {encoder.device.type}"
-        model, figures = learned(settings, stage, encoder, of)
+        model, figures = learned(settings, stage, sight, of)
         figures |= outcome(settings, stage, env, model)
     stage.finish(figures)
     report(figures, stage.path("side_by_side.gif"))
@@ -128,12 +143,11 @@ def run(settings: Settings) -> Stage:
 
 
 @contextmanager
-def one_env(settings: Settings, encoder: Embedding) -> Iterator[VideoReward]:
+def one_env(settings: Settings, sight: Sight) -> Iterator[VideoReward]:
     """The environment as a policy is measured in it."""
     following = following_of(settings, learning=False)
-    env = VideoReward(
-        settings.make(), settings.demo, encoder, following, settings.frames, settings.observe, settings.fps
-    )
+    made, demo, observe, fps = settings.make(), settings.demo, settings.observe, settings.fps
+    env = VideoReward(made, demo, sight.encoder, following, sight.frames, observe, fps)
     try:
         yield env
     finally:
@@ -141,31 +155,30 @@ def one_env(settings: Settings, encoder: Embedding) -> Iterator[VideoReward]:
 
 
 @contextmanager
-def learning_envs(settings: Settings, encoder: Embedding) -> Iterator[SB3VecEnv]:
+def learning_envs(settings: Settings, sight: Sight) -> Iterator[SB3VecEnv]:
     """The environments that the policy learns in, each in a process."""
     # Made alone, whose module brings no network into the processes.
     alone = Made(**{one.name: getattr(settings, one.name) for one in fields(Made)})
     vector = AsyncVectorEnv([alone.make] * settings.learner.n_envs, context="spawn")
     try:
-        envs = VideoRewardVector(
-            vector, settings.demo, encoder, following_of(settings), settings.frames, settings.observe, settings.fps
-        )
+        demo, observe, fps = settings.demo, settings.observe, settings.fps
+        envs = VideoRewardVector(vector, demo, sight.encoder, following_of(settings), sight.frames, observe, fps)
         yield SB3VecEnv(TrueReward(envs) if settings.oracle else envs)
     finally:
         vector.close()
 
 
-def learned(settings: Settings, stage: Stage, encoder: Embedding, of: str) -> tuple[PPO, dict[str, float]]:
+def learned(settings: Settings, stage: Stage, sight: Sight, of: str) -> tuple[PPO, dict[str, float]]:
     """The policy, and figures of learning; its curve and weights stand in the stage.
 
     Args:
         settings: Of it.
         stage: That keeps it.
-        encoder: Of the reward.
+        sight: That the reward is made of.
         of: What a snapshot must be of, to go on from.
     """
     snapshots = Snapshots(stage.path(SNAPSHOT), of)
-    with learning_envs(settings, encoder) as envs:
+    with learning_envs(settings, sight) as envs:
         model = build_plain_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
         curve, seconds = learn(model, envs, settings.steps, snapshots)
     save_policy(model, stage.path("policy.zip"))
@@ -208,5 +221,6 @@ def report(figures: dict[str, Any], look_at: Path) -> None:
     print(f"{'':20}" + "".join(f"{who:>15}" for who in shown))
     for name in FIGURES:
         if name in figures:
-            print(f"{name:20}" + "".join(f"{figures[prefix + name]:15.3f}" for prefix in shown.values()))
+            values = [figures.get(prefix + name) for prefix in shown.values()]
+            print(f"{name:20}" + "".join(f"{'-' if one is None else format(one, '.3f'):>15}" for one in values))
     print(f"look at {look_at}")
