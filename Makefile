@@ -10,7 +10,7 @@ PRESET ?= default
 DEVICE ?= auto
 DEMO   ?=
 DEMOS  ?=
-ENV    ?=
+ENV    :=
 ARGS   ?=
 
 # What these hold is text, in which make looks for no $(...) of its own, neither here nor where it exports them.
@@ -33,8 +33,9 @@ same = $(and $(findstring |$1|,|$2|),$(findstring |$2|,|$1|))
 
 BIN := .venv/bin
 GO  := $(BIN)/python -m pipelines
-IMITATE = $(if $(DEMOS),$(ANY),$(WHERE))
-WHERE = $(if $(ENV),$(if $(call same,$(PRESET),default),environment --env $(call said,ENV),$(error PRESET=$(PRESET): ENV=$(ENV) is a preset of its own, leave PRESET out)),$(call said,PRESET))
+IMITATE = $(if $(DEMOS),$(if $(ENV),$(error DEMOS=$(DEMOS) and ENV=$(ENV): expected one of the two),$(ANY)),$(WHERE))
+ELSEWHERE = environment --env $(call said,ENV)
+WHERE = $(if $(ENV),$(if $(call same,$(PRESET),default),$(ELSEWHERE),$(error PRESET=$(PRESET): ENV=$(ENV) is a preset of its own, leave PRESET out)),$(call said,PRESET))
 ANY = $(if $(call same,$(DEMOS),all),$(if $(call same,$(PRESET),default)$(call same,$(PRESET),any),any,$(error PRESET=$(PRESET): DEMOS=all is a preset of its own, leave PRESET out)),$(error DEMOS=$(DEMOS): expected all; name one with DEMO=))
 SIDE_BY_SIDE := -n auto --dist loadfile --no-loadscope-reorder
 
@@ -105,7 +106,7 @@ follow: install ## show a video, and the robot follows at once: no learning [DEM
 	$(GO) follow --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
 
 check-reward: install ## does the learned reward rank poses as the truth does? [ENV= DEMO= RUN= DEVICE= ARGS=]
-	$(GO) check-reward $(WHERE) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
+	$(GO) check-reward $(if $(ENV),$(ELSEWHERE)) --run $(call said,RUN) --device $(call said,DEVICE) $(if $(DEMO),--demo $(call said,DEMO)) $(ARGS)
 
 benchmark-imitation: install ## five held-out demonstrations, several methods and seeds [RUN= PRESET= ARGS=]
 	$(GO) benchmark-imitation $(call said,PRESET) --run $(call said,RUN) $(ARGS)

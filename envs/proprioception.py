@@ -34,7 +34,7 @@ class Proprioception:
         Raises:
             UserError: It means nothing, or there is no such part of the observation.
         """
-        found = re.fullmatch(r"(\w*)(?:\[(\d+):(\d+)\])?", text)
+        found = re.fullmatch(r"([^\[\]]*)(?:\[(\d+):(\d+)\])?", text)
         if found is None or not text:
             raise UserError(f"proprioception {text!r}, expected a key, entries as [0:4], or both: observation[0:3]")
         key, first, end = found.groups()

@@ -69,7 +69,7 @@ class Settings:
     objective: str = "infonce"
     """triplet; infonce; or video_infonce, which compares frames of one video only. On an environment's play without
     proprioception infonce, as by default, is video_infonce: of 12 videos, 12 samples each, with positives at most 2
-    frames away, at temperature 5, as far as these are not said either."""
+    frames away, at temperature 5; unless one of these is said to be otherwise than by default."""
     margin: float = 2.0
     """Of the triplet loss, in squared distance."""
     temperature: float = 10.0
@@ -182,7 +182,8 @@ def run(settings: Settings) -> Stage:
     size = settings.image_size or dataset.image_size(camera.name)
     _check_dataset(settings, dataset, camera)
     module = _network(settings, size, device)
-    epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch)
+    whole = OBJECTIVES[settings.objective].whole
+    epoch = Epoch(settings.videos, settings.per_video, settings.passes, settings.batch, whole)
     margins = Margins(settings.positive, settings.negative)
     train, validation = videos_of(dataset)
     # Videos that are too short show here, before anything is decoded or written.
@@ -200,6 +201,8 @@ def run(settings: Settings) -> Stage:
     figures = fit_encoder(settings, stage, data, trained, epoch, snapshots, baselines, kept)
     figures |= validate(data, trained.to(device).embed)
     figures |= {f"{name}_{key}": value for name, part in baselines.items() for key, value in part.items()}
+    if dataset.rendering is not None:  # what an environment feels is in no unit
+        figures = {name: value for name, value in figures.items() if not name.endswith("retrieval_joint_error_rad")}
 
     trained.save(stage.path("encoder"))
     _draw(stage, data, trained)
@@ -242,10 +245,12 @@ def _as_can_be(settings: Settings) -> Settings:
     dataset = LeRobotDataset(folder)
     if dataset.rendering is None or dataset.has(STATE):
         return settings
-    print(f"{folder}: play without proprioception: the encoder learns from pictures and time alone")
-    wanted = PLAY | {"per_video": min(PLAY["per_video"], settings.batch)}
-    own = {name: value for name, value in wanted.items() if getattr(settings, name) == getattr(Settings(), name)}
-    return replace(settings, self_regression=0.0, **(own if settings.objective == Settings.objective else {}))
+    changed: dict[str, Any] = {"self_regression": 0.0} if settings.self_regression else {}
+    if all(getattr(settings, name) == getattr(Settings(), name) for name in PLAY):
+        changed |= PLAY | {"per_video": min(PLAY["per_video"], settings.batch)}
+    told = ", ".join(f"{name} {value}" for name, value in changed.items()) or "settings as they are said"
+    print(f"{folder}: play without proprioception, embedded from pictures and time alone: {told}")
+    return replace(settings, **changed)
 
 
 def _dataset(settings: Settings) -> LeRobotDataset:

@@ -6,6 +6,7 @@ cloning (``RABCWeights``) reads. No simulator is asked for: any LeRobotDataset w
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.lerobot.labelled import check_names, write_labelled
+from imitate.data.lerobot.labelled import check_labels, write_labelled
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
@@ -57,7 +58,7 @@ class Settings:
     reward: str = "reward"
     """The column of what the step after it gains; what a step back loses, and 0 at an episode's end."""
     cache: Path | None = None
-    """The folder to keep decoded frames in; None: in the dataset's own."""
+    """The folder to keep decoded frames in; None: where embed has kept them, or nowhere."""
     device: str = "auto"
     """auto, cpu or cuda."""
 
@@ -73,19 +74,24 @@ def run(settings: Settings) -> Stage:
     folder = settings.encoder or trained_on(settings.run).path("encoder")
     encoder = load_encoder(folder, device)
     dataset = LeRobotDataset(settings.dataset or trained_on(settings.run).dataset)
-    check_names(dataset, (settings.progress, settings.reward))
-    demo = dataset.episode(settings.demo)
     stage = Stage.named(settings.run, settings.name)
+    copy = stage.path("dataset")
+    check_labels(dataset, (settings.progress, settings.reward), copy)
+    demo = dataset.episode(settings.demo)
+    if dataset.lengths[demo] < 2:
+        raise UserError(
+            f"{dataset.folder}: episode {settings.demo} has one frame, expected a demonstration of 2 or more"
+        )
     wanted = kept_settings(settings) | {"encoder_sha256": sha256(folder / "encoder.safetensors")}
-    if stage.finished and not stage.begin(wanted):
+    if not stage.begin(wanted):
         print(f"{stage.folder} is labelled already")
         return stage
-    embeddings = embedded(dataset, encoder, settings.camera, settings.cache)
-    if not stage.begin(wanted):
-        return stage
+    own = stage.path("cache")  # the original is only read, but for frames that embed keeps there
+    cache = settings.cache or (None if (dataset.folder / "cache").is_dir() else own)
+    embeddings = embedded(dataset, encoder, settings.camera, cache)
+    shutil.rmtree(own, ignore_errors=True)
     each = [progress_of(one, embeddings[demo]) for one in embeddings]
     gains = [np.append(np.diff(progress), 0.0).astype(np.float32) for progress in each]
-    copy = stage.path("dataset")
     write_labelled(dataset, copy, {settings.progress: np.concatenate(each), settings.reward: np.concatenate(gains)})
     _write_for_lerobot(copy / PROGRESS_FILE, dataset, each)
     rows = [_row(int(dataset.places.numbers[k]), each[k], embeddings[k], embeddings[demo]) for k in range(len(dataset))]

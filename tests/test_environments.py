@@ -3,6 +3,7 @@
 import html
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -11,7 +12,10 @@ from dataclasses import replace
 import gymnasium as gym
 import numpy as np
 import pytest
-from slider import FPS, picture
+import torch
+from gymnasium import spaces
+from gymnasium.vector import SyncVectorEnv
+from slider import FPS, Slider, picture
 
 import imitate
 from imitate.data.lerobot.dataset import LeRobotDataset
@@ -22,8 +26,9 @@ from imitate.pipelines import check_reward, embed, record, report
 from imitate.pipelines import imitate as imitating_command
 from imitate.pipelines.environments import checked, imitating, recording
 from imitate.pipelines.environments.made import Made
-from imitate.pipelines.environments.seeing import find_encoder
-from imitate.policy.ppo import Learner
+from imitate.pipelines.environments.seeing import completed, find_encoder
+from imitate.policy.ppo import Learner, build_plain_ppo
+from imitate.reward.filming import BLANK, Filming, rendered
 
 pytestmark = pytest.mark.slow
 ID = "slider:Slider-v0"
@@ -33,6 +38,10 @@ LEARNER = Learner(
 )
 PLAY = recording.Settings(env=ID, steps=STEPS, length=12, image_size=SIZE, workers=2)
 SLOWER = imitate.Compression(crf=0, pixels="yuv444p")
+
+
+def brightness(frames):
+    return frames[:, ::4, ::4, 0].reshape(len(frames), -1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -246,6 +255,77 @@ def test_what_can_not_be_learned_is_one_line(wanted, settings, message):
     with pytest.raises(UserError, match=message):
         imitating.run(replace(wanted, name="wrong", **settings))
     assert sorted(wanted.run.iterdir()) == before
+
+
+def test_a_video_that_is_not_there_is_told_before_anything_plays(tmp_path):
+    for command, settings in ((imitating, imitating.Settings), (checked, checked.Settings)):
+        with pytest.raises(UserError, match=r"typo\.mp4: no such video file"):
+            command.run(settings(run=tmp_path, env=ID, demo="typo.mp4"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_little_play_leaves_room_for_more(tmp_path):
+    settings = replace(PLAY, run=tmp_path, steps=5, workers=1)
+    with pytest.raises(UserError, match="1 episodes of play, expected 6 or more: raise steps"):
+        recording.run(settings)
+    assert recording.run(replace(settings, steps=100)).finished
+
+
+def test_the_rate_is_that_of_its_play(run, trained, tmp_path):
+    at = shutil.copytree(run, tmp_path / "run")
+    config = read_json(at / "record/config.json")
+    config["settings"]["fps"] = 5
+    (at / "record/manifest.json").unlink()
+    (at / "record/config.json").write_text(json.dumps(config))
+    recording.Stage(at / "record").finish({})
+    encoder = load_encoder(trained.path("encoder"))
+    assert completed(imitating.Settings(), at, encoder).fps == 5
+    assert completed(imitating.Settings(fps=20), at, encoder).fps == 20
+
+
+def test_what_observes_a_dict_learns_too(wanted, trained):
+    """With its own observation alone, of which a policy takes each part."""
+    space = spaces.Dict({"at": spaces.Box(-1, 1, (2,)), "left": spaces.Discrete(2)})
+    frames = np.stack([picture(place) for place in np.linspace(0.3, 0.75, 16)])
+    shown = imitate.Demonstration("pushed", frames, None)
+    vector = SyncVectorEnv([lambda: Slider("rgb_array", own=space)] * 2)
+    envs = imitate.VideoRewardVector(vector, shown, brightness, observe="env")
+    model = build_plain_ppo(LEARNER, imitate.SB3VecEnv(envs), 0, torch.device("cpu"))
+    model.learn(64)
+    envs.close()
+
+
+def test_environments_that_are_closed_blacken_no_others(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    pytest.importorskip("mujoco")
+
+    def made():
+        env = gym.make("InvertedPendulum-v5", render_mode="rgb_array", width=32, height=32)
+        env.reset(seed=0)
+        return env, rendered(env)
+
+    (one, seen), (other, _) = made(), made()
+    assert np.ptp(seen) > 0
+    other.close()
+    del other
+    assert (rendered(one) == seen).all()
+    one.close()
+
+
+def test_an_environment_that_draws_nothing_is_told():
+    env = Slider("rgb_array")
+    filming = Filming(env, env.observation_space, imitate.Frames(), 16)
+    env.reset(seed=0)
+    env.place = 0.0  # out of the middle, which is seen
+    for _ in range(BLANK - 1):
+        filming.one(None)
+    env.place = 0.5
+    filming.one(None)
+    env.place = 0.0
+    for _ in range(BLANK - 1):
+        filming.one(None)
+    with pytest.raises(UserError, match="1000 pictures on end of one colour"):
+        filming.one(None)
 
 
 def test_without_play_it_says_what_is_missing(tmp_path, video):

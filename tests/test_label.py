@@ -1,8 +1,10 @@
 """Progress and reward of each frame of a dataset, by one of its episodes."""
 
 import csv
+import errno
 import hashlib
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -17,6 +19,7 @@ from imitate.envs.kuka import ASSETS
 from imitate.errors import UserError
 from imitate.measuring.progress import path_through
 from imitate.pipelines import label
+from imitate.pipelines.shared import embedded as embedded_module
 
 
 def contents(folder):
@@ -135,6 +138,48 @@ def test_numbers_for_other_frames_are_refused(folder, tmp_path):
     (tmp_path / "copy").mkdir()
     with pytest.raises(UserError, match="there already"):
         write_labelled(dataset, tmp_path / "copy", {"progress": np.zeros(frames, np.float32)})
+
+
+def test_the_original_is_not_written_to_by_default(settings, folder, tmp_path):
+    before = contents(folder)
+    stage = label.run(replace(settings, run=tmp_path / "run", cache=None))
+    assert contents(folder) == before
+    assert not stage.path("cache").exists()
+
+
+def test_a_copy_within_the_original_is_refused(settings, folder):
+    with pytest.raises(UserError, match="which is only read: choose a place outside it"):
+        label.run(replace(settings, run=folder / "run"))
+    assert not (folder / "run").exists()
+
+
+def test_a_disk_that_fills_with_the_videos_leaves_nothing(folder, tmp_path, monkeypatch):
+    dataset, copied = LeRobotDataset(folder), shutil.copyfile
+
+    def full(source, target):
+        if str(source).endswith(".mp4"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        return copied(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        write_labelled(dataset, tmp_path / "copy", {"progress": np.zeros(int(dataset.lengths.sum()), np.float32)})
+    assert raised.value.errno == errno.ENOSPC  # which a command tells in one line
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_several_cameras_it_is_the_encoders(folder, encoder, monkeypatch):
+    seen = []
+    monkeypatch.setattr(embedded_module, "decoded_frames", lambda dataset, camera, *_: seen.append(camera) or frames)
+    dataset = LeRobotDataset(folder)
+    frames = np.zeros((int(dataset.lengths.sum()), encoder.image_size, encoder.image_size, 3), np.uint8)
+    other = {**dataset.info["features"]["observation.images.front"]}
+    info = {"features": {"observation.images.aside": other, **dataset.info["features"]}, "cameras": []}
+    monkeypatch.setattr(dataset, "info", dataset.info | info)
+    monkeypatch.setattr(dataset, "_pictures", {"observation.images.aside": other, **dataset._pictures})
+    embedded_module.embedded(dataset, encoder, None, None)
+    embedded_module.embedded(dataset, encoder, "aside", None)
+    assert seen == ["front", "aside"]
 
 
 def test_without_an_encoder_it_says_how_to_get_one(folder, tmp_path, monkeypatch, capsys):

@@ -164,6 +164,21 @@ def test_all_demonstrations_are_a_preset(installed, words, message):
         assert not (installed / "pwned").exists()
 
 
+@pytest.mark.parametrize("target", ["record", "imitate", "check-reward"])
+def test_another_environment_is_a_preset(installed, target):
+    expected = ["-m", "pipelines", target, "environment", "--env", "a b:Reacher-v5", "--run", "my run"]
+    assert called(installed, target, "ENV=a b:Reacher-v5", "RUN=my run")[: len(expected)] == expected
+    if "PRESET" in TAKES[target]:
+        line = refused(make(installed, target, "ENV=Reacher-v5", "PRESET=paper"))
+        assert "PRESET=paper: ENV=Reacher-v5 is a preset of its own, leave PRESET out" in line
+
+
+def test_an_environment_is_none_of_the_shells_variables(installed):
+    """Whose ENV is a file, or in a container often the name of where it runs."""
+    assert "environment" not in called(installed, "record", ENV="production")
+    assert "expected one of the two" in refused(make(installed, "imitate", "ENV=Reacher-v5", "DEMOS=all"))
+
+
 @pytest.mark.parametrize(("target", "out"), [("bench", "results/bench.csv"), ("torture", "results/torture.csv")])
 def test_only_the_default_preset_writes_into_results(installed, target, out):
     assert called(installed, target)[-2:] == ["--out", out]

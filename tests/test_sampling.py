@@ -54,7 +54,7 @@ def test_an_epoch_passes_over_every_sample():
 
 
 def test_a_column_holds_the_frames_of_one_video():
-    epoch = Epoch(videos=3, per_video=4, passes=2, batch=8)
+    epoch = Epoch(videos=3, per_video=4, passes=2, batch=10, whole=True)
     batches = list(epoch.batches(VIDEOS, video_pairs, Margins(5), np.random.default_rng(0)))
     assert len(batches) == epoch.steps == 4
     for batch in batches:

@@ -39,7 +39,7 @@ FRAMES, STATE = squares()
 def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e-3, with_head=True, **disturbed):
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    _, loss, sample = OBJECTIVES[objective]
+    _, loss, sample, _ = OBJECTIVES[objective]
     module, head = build_encoder("conv", SIZE), PoseHead(32, 2)
     optimizer = torch.optim.AdamW([*module.parameters(), *head.parameters()], rate)
     batches = (sample(TRAIN, 7, MARGINS, rng) for _ in range(steps))

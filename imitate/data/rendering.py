@@ -67,6 +67,8 @@ class Rendering:
         """Name the fields, as far as they are known, in which two differ: ``"environment Reacher-v5 != Pusher-v5"``."""
         pairs = [(field.name, getattr(self, field.name), getattr(other, field.name)) for field in fields(self)]
         unlike = [(name, mine, theirs) for name, mine, theirs in pairs if mine != theirs and 0 not in (mine, theirs)]
+        if json.loads(self.settings) == json.loads(other.settings):  # 0 is 0.0
+            unlike = [pair for pair in unlike if pair[0] != "settings"]
         return [f"{name} {mine} != {theirs}" for name, mine, theirs in unlike]
 
 

@@ -88,7 +88,8 @@ class Loss:
     def told(self, parts: Parts, embeddings: torch.Tensor, groups: int) -> tuple[Progress, float]:
         """What is told of a step, and the norm of its embeddings (groups * batch, dim)."""
         grouped = embeddings.chunk(groups)
-        spread = torch.pdist(grouped[0][:SPREAD_OF]).mean()
+        anchors = grouped[0] if len(grouped[0]) > 1 else embeddings  # of a single video, a group is a frame
+        spread = torch.pdist(anchors[:SPREAD_OF]).mean()
         active = self.objective.active(*grouped)  # type: ignore[operator]
         told = torch.stack([*parts, active, spread, embeddings[0].norm()])
         *figures, norm = told.tolist()  # at once: a GPU is waited for only here

@@ -127,30 +127,33 @@ class Epoch:
         videos: Drawn without repetition while there are enough.
         per_video: Samples of each.
         passes: Over the samples, each in another order.
-        batch: Samples a batch.
+        batch: Samples a batch, at most.
+        whole: All samples of a video are in one column, and so in one batch.
     """
 
     videos: int
     per_video: int
     passes: int
     batch: int
+    whole: bool = False
 
     @property
     def steps(self) -> int:
         """Batches an epoch."""
-        return self.passes * self._a_pass
+        samples = self.videos if self.whole else self.videos * self.per_video
+        return self.passes * -(-samples // self._columns)
 
     @property
-    def _a_pass(self) -> int:
-        return -(-self.videos * self.per_video // self.batch)
+    def _columns(self) -> int:
+        """Of a batch."""
+        return max(self.batch // self.per_video, 1) if self.whole else self.batch
 
     def batches(self, videos: Videos, sample: Sampler, margins: Margins, rng: np.random.Generator) -> Iterator[Indices]:
         """Yield (groups, batch) indices of frames."""
         rounds = -(-self.videos // len(videos))
         chosen = np.concatenate([rng.permutation(len(videos)) for _ in range(rounds)])[: self.videos]
         samples = sample(Videos(videos.starts[chosen], videos.lengths[chosen]), self.per_video, margins, rng)
-        columns = samples.shape[1]
-        alone = columns == self.videos * self.per_video  # else a column holds all samples of a video
-        cuts = list(range(self.batch, columns, self.batch)) if alone else self._a_pass
         for _ in range(self.passes):
-            yield from np.array_split(samples[:, rng.permutation(columns)], cuts, axis=1)
+            shuffled = samples[:, rng.permutation(samples.shape[1])]
+            for first in range(0, samples.shape[1], self._columns):
+                yield shuffled[:, first : first + self._columns]

@@ -7,7 +7,7 @@ import pickle
 import re
 import zipfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
@@ -36,6 +37,7 @@ COUNTED = (
 )  # what PPO keeps between updates
 SEEN = ("_last_obs", "_last_episode_starts")
 TOLD = ("ep_info_buffer", "ep_success_buffer")
+TRUE_ERRORS = ("ee_error_m", "joint_error_rad")  # that the arm's environments tell
 OF_A_PROCESS = ("start_time", "_num_timesteps_at_start", "tensorboard_log")  # not of the policy
 
 
@@ -120,7 +122,8 @@ def build_plain_ppo(
         device: Of its networks.
         tensorboard: Folder of its logs.
     """
-    return _ppo("MlpPolicy", learner, env, {}, seed, device, tensorboard)
+    policy = "MultiInputPolicy" if isinstance(env.observation_space, spaces.Dict) else "MlpPolicy"
+    return _ppo(policy, learner, env, {}, seed, device, tensorboard)
 
 
 def _ppo(
@@ -266,15 +269,19 @@ def _check_members(path: Path) -> None:
 
 
 class Curve(BaseCallback):
-    """Keeps, for each rollout, the mean reward and the mean true errors, and passes them on.
+    """Keeps, for each rollout, the mean reward and what the infos tell beside it, and passes them on.
 
     Args:
         tell: Called with each row: ``steps`` (of all environments), ``seconds`` since the start, ``reward``, and
-            where they are known ``ee_error_m``, ``joint_error_rad`` and ``env_reward``, means over the rollout.
+            ``told`` and ``embedding_distance``, means over the rollout.
+        told: Names in the infos, whose means are kept as far as they are there.
     """
 
-    def __init__(self, tell: Callable[[dict[str, float]], Any] = lambda row: None) -> None:
+    def __init__(
+        self, tell: Callable[[dict[str, float]], Any] = lambda row: None, told: Sequence[str] = TRUE_ERRORS
+    ) -> None:
         super().__init__()
+        self._told = (*told, "embedding_distance")
         self.rows: list[dict[str, float]] = []
         self._tell = tell
         self._sums: dict[str, list[float]] = {}
@@ -303,8 +310,8 @@ class Curve(BaseCallback):
 
     def _on_step(self) -> bool:
         infos = self.locals["infos"]
-        for key in ("ee_error_m", "joint_error_rad", "embedding_distance", "env_reward"):
-            values = [info[key] for info in infos if np.isfinite(info.get(key, np.nan))]
+        for key in self._told:
+            values = [info[key] for info in infos if key in info]
             if values:
                 self._sums.setdefault(key, []).append(float(np.mean(values)))
         self._sums.setdefault("reward", []).append(float(np.mean(self.locals["rewards"])))

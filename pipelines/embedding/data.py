@@ -72,6 +72,8 @@ def joints_of(dataset: LeRobotDataset, needed: bool) -> NDArray[np.float32] | No
                 f"{dataset.folder}: no {STATE!r}, of which joints were chosen: leave --joints, --degrees out"
             )
         return None
+    if dataset.rendering is not None and dataset.choice != Choice():
+        raise UserError(f"{dataset.folder}: proprioception, and no joint angles: leave --joints, --degrees out")
     if dataset.rendering is not None:  # what an environment feels, each entry in a unit of its own
         felt = dataset.column(STATE)
         return (felt - felt.mean(axis=0)) / np.maximum(felt.std(axis=0), 1e-6)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import load_encoder
-from imitate.errors import MANY, SEED, UserError, check_bounds
+from imitate.errors import MANY, SEED, check_bounds
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings
 
 from ..shared.demo import kept_demo, stage_name
 from .checking import EPISODES, check_reward
 from .made import Made
-from .seeing import completed, find_encoder
+from .seeing import check_video, completed, find_encoder
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,7 @@ class Settings(Made):
 def run(settings: Settings) -> Stage:
     """Check it, and print a table."""
     check_bounds(settings, plays=(1, MANY), seed=SEED)
-    if not settings.demo:
-        raise UserError("demo is empty, expected a video of the environment: --demo expert.mp4")
+    check_video(settings.demo)
     folder = find_encoder(settings, settings.run, settings.encoder, settings.device)
     encoder = load_encoder(folder, pick_device(settings.device))
     settings = completed(settings, settings.run, encoder)

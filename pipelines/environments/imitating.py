@@ -19,6 +19,7 @@ from imitate.errors import SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT, sha256
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from imitate.keeping.snapshot import Snapshots
+from imitate.keeping.workers import WorkerDied, starting
 from imitate.measuring.figures import env_curve_figure, save_figure
 from imitate.policy.ppo import Learner, build_plain_ppo, save_policy
 from imitate.policy.vec_env import SB3VecEnv
@@ -38,7 +39,7 @@ from ..shared.rollout import side_by_side, write_videos
 from .checking import check_reward
 from .episodes import FIGURES, at_random, at_rest, enlarged, measured, roll_out
 from .made import Made
-from .seeing import completed, find_encoder
+from .seeing import check_video, completed, find_encoder
 
 CHECKED = 5  # episodes of play that the reward is checked with
 SEEDS = range(10_000, 10_005)  # of the episodes that a policy is measured in: no learner is reset with these
@@ -102,8 +103,7 @@ def check(settings: Settings) -> None:
     Raises:
         UserError: One is unknown, or out of its range.
     """
-    if not settings.demo:
-        raise UserError("demo is empty, expected a video of the environment: --demo expert.mp4")
+    check_video(settings.demo)
     choose(FORMS, settings.observe, "observe")
     if settings.observe == "dict":
         raise UserError("observe is 'dict', which this learner does not take: expected flat or env")
@@ -159,13 +159,18 @@ def learning_envs(settings: Settings, sight: Sight) -> Iterator[SB3VecEnv]:
     """The environments that the policy learns in, each in a process."""
     # Made alone, whose module brings no network into the processes.
     alone = Made(**{one.name: getattr(settings, one.name) for one in fields(Made)})
-    vector = AsyncVectorEnv([alone.make] * settings.learner.n_envs, context="spawn")
+    with starting():
+        vector = AsyncVectorEnv([alone.make] * settings.learner.n_envs, context="spawn")
     try:
         demo, observe, fps = settings.demo, settings.observe, settings.fps
         envs = VideoRewardVector(vector, demo, sight.encoder, following_of(settings), sight.frames, observe, fps)
         yield SB3VecEnv(TrueReward(envs) if settings.oracle else envs)
+    except (EOFError, ConnectionError) as error:
+        raise WorkerDied(
+            f"a process of {settings.env} ended ({type(error).__name__}): if memory was short, lower learner.n-envs"
+        ) from None
     finally:
-        vector.close()
+        vector.close(terminate=True)
 
 
 def learned(settings: Settings, stage: Stage, sight: Sight, of: str) -> tuple[PPO, dict[str, float]]:
@@ -180,7 +185,7 @@ def learned(settings: Settings, stage: Stage, sight: Sight, of: str) -> tuple[PP
     snapshots = Snapshots(stage.path(SNAPSHOT), of)
     with learning_envs(settings, sight) as envs:
         model = build_plain_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
-        curve, seconds = learn(model, envs, settings.steps, snapshots)
+        curve, seconds = learn(model, envs, settings.steps, snapshots, ("env_reward",))
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
     return model, {"env_steps": model.num_timesteps, "learn_seconds": seconds}

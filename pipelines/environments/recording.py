@@ -25,6 +25,7 @@ from imitate.data.video.writer import Compression
 from imitate.envs.play import RENDER, Playing, play
 from imitate.envs.proprioception import Proprioception
 from imitate.errors import PROCESSES, UserError, check_bounds
+from imitate.keeping.manifest import NOTES
 from imitate.keeping.runs import Stage, kept_settings, written_aside
 from imitate.keeping.workers import worked_off
 from imitate.reward.environment import rate_of
@@ -190,6 +191,9 @@ def collect(settings: Settings, stage: Stage, rendering: Rendering, start: float
         with np.load(file) as kept:
             lengths += kept["lengths"].tolist()
     if len(lengths) < LEAST:
+        for left in (PIECES, NOTES):
+            shutil.rmtree(stage.path(left), ignore_errors=True)
+        stage.path("config.json").unlink()  # so that other steps may be said
         raise UserError(f"{len(lengths)} episodes of play, expected {LEAST} or more: raise steps, or lower length")
     with np.load(files[0]) as kept:
         columns = {name: kept[name].shape[1] for name in kept.files if name not in ("lengths", RENDER)}
@@ -216,11 +220,6 @@ def collect(settings: Settings, stage: Stage, rendering: Rendering, start: float
     shutil.rmtree(stage.path(PIECES))
     stage.finish({"episodes": len(lengths), "frames": sum(lengths), "seconds": perf_counter() - start})
     return folder
-
-
-def _entries(column: str, width: int) -> tuple[str, ...]:
-    """What the entries of a column are called."""
-    return tuple(f"{column.rpartition('.')[2]}_{k}" for k in range(width))
 
 
 def _episodes(file: Path) -> Iterator[Episode]:

@@ -27,9 +27,21 @@ def completed(settings: T, run: Path, encoder: TrainedEncoder) -> T:
         raise UserError("the encoder was not trained on an environment's play: record it with 'record environment'")
     known = Made.like(encoder.rendering, settings.fps)
     played = Stage(run / "record")
-    if played.finished:  # with the module that is to be imported before
-        known["env"] = played.settings.get("env", known["env"])
+    if played.finished:  # with the module that is to be imported before, and its own rate
+        known |= {name: played.settings[name] for name in ("env", "fps") if name in played.settings}
     return replace(settings, **{name: getattr(settings, name) or value for name, value in known.items()})
+
+
+def check_video(demo: str) -> None:
+    """Refuse what is no video file, before minutes of play.
+
+    Raises:
+        UserError: There is none.
+    """
+    if not demo:
+        raise UserError("demo is empty, expected a video of the environment: --demo expert.mp4")
+    if not Path(demo).is_file():
+        raise UserError(f"{demo}: no such video file")
 
 
 def find_encoder(made: Made, run: Path, encoder: Path | None, device: str) -> Path:

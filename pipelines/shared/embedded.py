@@ -14,6 +14,8 @@ from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 
+from .demo import check_scenes
+
 CHUNK = 4096  # frames that are embedded at once
 
 
@@ -47,9 +49,10 @@ def embedded(
     Raises:
         UserError: There is no such camera, it is known to be another than the encoder's, or a file is damaged.
     """
-    seen_by = dataset.camera(camera)
+    seen_by = dataset.camera(camera or _known(dataset, encoder.camera.name))
     if seen_by.known and encoder.camera.known:
-        encoder.check_camera(seen_by, encoder.image_size)
+        encoder.check_camera(seen_by, dataset.image_size(seen_by.name))
+    check_scenes(dataset)
     if encoder.rendering is not None and dataset.rendering is not None:
         encoder.check_rendering(dataset.rendering)
     size = None if _as_large(dataset, seen_by.name, encoder.image_size) else encoder.image_size
@@ -57,6 +60,14 @@ def embedded(
         frames = decoded_frames(dataset, seen_by.name, bar.update, size, cache)
     parts = [encoder.embed(np.array(frames[first : first + CHUNK])) for first in range(0, len(frames), CHUNK)]
     return np.split(np.concatenate(parts), dataset.starts[1:-1])
+
+
+def _known(dataset: LeRobotDataset, camera: str) -> str | None:
+    """The camera of an encoder, if a dataset has one of that name."""
+    try:
+        return dataset.picture_key(camera) and camera
+    except UserError:
+        return None
 
 
 def _as_large(dataset: LeRobotDataset, camera: str, size: int) -> bool:

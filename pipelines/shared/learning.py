@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
 from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
-from imitate.policy.ppo import Curve, learner_state, restore_learner
+from imitate.policy.ppo import TRUE_ERRORS, Curve, learner_state, restore_learner
 from imitate.policy.vec_env import SB3VecEnv
 
 from .signals import held_back
@@ -64,7 +64,9 @@ class Boundaries(BaseCallback):
             self._snapshots.write(lambda: last)
 
 
-def learn(model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots) -> tuple[list[dict[str, float]], float]:
+def learn(
+    model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots, told: Sequence[str] = TRUE_ERRORS
+) -> tuple[list[dict[str, float]], float]:
     """Learn, from the last snapshot on, if there is one.
 
     Args:
@@ -72,6 +74,7 @@ def learn(model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots) -> tuple
         env: To learn in.
         steps: At most so many, of all environments together: whole rollouts, and one at least.
         snapshots: Of the same training.
+        told: What the curve keeps of the infos.
 
     Returns:
         The learning curve, a row a rollout; and how long it took, s.
@@ -85,12 +88,13 @@ def learn(model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots) -> tuple
             bar.update(int(row["steps"]) - bar.n)
             bar.set_postfix(reward=f"{row['reward']:.3f}", **_truth(row))
 
-        curve = Curve(tell)
+        curve = Curve(tell, told)
         boundaries = Boundaries(snapshots, env, curve, told_to_stop)
         if kept is not None:
             curve.restore(kept["curve"])
             restore_learner(model, kept["learner"])
             if kept["env"] is None:  # it can't be put back to where it was: its episodes begin anew
+                env.seed(((model.seed or 0) + model.num_timesteps) % 2**32)  # others than those of the first start
                 model._last_obs, model._last_episode_starts = env.reset(), np.ones(env.num_envs, np.bool_)
             else:
                 env.restore(kept["env"])

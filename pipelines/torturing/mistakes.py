@@ -32,6 +32,7 @@ from .. import (
     evaluate,
     follow,
     imitate,
+    label,
     promote,
     record,
     report,
@@ -45,7 +46,7 @@ from .subject import Subject
 
 MODULES = (
     record, embed, imitate, evaluate, follow, check_reward,
-    bench, benchmark_follow, benchmark_imitation, compression, promote, report, torture,
+    bench, benchmark_follow, benchmark_imitation, compression, label, promote, report, torture,
 )  # fmt: skip
 COMMANDS: Mapping[str, type] = {module.__name__.rsplit(".", 1)[-1]: module.Settings for module in MODULES}
 NEGATIVE = ("learner.log_std", "reward.bonus")  # numbers that may be below 0

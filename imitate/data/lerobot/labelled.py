@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,12 +28,14 @@ OURS = {"cache", LOCK}  # what this package leaves in a dataset's folder
 Floats = NDArray[np.float32]
 
 
-def check_names(dataset: LeRobotDataset, names: tuple[str, ...]) -> None:
-    """Refuse to write what is there already.
+def check_labels(dataset: LeRobotDataset, names: tuple[str, ...], folder: Path) -> None:
+    """Refuse to write what is there already, or into the original.
 
     Raises:
-        UserError: One of the names is taken.
+        UserError: One of the names is taken, or the copy would stand in the dataset.
     """
+    if folder.resolve().is_relative_to(dataset.folder.resolve()):
+        raise UserError(f"{folder} is in {dataset.folder}, which is only read: choose a place outside it, with --run")
     for name in names:
         if dataset.has(name):
             raise UserError(f"{dataset.folder}: has a column {name!r} already: choose another name for the new one")
@@ -50,7 +53,7 @@ def write_labelled(dataset: LeRobotDataset, folder: Path, columns: Mapping[str, 
         UserError: A name is taken, there are not as many numbers as frames, or one is NaN or infinite.
         OSError: The copy can't be written, of which nothing is left then.
     """
-    check_names(dataset, tuple(columns))
+    check_labels(dataset, tuple(columns), folder)
     for name, values in columns.items():
         if values.shape != (int(dataset.lengths.sum()),):
             raise UserError(
@@ -62,9 +65,7 @@ def write_labelled(dataset: LeRobotDataset, folder: Path, columns: Mapping[str, 
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        shutil.copytree(
-            dataset.folder, aside, ignore=lambda at, names: {*OURS} if Path(at) == dataset.folder else set()
-        )
+        _copy(dataset.folder, aside)
         tables, starts = Tables(dataset.places), dataset.starts
         for path, episodes in dataset.places.by_file(DATA).items():
             known = tables.read(path, "episode_index", np.int64)
@@ -78,6 +79,20 @@ def write_labelled(dataset: LeRobotDataset, folder: Path, columns: Mapping[str, 
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy all files, those behind links too, up to the first that can't be."""
+    known = set()
+    for at, folders, files in os.walk(source, followlinks=True):
+        known.add(os.path.realpath(at))
+        folders[:] = [name for name in folders if os.path.realpath(os.path.join(at, name)) not in known]
+        if Path(at) == source:
+            folders[:], files = [name for name in folders if name not in OURS], [f for f in files if f not in OURS]
+        place = target / os.path.relpath(at, source)
+        place.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            shutil.copyfile(os.path.join(at, name), place / name)
 
 
 def _add(source: Path, target: Path, values: Mapping[str, Floats]) -> None:

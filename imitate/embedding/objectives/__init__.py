@@ -23,15 +23,17 @@ class Objective(NamedTuple):
         setting: The name of the loss's one setting.
         loss: Takes one (batch, dim) tensor of embeddings for each group of frames.
         sample: Draws the groups: (groups, samples) indices of frames.
+        whole: It draws all samples of a video into one column.
     """
 
     setting: str
     loss: type[nn.Module]
     sample: Sampler
+    whole: bool = False
 
 
 OBJECTIVES = {
     "triplet": Objective("margin", TripletLoss, triplets),
     "infonce": Objective("temperature", InfoNCE, pairs),
-    "video_infonce": Objective("temperature", VideoInfoNCE, video_pairs),
+    "video_infonce": Objective("temperature", VideoInfoNCE, video_pairs, whole=True),
 }
