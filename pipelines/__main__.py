@@ -29,6 +29,7 @@ GROUPS = {  # what people do daily comes first
         "check-reward": "does the learned reward rank poses as the truth does?",
     },
     "A dataset of your own, without any simulator": {
+        "align": "videos of one task, laid along the first frame by frame",
         "label": "progress and reward of each frame, as columns of a copy",
     },
     "How well, and how fast": {

@@ -133,6 +133,25 @@ def progress_figure(each: Sequence[NDArray[np.floating]], titles: Sequence[str],
     return figure
 
 
+def alignment_figure(paths: Mapping[str, NDArray[np.integer]], length: int, fps: float) -> Figure:
+    """Which moment of a video each moment of others is laid to.
+
+    Args:
+        paths: By name, (n,) frames of the first video.
+        length: Of that, frames.
+        fps: Frames a second, of all.
+    """
+    figure, axes = plt.subplots(figsize=(6, 4))
+    for name, path in paths.items():
+        axes.plot(np.arange(len(path)) / fps, np.asarray(path) / fps, label=Path(name).name)
+    axes.set_ylim(0, length / fps)
+    axes.set_xlabel("s")
+    axes.set_ylabel("s of the first")
+    axes.legend()
+    figure.tight_layout()
+    return figure
+
+
 def followed_figure(series: Mapping[str, Mapping[str, Sequence[float]]], seconds: float) -> Figure:
     """How a demonstration was followed, step by step: what was guessed of it, and what the reward made of that.
 

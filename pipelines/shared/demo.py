@@ -90,7 +90,7 @@ def check_demo(text: str, run: Path, recording: Recording, arm: str, resize: boo
     elif head in SPLITS and not Stage(run / "record").finished:
         _check_number(head, number, recording.splits[head])
     else:
-        dataset, episode = _episode(head, number, run)
+        dataset, episode = episode_of(head, number, run)
         camera = dataset.camera(recording.camera.name)
         differences = recording.camera.differences(camera)
         if differences:
@@ -143,7 +143,7 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     head, number = parse_demo(text)
     if number is None:
         return _video(Path(head), encoder.image_size, resize)
-    dataset, episode = _episode(head, number, run)
+    dataset, episode = episode_of(head, number, run)
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
     check_scenes(dataset, [episode])
@@ -284,7 +284,7 @@ def _video(path: Path, size: int, resize: bool) -> Demonstration:
     return demonstration
 
 
-def _episode(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
+def episode_of(head: str, number: int, run: Path) -> tuple[LeRobotDataset, int]:
     """The dataset, and which of all its episodes is meant."""
     if head in SPLITS and not (run / "record" / "dataset").is_dir():
         raise UserError(f"demonstration '{head}:{number}': {run} has recorded nothing yet: run 'record' first")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage
+from imitate.reward.frames import Frames
 
-from .demo import check_scenes
+from .demo import check_scenes, episode_of, parse_demo
 
+FPS = 20  # frames a second at which videos are compared
 CHUNK = 4096  # frames that are embedded at once
 
 
@@ -76,3 +80,22 @@ def _as_large(dataset: LeRobotDataset, camera: str, size: int) -> bool:
         return dataset.image_size(camera) == size
     except UserError:  # not square, or it does not say
         return False
+
+
+def shown_alone(text: str, run: Path, encoder: TrainedEncoder) -> Demonstration:
+    """What ``load_demo`` finds, of whatever size: its middle, as large as the encoder wants it, at ``FPS``.
+
+    Raises:
+        UserError: There is no such thing, or it is known to be of another camera.
+    """
+    head, number = parse_demo(text)
+    if number is None:
+        found = demonstration_from_video(Path(head), FPS)
+    else:
+        dataset, episode = episode_of(head, number, run)
+        camera = dataset.camera(_known(dataset, encoder.camera.name))
+        if camera.known and encoder.camera.known:
+            encoder.check_camera(camera, dataset.image_size(camera.name))
+        check_scenes(dataset, [episode])
+        found = dataset.demonstration(episode, camera.name).followed(dataset.fps, FPS)
+    return replace(found, frames=Frames().seen(found.frames, encoder.image_size, text))
