@@ -30,6 +30,7 @@ GROUPS = {  # what people do daily comes first
     },
     "A dataset of your own, without any simulator": {
         "align": "videos of one task, laid along the first frame by frame",
+        "retrieve": "the nearest frames of other episodes; labels, carried over",
         "label": "progress and reward of each frame, as columns of a copy",
     },
     "How well, and how fast": {

@@ -28,7 +28,7 @@ from imitate.measuring.progress import path_through
 from imitate.measuring.ranking import l2_distance, mean_distance, rank_correlation
 
 from .shared.cli import STARTS_OVER, command
-from .shared.embedded import embedded, trained_on
+from .shared.embedded import cache_of, embedded, trained_on
 from .shared.results import rounded, write_csv
 
 PROGRESS_FILE = "sarm_progress.parquet"  # what lerobot calls it, in a dataset's folder
@@ -86,10 +86,8 @@ def run(settings: Settings) -> Stage:
     if not stage.begin(wanted):
         print(f"{stage.folder} is labelled already")
         return stage
-    own = stage.path("cache")  # the original is only read, but for frames that embed keeps there
-    cache = settings.cache or (None if (dataset.folder / "cache").is_dir() else own)
-    embeddings = embedded(dataset, encoder, settings.camera, cache)
-    shutil.rmtree(own, ignore_errors=True)
+    embeddings = embedded(dataset, encoder, settings.camera, cache_of(dataset, settings.cache, stage))
+    shutil.rmtree(stage.path("cache"), ignore_errors=True)
     each = [progress_of(one, embeddings[demo]) for one in embeddings]
     gains = [np.append(np.diff(progress), 0.0).astype(np.float32) for progress in each]
     write_labelled(dataset, copy, {settings.progress: np.concatenate(each), settings.reward: np.concatenate(gains)})

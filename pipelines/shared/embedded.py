@@ -66,6 +66,14 @@ def embedded(
     return np.split(np.concatenate(parts), dataset.starts[1:-1])
 
 
+def cache_of(dataset: LeRobotDataset, cache: Path | None, stage: Stage) -> Path | None:
+    """Where decoded frames are kept, if no folder is named: a dataset is only read.
+
+    In the dataset, where ``embed`` has kept them already; else in the stage, which is to delete them.
+    """
+    return cache or (None if (dataset.folder / "cache").is_dir() else stage.path("cache"))
+
+
 def _known(dataset: LeRobotDataset, camera: str) -> str | None:
     """The camera of an encoder, if a dataset has one of that name."""
     try:
