@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
@@ -23,12 +22,13 @@ from imitate.measuring.ranking import order_agreement
 from .reporting.pages import fill_in
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo
-from .shared.embedded import FPS, shown_alone, trained_on
+from .shared.embedded import FPS, digest_of, frames_of, trained_on
 from .shared.results import Rows, rounded, write_csv
 from .shared.rollout import BAND, PEOPLE, write_videos
 
 ALONE = "videos"  # the setting that needs no name
 MOST = 6  # videos: beside each other on one screen
+LONGEST = 400  # frames of the film
 
 
 @dataclass(frozen=True)
@@ -58,20 +58,21 @@ def run(settings: Settings) -> Stage:
     device = pick_device(settings.device)
     folder = settings.encoder or trained_on(settings.run).path("encoder")
     encoder = load_encoder(folder, device)
-    shown = [shown_alone(text, settings.run, encoder) for text in settings.videos]
+    shown = [frames_of(text, settings.run, encoder) for text in settings.videos]
     stage = Stage.named(settings.run, settings.name)
     wanted = kept_settings(settings) | {"encoder_sha256": sha256(folder / "encoder.safetensors")}
     wanted["videos"] = [kept_demo(text) for text in settings.videos]
+    wanted["frames_sha256"] = [digest_of(frames) for frames in shown]
     if not stage.begin(wanted):
         print(f"{stage.folder} is aligned already")
         return stage
-    embeddings = [encoder.embed(one.frames) for one in shown]
-    first, others = embeddings[0], dict(zip(settings.videos[1:], embeddings[1:], strict=True))
-    ways = {text: path_through(own, first) for text, own in others.items()}
-    back = [np.arange(len(first)), *(path_through(first, own) for own in others.values())]
-    rows = [_row(text, there, came) for (text, there), came in zip(ways.items(), back[1:], strict=True)]
+    first, *others = (encoder.embed(frames) for frames in shown)
+    ways = [path_through(own, first) for own in others]
+    back = [np.arange(len(first)), *(path_through(first, own) for own in others)]
+    rows = [_row(*of) for of in zip(settings.videos[1:], ways, back[1:], strict=True)]
     write_csv(stage.path("align.csv"), rounded(rows))
-    save_figure(stage.path("paths.png"), alignment_figure(ways, len(first), FPS))
+    names = [Path(text).name for text in settings.videos[1:]]
+    save_figure(stage.path("paths.png"), alignment_figure(names, ways, len(first)))
     write_videos(stage.folder, "aligned", _film(settings.videos, shown, back), FPS)
     _write_page(stage, settings.videos[0], len(first), rows)
     stage.finish({name: float(np.median([row[name] for row in rows])) for name in ("kendall_tau", "cycle_error")})
@@ -111,17 +112,20 @@ def _write_page(stage: Stage, first: str, length: int, rows: Rows) -> None:
         aside.write_text(page, encoding="utf-8", errors="replace")  # a file's name may be no text
 
 
-def _film(names: tuple[str, ...], shown: list[Demonstration], back: list[NDArray[np.int64]]) -> NDArray[np.uint8]:
-    """(length, BAND + PEOPLE, videos * PEOPLE, 3): at each frame of the first, that frame of each other which it is."""
-    pictures = [[Image.fromarray(frame).resize((PEOPLE, PEOPLE)) for frame in one.frames] for one in shown]
+def _film(names: tuple[str, ...], shown: list[NDArray[np.uint8]], back: list[NDArray[np.int64]]) -> NDArray[np.uint8]:
+    """(n, BAND + PEOPLE, videos * PEOPLE, 3): at each frame of the first, that frame of each other which it is.
+
+    Of a long one, every so manyth, for ``LONGEST`` at most.
+    """
     film = []
-    for t in range(len(shown[0])):
+    for t in range(0, len(shown[0]), -(-len(shown[0]) // LONGEST)):
         canvas = Image.new("RGB", (len(shown) * PEOPLE, BAND + PEOPLE), "white")
         draw = ImageDraw.Draw(canvas)
-        for k, own in enumerate(pictures):
+        for k, frames in enumerate(shown):
             at = int(back[k][t])
-            canvas.paste(own[at], (k * PEOPLE, BAND))
-            draw.text((k * PEOPLE + 6, 4), f"{Path(names[k]).name[-24:]}  frame {at}", fill="black")
+            canvas.paste(Image.fromarray(frames[at]).resize((PEOPLE, PEOPLE)), (k * PEOPLE, BAND))
+            name = Path(names[k]).name[-24:].encode(errors="replace").decode()
+            draw.text((k * PEOPLE + 6, 4), f"{name}  frame {at}", fill="black")
         film.append(np.asarray(canvas))
     return np.stack(film)
 

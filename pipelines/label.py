@@ -6,8 +6,8 @@ cloning (``RABCWeights``) reads. No simulator is asked for: any LeRobotDataset w
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from imitate.measuring.progress import path_through
 from imitate.measuring.ranking import l2_distance, mean_distance, rank_correlation
 
 from .shared.cli import STARTS_OVER, command
-from .shared.embedded import cache_of, embedded, trained_on
+from .shared.embedded import View, cache_of, trained_on
 from .shared.results import rounded, write_csv
 
 PROGRESS_FILE = "sarm_progress.parquet"  # what lerobot calls it, in a dataset's folder
@@ -77,6 +77,7 @@ def run(settings: Settings) -> Stage:
     stage = Stage.named(settings.run, settings.name)
     copy = stage.path("dataset")
     check_labels(dataset, (settings.progress, settings.reward), copy)
+    view = View.of(dataset, encoder, settings.camera)
     demo = dataset.episode(settings.demo)
     if dataset.lengths[demo] < 2:
         raise UserError(
@@ -86,12 +87,12 @@ def run(settings: Settings) -> Stage:
     if not stage.begin(wanted):
         print(f"{stage.folder} is labelled already")
         return stage
-    embeddings = embedded(dataset, encoder, settings.camera, cache_of(dataset, settings.cache, stage))
-    shutil.rmtree(stage.path("cache"), ignore_errors=True)
+    with cache_of(dataset, settings.cache, stage) as cache:
+        embeddings = view.embeddings(cache)
     each = [progress_of(one, embeddings[demo]) for one in embeddings]
     gains = [np.append(np.diff(progress), 0.0).astype(np.float32) for progress in each]
-    write_labelled(dataset, copy, {settings.progress: np.concatenate(each), settings.reward: np.concatenate(gains)})
-    _write_for_lerobot(copy / PROGRESS_FILE, dataset, each)
+    columns = {settings.progress: np.concatenate(each), settings.reward: np.concatenate(gains)}
+    write_labelled(dataset, copy, columns, partial(_write_for_lerobot, dataset, each))
     rows = [_row(int(dataset.places.numbers[k]), each[k], embeddings[k], embeddings[demo]) for k in range(len(dataset))]
     order = sorted(range(len(rows)), key=lambda k: (rows[k]["follows_time"] >= ODD, -rows[k]["odd"]))
     write_csv(stage.path("episodes.csv"), rounded([rows[k] for k in order]))
@@ -139,8 +140,8 @@ def _row(episode: int, progress: NDArray, own: NDArray, reference: NDArray) -> d
     }
 
 
-def _write_for_lerobot(path: Path, dataset: LeRobotDataset, each: list[NDArray[np.float32]]) -> None:
-    """The table that lerobot's ``RABCWeights`` takes as ``progress_path``."""
+def _write_for_lerobot(dataset: LeRobotDataset, each: list[NDArray[np.float32]], folder: Path) -> None:
+    """The table that lerobot's ``RABCWeights`` takes as ``progress_path``, in the folder of the copy."""
     index = dataset.column("index") if dataset.has("index") else np.arange(dataset.lengths.sum())[:, None]
     progress = np.concatenate(each)
     table = {
@@ -150,7 +151,7 @@ def _write_for_lerobot(path: Path, dataset: LeRobotDataset, each: list[NDArray[n
         "progress_sparse": pa.array(progress),
         "progress_dense": pa.array(progress),
     }
-    with written_aside(path) as aside:
+    with written_aside(folder / PROGRESS_FILE) as aside:
         pq.write_table(pa.table(table), aside)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import csv
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -14,18 +14,17 @@ from numpy.typing import NDArray
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.errors import UserError, check_bounds
+from imitate.errors import UserError, check_bounds, first_line
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings
 from imitate.measuring.contact_sheet import contact_sheet
 from imitate.measuring.progress import path_through
 from imitate.measuring.ranking import l2_distance
-from imitate.reward.frames import Frames
 
 from .shared.cli import STARTS_OVER, command
-from .shared.demo import episode_of, parse_demo
-from .shared.embedded import cache_of, embedded, shown_alone, trained_on
-from .shared.results import Rows, read_csv, rounded, write_csv
+from .shared.demo import episode_of, kept_demo, parse_demo
+from .shared.embedded import View, cache_of, digest_of, frames_of, trained_on
+from .shared.results import Rows, rounded, write_csv
 
 ALONE = "frame"  # the setting that needs no name
 ROW = 5  # pictures beside each other
@@ -36,7 +35,7 @@ class Settings:
     """What is looked for, and where."""
 
     frame: str = ""
-    """A frame, as test:0@40: frame 40, from 0 on, of test:0, DATASET:3 or my.mp4, at 20 frames a second."""
+    """A frame, as test:0@40: frame 40, from 0 on, of test:0, DATASET:3, or of my.mp4, at 20 frames a second."""
     dataset: Path | None = None
     """The LeRobotDataset v3.0 that is looked through; None: what the run's encoder was trained on."""
     labels: Path | None = None
@@ -70,20 +69,29 @@ def run(settings: Settings) -> Stage:
     folder = settings.encoder or trained_on(settings.run).path("encoder")
     encoder = load_encoder(folder, device)
     dataset = LeRobotDataset(settings.dataset or trained_on(settings.run).dataset)
+    view = View.of(dataset, encoder, settings.camera)
     query = _query(settings, encoder) if settings.frame else None
+    own = _own(settings, dataset) if settings.frame else None
+    if query is not None and len(dataset) == (own is not None):
+        raise UserError(f"{dataset.folder}: no other episode than the frame's own, expected some to look through")
     known = _labels(settings.labels, dataset) if settings.labels else {}
     stage = Stage.named(settings.run, settings.name)
     wanted = kept_settings(settings) | {"encoder_sha256": sha256(folder / "encoder.safetensors")}
+    if query is not None:
+        text, _, number = settings.frame.rpartition("@")
+        wanted |= {"frame": f"{kept_demo(text)}@{number}", "frames_sha256": digest_of(query)}
+    if settings.labels:
+        wanted["labels_sha256"] = sha256(settings.labels)
     if not stage.begin(wanted):
         print(f"{stage.folder} is there already")
         return stage
-    embeddings = embedded(dataset, encoder, settings.camera, cache_of(dataset, settings.cache, stage))
-    shutil.rmtree(stage.path("cache"), ignore_errors=True)
+    with cache_of(dataset, settings.cache, stage) as cache:
+        embeddings = view.embeddings(cache)
     figures: dict[str, Any] = {}
     if query is not None:
-        rows = _nearest(encoder.embed(query[None])[0], embeddings, dataset, settings)
+        rows = _nearest(encoder.embed(query[None])[0], embeddings, own, dataset)[: settings.episodes]
         write_csv(stage.path("nearest.csv"), rounded(rows))
-        _draw(stage, settings, query, rows, dataset)
+        _draw(stage, settings, query, rows, view)
         figures |= {"nearest_distance": rows[0]["distance"]}
         print(f"look at {stage.path('nearest.png')}")
     if known:
@@ -91,7 +99,8 @@ def run(settings: Settings) -> Stage:
         write_csv(stage.path("labels.csv"), _starts(carried, dataset))
         figures |= {"labelled": len(known), "one_shot_accuracy": accuracy}
         said = "" if accuracy is None else f"; by one of the labelled alone, the others are right in {accuracy:.3f}"
-        print(f"labels of {len(known)} episodes carried over to {len(carried)} in {stage.path('labels.csv')}{said}")
+        others = len(carried) - len(known)
+        print(f"labels of {len(known)} episodes carried over to {others} in {stage.path('labels.csv')}{said}")
     stage.finish(figures)
     return stage
 
@@ -101,38 +110,39 @@ def _query(settings: Settings, encoder: TrainedEncoder) -> NDArray[np.uint8]:
     text, mark, number = settings.frame.rpartition("@")
     if not mark or not number.isdecimal():
         raise UserError(f"frame {settings.frame!r}, expected a video or an episode, @ and a frame's number: test:0@40")
-    shown = shown_alone(text, settings.run, encoder)
+    shown = frames_of(text, settings.run, encoder, settings.camera)
     if int(number) >= len(shown):
         raise UserError(f"{text} has no frame {number}, expected 0 to {len(shown) - 1}")
-    return shown.frames[int(number)]
+    return shown[int(number)]
+
+
+def _own(settings: Settings, dataset: LeRobotDataset) -> int | None:
+    """Which episode of the dataset the frame is of; None: of none."""
+    head, number = parse_demo(settings.frame.rpartition("@")[0])
+    if number is None:
+        return None
+    origin, episode = episode_of(head, number, settings.run)
+    return episode if origin.folder.resolve() == dataset.folder.resolve() else None
 
 
 def _nearest(
-    query: NDArray[np.float32], embeddings: list[NDArray[np.float32]], dataset: LeRobotDataset, settings: Settings
+    query: NDArray[np.float32], embeddings: list[NDArray[np.float32]], own: int | None, dataset: LeRobotDataset
 ) -> Rows:
     """The nearest frame of each episode, the nearest episode first; not of the one that the frame is of."""
-    head, number = parse_demo(settings.frame.rpartition("@")[0])
-    own = None
-    if number is not None:
-        origin, episode = episode_of(head, number, settings.run)
-        own = episode if origin.folder.resolve() == dataset.folder.resolve() else None
     rows = []
     for k, one in enumerate(embeddings):
         if k != own:
             away = l2_distance(one, np.broadcast_to(query, one.shape))
             nearest = int(away.argmin())
             rows.append({"episode": int(dataset.places.numbers[k]), "frame": nearest, "distance": float(away[nearest])})
-    return sorted(rows, key=lambda row: row["distance"])[: settings.episodes]
+    return sorted(rows, key=lambda row: row["distance"])
 
 
-def _draw(stage: Stage, settings: Settings, query: NDArray[np.uint8], rows: Rows, dataset: LeRobotDataset) -> None:
+def _draw(stage: Stage, settings: Settings, query: NDArray[np.uint8], rows: Rows, view: View) -> None:
     """The frame, and the nearest of each episode, as ``nearest.png``."""
-    pictures = [query]
-    titles = [f"{settings.frame}"]
-    for row in rows:
-        demonstration = dataset.demonstration(dataset.episode(row["episode"]), settings.camera)
-        pictures.append(Frames().seen(demonstration.frames[row["frame"]][None], len(query), demonstration.name)[0])
-        titles.append(f"{row['episode']}@{row['frame']} ({row['distance']:.1f})")
+    pictures = [query, *(view.frames(view.dataset.episode(row["episode"]))[row["frame"]] for row in rows)]
+    titles = [Path(settings.frame).name.encode(errors="replace").decode()]
+    titles += [f"{row['episode']}@{row['frame']} ({row['distance']:.1f})" for row in rows]
     lines = [slice(first, first + ROW) for first in range(0, len(pictures), ROW)]
     rows_of = [np.stack(pictures[line]) for line in lines]
     contact_sheet(stage.path("nearest.png"), rows_of, [",  ".join(titles[line]) for line in lines], least=128)
@@ -145,18 +155,15 @@ def _labels(path: Path, dataset: LeRobotDataset) -> dict[int, list[str]]:
         UserError: It is no such table, or tells nothing of an episode's first frame.
     """
     starts: dict[int, dict[int, str]] = {}
-    for row in read_csv(path):
-        try:
-            episode, frame, label = dataset.episode(row["episode"]), row["frame"], str(row["label"])
-            if not isinstance(frame, int) or not 0 <= frame < dataset.lengths[episode]:
-                raise ValueError(f"episode {row['episode']} has no frame {frame}")
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
-            raise UserError(f"{path}: expected columns episode, frame and label ({error})") from None
-        starts.setdefault(episode, {})[frame] = label
-    if not starts:
-        raise UserError(f"{path}: no label in it, expected rows of episode, frame and label")
+    for row in _rows(path):
+        episode, frame, label = dataset.episode(int(row["episode"])), int(row["frame"]), row["label"]
+        if frame >= dataset.lengths[episode]:
+            raise UserError(f"{path}: episode {row['episode']} has no frame {frame}")
+        if frame in starts.setdefault(episode, {}):
+            raise UserError(
+                f"{path}: frame {frame} of episode {row['episode']} comes twice, expected one label for each"
+            )
+        starts[episode][frame] = label
     known = {}
     for episode, of in starts.items():
         if 0 not in of:
@@ -167,6 +174,28 @@ def _labels(path: Path, dataset: LeRobotDataset) -> dict[int, list[str]]:
         which = np.searchsorted(places, np.arange(dataset.lengths[episode]), side="right") - 1
         known[episode] = [names[k] for k in which.tolist()]
     return known
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of labels, which stay as they are written.
+
+    Raises:
+        UserError: It is no table of episode, frame and label.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a readable table ({first_line(error)})") from None
+    for row in rows:
+        numbers = [row.get(name) or "" for name in ("episode", "frame")]
+        if not all(number.isdecimal() for number in numbers) or not row.get("label"):
+            raise UserError(f"{path}: a row of {dict(row)}, expected an episode's number, a frame's, and a label")
+    if not rows:
+        raise UserError(f"{path}: no label in it, expected rows of episode, frame and label")
+    return rows
 
 
 def carry_over(
@@ -182,7 +211,7 @@ def carry_over(
 
     Returns:
         By episode, the label of each frame; and, of two labelled episodes or more, the share of frames that are right
-        when each is labelled by another one alone. None, of a single one.
+        when one is labelled by another alone, the mean over all pairs. None, of a single one.
     """
     carried = dict(known)
     for episode, own in enumerate(embeddings):

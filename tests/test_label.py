@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from tasks import FROZEN, OTHER, REVERSED, SPEEDS, write
 
+from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.labelled import write_labelled
+from imitate.data.rendering import Rendering
 from imitate.envs.kuka import ASSETS
 from imitate.errors import UserError
 from imitate.measuring.progress import path_through
@@ -171,15 +173,54 @@ def test_a_disk_that_fills_with_the_videos_leaves_nothing(folder, tmp_path, monk
 def test_of_several_cameras_it_is_the_encoders(folder, encoder, monkeypatch):
     seen = []
     monkeypatch.setattr(embedded_module, "decoded_frames", lambda dataset, camera, *_: seen.append(camera) or frames)
+    encoder = replace(encoder, camera=Camera.unknown("front"))
     dataset = LeRobotDataset(folder)
     frames = np.zeros((int(dataset.lengths.sum()), encoder.image_size, encoder.image_size, 3), np.uint8)
     other = {**dataset.info["features"]["observation.images.front"]}
     info = {"features": {"observation.images.aside": other, **dataset.info["features"]}, "cameras": []}
     monkeypatch.setattr(dataset, "info", dataset.info | info)
     monkeypatch.setattr(dataset, "_pictures", {"observation.images.aside": other, **dataset._pictures})
-    embedded_module.embedded(dataset, encoder, None, None)
-    embedded_module.embedded(dataset, encoder, "aside", None)
+    embedded_module.View.of(dataset, encoder).embeddings(None)
+    embedded_module.View.of(dataset, encoder, "aside").embeddings(None)
     assert seen == ["front", "aside"]
+
+
+def test_an_encoder_of_other_pictures_is_refused(settings, folder, encoder):
+    dataset, size = LeRobotDataset(folder), encoder.image_size
+    with pytest.raises(UserError, match=f"image_size {size} != 64"):
+        embedded_module.View.of(dataset, encoder)  # the arm's, of smaller pictures: scaled, they would be others
+    play = replace(encoder, camera=Camera.unknown("render"), rendering=Rendering("Some-v0"))
+    with pytest.raises(UserError, match="does not say where its camera"):
+        embedded_module.View.of(dataset, play)
+    dataset.info["rendering"] = Rendering("Other-v0").to_json()
+    with pytest.raises(UserError, match="trained on the camera 'front', not on what Other-v0 renders"):
+        embedded_module.View.of(dataset, replace(encoder, image_size=64))
+    dataset.info["cameras"] = []
+    with pytest.raises(UserError, match="environment Some-v0 != Other-v0"):
+        embedded_module.View.of(dataset, play)
+
+
+def test_a_copy_without_lerobots_table_does_not_appear(settings, tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device", "sarm_progress.parquet")
+
+    monkeypatch.setattr(label, "_write_for_lerobot", full)
+    with pytest.raises(OSError, match="No space left"):
+        label.run(replace(settings, run=tmp_path / "run"))
+    assert not (tmp_path / "run/label/dataset").exists()
+
+
+def test_a_copy_holds_what_links_lead_to(folder, tmp_path):
+    linked = tmp_path / "linked"
+    shutil.copytree(folder, linked)
+    shutil.move(linked / "videos", tmp_path / "elsewhere")
+    (linked / "videos").symlink_to(tmp_path / "elsewhere")
+    (linked / "circle").symlink_to(linked)
+    dataset = LeRobotDataset(linked)
+    write_labelled(dataset, tmp_path / "copy", {"progress": np.zeros(int(dataset.lengths.sum()), np.float32)})
+    copied = LeRobotDataset(tmp_path / "copy")
+    assert (copied.demonstration(1).frames == dataset.demonstration(1).frames).all()
+    assert not (tmp_path / "copy/videos").is_symlink()
 
 
 def test_without_an_encoder_it_says_how_to_get_one(folder, tmp_path, monkeypatch, capsys):

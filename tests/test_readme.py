@@ -482,3 +482,18 @@ def test_what_takes_the_time_is_what_the_docs_say():
     said = f"spends {share['record', 'render']:.0%} of its time on rendering"
     assert said.replace("%", " %") in TEXT
     assert f"{share['record', 'physics']:.0%} on physics".replace("%", " %") in TEXT
+
+
+def test_other_environments_are_as_measured():
+    """Of each environment and method a row; the experts and what doing nothing earns stand beside."""
+    found = read_results(FOLDER / "environments.csv", ("summary",))
+    for row in found.more["summary"]:
+        ours = [of for of in found.rows if (of["environment"], of["method"]) == (row["environment"], row["method"])]
+        share = f"{row['share']:.3f} ({row['share_low']:.3f} to {row['share_high']:.3f})"
+        returns = " | ".join(f"{row[name]:.1f}" for name in ("shown_env_return", "expert_env_return"))
+        expected = (
+            f"| `{row['environment']}` | `{row['method']}` | {share} | {row['learned']} of {row['runs']} | {returns} |"
+        )
+        assert expected in LINES
+        assert row["learned"] == sum(of["share"] <= 0.2 for of in ours)
+    assert set(found.about["methods"]) == {row["method"] for row in found.rows}

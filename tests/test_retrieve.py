@@ -1,15 +1,20 @@
 """The frames of other episodes that look most like one, and labels that are carried over."""
 
 import csv
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from tasks import OTHER, REVERSED, SPEEDS, write
 
+from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.kuka import ASSETS
 from imitate.errors import UserError
 from imitate.pipelines import retrieve
+from imitate.pipelines.shared.embedded import View, frames_of
 
 VIDEO = str(next((ASSETS / "demonstration").rglob("*.mp4")))
 PHASES = {"reach": 0.0, "lift": 0.3, "lower": 0.7}  # where each begins, as a share of the movement
@@ -81,6 +86,34 @@ def test_few_labels_are_right_of_others(settings, lengths, tmp_path, capsys):
     assert "the others are right in" in capsys.readouterr().out
 
 
+def test_labels_are_looked_at_again_and_kept_as_they_are(settings, lengths, tmp_path):
+    labels = written(tmp_path / "labels.csv", [(0, 0, "01"), (0, 50, "true")])
+    wanted = replace(settings, frame="", labels=labels, name="again")
+    rows = list(csv.DictReader(retrieve.run(wanted).path("labels.csv").open()))
+    assert {row["label"] for row in rows} == {"01", "true"}
+    written(labels, [(0, 0, "02")])
+    with pytest.raises(UserError, match="labels_sha256 was"):
+        retrieve.run(wanted)
+
+
+def test_frames_are_counted_as_the_dataset_does(settings, dataset, tmp_path):
+    """At another rate than that of videos."""
+    faster = tmp_path / "faster"
+    shutil.copytree(dataset[0], faster, ignore=lambda at, names: {"cache"} & set(names))
+    info = json.loads((faster / "meta/info.json").read_text())
+    (faster / "meta/info.json").write_text(json.dumps({**info, "fps": 40}))
+    view = View.of(LeRobotDataset(faster), load_encoder(ASSETS / "encoder"))
+    frames = frames_of(f"{faster}:1", tmp_path, view.encoder)
+    assert len(frames) == dataset[1][1]
+    assert (frames == view.frames(1)).all()
+    assert (frames == LeRobotDataset(dataset[0]).demonstration(1).frames).all()
+
+
+def test_a_dataset_of_one_episode_has_no_others(settings, tmp_path):
+    with pytest.raises(UserError, match="no other episode than the frame's own"):
+        retrieve.run(replace(settings, frame=f"{ASSETS / 'demonstration'}:0@3", dataset=ASSETS / "demonstration"))
+
+
 def test_accuracy_is_that_of_other_labels():
     line = np.linspace(0, 9, 10)[:, None].astype(np.float32)
     known = {0: ["a"] * 5 + ["b"] * 5, 1: ["a"] * 4 + ["b"] * 6}
@@ -112,7 +145,9 @@ def test_what_can_not_be_looked_for_is_one_line(settings, changed, message):
         ([(0, 3, "late")], "episode 0 begins with no label: say that of frame 0"),
         ([(0, 0, "reach"), (0, 100, "late")], "episode 0 has no frame 100"),
         ([(99, 0, "reach")], "no episode 99"),
-        ([(0, 0.5, "half")], "has no frame 0.5"),
+        ([(0, 0.5, "half")], "expected an episode's number, a frame's, and a label"),
+        ([(0, 0, "")], "expected an episode's number, a frame's, and a label"),
+        ([(0, 0, "a"), (0, 0, "b")], "frame 0 of episode 0 comes twice"),
     ],
 )
 def test_labels_that_can_not_be_are_one_line(settings, tmp_path, rows, message):

@@ -133,20 +133,20 @@ def progress_figure(each: Sequence[NDArray[np.floating]], titles: Sequence[str],
     return figure
 
 
-def alignment_figure(paths: Mapping[str, NDArray[np.integer]], length: int, fps: float) -> Figure:
-    """Which moment of a video each moment of others is laid to.
+def alignment_figure(names: Sequence[str], paths: Sequence[NDArray[np.integer]], length: int) -> Figure:
+    """Which frame of a video each frame of others is laid to.
 
     Args:
-        paths: By name, (n,) frames of the first video.
+        names: Of the others, which may be no text.
+        paths: (n,) frames of the first video, one each.
         length: Of that, frames.
-        fps: Frames a second, of all.
     """
     figure, axes = plt.subplots(figsize=(6, 4))
-    for name, path in paths.items():
-        axes.plot(np.arange(len(path)) / fps, np.asarray(path) / fps, label=Path(name).name)
-    axes.set_ylim(0, length / fps)
-    axes.set_xlabel("s")
-    axes.set_ylabel("s of the first")
+    for number, (name, path) in enumerate(zip(names, paths, strict=True), 2):
+        axes.plot(path, label=f"{number}. {name}".encode(errors="replace").decode())
+    axes.set_ylim(0, length)
+    axes.set_xlabel("frame")
+    axes.set_ylabel("frame of the first")
     axes.legend()
     figure.tight_layout()
     return figure

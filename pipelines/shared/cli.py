@@ -29,6 +29,8 @@ FACTS = (
     "rendering",
     "encoder_sha256",
     "policy_sha256",
+    "frames_sha256",
+    "labels_sha256",
 )  # that stand beside the settings in a config.json, to be compared with
 MENDABLE = frozenset(  # what a user can mend: disk, a place on it, the right to it, memory; any other OSError is a bug
     {

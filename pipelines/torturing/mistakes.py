@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from .. import (
+    align,
     bench,
     benchmark_follow,
     benchmark_imitation,
@@ -36,6 +37,7 @@ from .. import (
     promote,
     record,
     report,
+    retrieve,
     torture,
 )
 from ..shared.cli import CONFIG
@@ -46,7 +48,7 @@ from .subject import Subject
 
 MODULES = (
     record, embed, imitate, evaluate, follow, check_reward,
-    bench, benchmark_follow, benchmark_imitation, compression, label, promote, report, torture,
+    bench, benchmark_follow, benchmark_imitation, align, compression, label, promote, report, retrieve, torture,
 )  # fmt: skip
 COMMANDS: Mapping[str, type] = {module.__name__.rsplit(".", 1)[-1]: module.Settings for module in MODULES}
 NEGATIVE = ("learner.log_std", "reward.bonus")  # numbers that may be below 0

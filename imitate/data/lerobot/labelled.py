@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,19 @@ def check_labels(dataset: LeRobotDataset, names: tuple[str, ...], folder: Path) 
             raise UserError(f"{dataset.folder}: has a column {name!r} already: choose another name for the new one")
 
 
-def write_labelled(dataset: LeRobotDataset, folder: Path, columns: Mapping[str, Floats]) -> None:
+def write_labelled(
+    dataset: LeRobotDataset,
+    folder: Path,
+    columns: Mapping[str, Floats],
+    complete: Callable[[Path], object] = lambda folder: None,
+) -> None:
     """Write a copy of a dataset with further columns, of one number each.
 
     Args:
         dataset: The original.
         folder: Of the copy; it must not exist. It appears when it is whole.
         columns: By name, (frames,) of all episodes, one after the other, in the dataset's order.
+        complete: Called with the copy's folder before it appears, to write what else belongs to it.
 
     Raises:
         UserError: A name is taken, there are not as many numbers as frames, or one is NaN or infinite.
@@ -76,6 +82,7 @@ def write_labelled(dataset: LeRobotDataset, folder: Path, columns: Mapping[str, 
                     added[name][rows] = column[starts[episode] : starts[episode + 1]]
             _add(path, aside / path.relative_to(dataset.folder), added)
         _describe(aside, columns)
+        complete(aside)
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -83,16 +90,19 @@ def write_labelled(dataset: LeRobotDataset, folder: Path, columns: Mapping[str, 
 
 def _copy(source: Path, target: Path) -> None:
     """Copy all files, those behind links too, up to the first that can't be."""
-    known = set()
-    for at, folders, files in os.walk(source, followlinks=True):
-        known.add(os.path.realpath(at))
-        folders[:] = [name for name in folders if os.path.realpath(os.path.join(at, name)) not in known]
-        if Path(at) == source:
-            folders[:], files = [name for name in folders if name not in OURS], [f for f in files if f not in OURS]
+    for at, folders, files in os.walk(source, onerror=_raise, followlinks=True):
+        here = Path(os.path.realpath(at))
+        own = OURS if Path(at) == source else set()
+        within = [name for name in folders if here.is_relative_to(os.path.realpath(here / name))]  # leads in a circle
+        folders[:] = [name for name in folders if name not in own and name not in within]
         place = target / os.path.relpath(at, source)
         place.mkdir(parents=True, exist_ok=True)
-        for name in files:
+        for name in set(files) - own:
             shutil.copyfile(os.path.join(at, name), place / name)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _add(source: Path, target: Path, values: Mapping[str, Floats]) -> None:
