@@ -110,6 +110,9 @@ def test_columns_that_are_there_and_episodes_that_are_not(settings, stage):
         label.run(replace(settings, name="other", dataset=stage.path("dataset")))
     with pytest.raises(UserError, match="no episode 99"):
         label.run(replace(settings, name="other", demo=99))
+    for name in ("", "a/b"):
+        with pytest.raises(UserError, match="expected a name without a slash"):
+            label.run(replace(settings, name="other", progress=name))
     with pytest.raises(UserError, match="expected two columns"):
         label.run(replace(settings, name="other", reward="progress"))
     assert not (settings.run / "other").exists()

@@ -53,6 +53,7 @@ MODULES = (
 COMMANDS: Mapping[str, type] = {module.__name__.rsplit(".", 1)[-1]: module.Settings for module in MODULES}
 NEGATIVE = ("learner.log_std", "reward.bonus")  # numbers that may be below 0
 NAMES = ("name", "policy")  # of stages, which may be called as one likes, within the run
+COLUMNS = ("progress", "reward")  # which may be called as one likes, but for a slash
 FREE = ("run", "out", "cache")  # where anything that can be written will do
 NEW = "new"  # a run that is not there before, nor behind a mistake
 
@@ -107,6 +108,8 @@ def values(name: str, kind: Any) -> SearchStrategy[list[str]]:
         numbers = st.sampled_from(["nan", "-inf", "inf"])
         bad = words() | st.sampled_from(["nan", "-inf", ""]) | (st.nothing() if name in NEGATIVE else below | numbers)
         return bad.map(lambda word: [word])
+    if name in COLUMNS:
+        return words().map(lambda word: [f"{word}/"]) | st.just([""])
     if name in NAMES:
         return (words() | st.just("")).map(lambda word: [f"{word}/.."]) | st.sampled_from([["."], [".."], ["x" * 300]])
     return words().map(lambda word: [word])

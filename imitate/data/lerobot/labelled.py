@@ -32,11 +32,13 @@ def check_labels(dataset: LeRobotDataset, names: tuple[str, ...], folder: Path) 
     """Refuse to write what is there already, or into the original.
 
     Raises:
-        UserError: One of the names is taken, or the copy would stand in the dataset.
+        UserError: One of the names is taken, or none that the format allows; or the copy would stand in the dataset.
     """
     if folder.resolve().is_relative_to(dataset.folder.resolve()):
         raise UserError(f"{folder} is in {dataset.folder}, which is only read: choose a place outside it, with --run")
     for name in names:
+        if not name or "/" in name:
+            raise UserError(f"column {name!r}, expected a name without a slash")
         if dataset.has(name):
             raise UserError(f"{dataset.folder}: has a column {name!r} already: choose another name for the new one")
 
