@@ -105,14 +105,16 @@ def run(settings: Settings) -> Results:
     check_bounds(settings, seeds=SEED)
     out = settings.out or settings.run / "environments.csv"
     check_out(out)
-    before = read_results(out, ("summary",)).rows if settings.add and out.exists() else []
+    before = read_results(out, ("summary",)) if settings.add and out.exists() else Results([], {})
     with held(settings.run):
         rows = [row for name, expert in experts.items() for row in _learned(settings, name, expert)]
-    kept = {(row["environment"], row["method"], row["seed"]): row for row in [*before, *rows]}
+    kept = {(row["environment"], row["method"], row["seed"]): row for row in [*before.rows, *rows]}
     rows = rounded([kept[of] for of in sorted(kept, key=_place)])
+    commands = [before.about["command"]] if "command" in before.about else []
+    commands.append(command_line("benchmark-environments", settings))
     results = Results(
         rows,
-        about(command_line("benchmark-environments", settings)) | {"methods": METHODS},
+        about(" && ".join(dict.fromkeys(commands))) | {"methods": METHODS},
         {"summary": rounded(_summary(rows))},
     )
     write_results(out, results)
