@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
@@ -82,12 +83,21 @@ def test_a_policy_of_another_reward_is_measured_by_it(learned, settings, form):
 def test_learning_that_spoils_a_policy_is_undone(settings, kept, monkeypatch):
     """It begins with taking the poses, and is there again; a learning rate of 1 leads it far away."""
     wild = replace(settings.learner, learning_rate=1.0, anneal=False)
-    earned = iter([kept, 0.5])  # after, and before
+    earned, is_as_it_began = iter([kept, 0.5]), []  # it earns so much after, and before
+    keep_the_better = imitate.keep_the_better
+
+    def watched(model, begun, *args):
+        found = keep_the_better(model, begun, *args)
+        is_as_it_began.append(all(torch.equal(begun[k], value) for k, value in model.policy.state_dict().items()))
+        return found
+
+    monkeypatch.setattr(imitate, "keep_the_better", watched)
     monkeypatch.setattr(imitate, "_earned", lambda settings, env, model: next(earned))
     metrics = imitate.run(replace(settings, name=f"imitate-wild-{kept}", learner=wild)).metrics
     assert metrics["learned_kept"] == kept
     moved = abs(metrics["reward"] - metrics["direct_reward"]) / abs(metrics["direct_reward"])
-    assert moved > 0.01 if kept else moved < 0.001
+    assert is_as_it_began == [not kept]
+    assert moved > 0.01 if kept else moved < 0.01
 
 
 def test_a_run_may_be_moved_and_named_otherwise(run, settings, tmp_path, monkeypatch, capsys):
