@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,6 +47,7 @@ METHODS = {
     "oracle": "by the environment's own reward, in each episode what that asks for; observation by the trained encoder",
 }
 DEMOS = 2000  # the seeds of what is shown; those from 1000 on were for tuning
+NEXT = 100  # further on is what is shown instead, where that moves too little
 PIXELS = 32  # a side
 FOLLOWED = 0.2  # of holding still: whoever is nearer has learned
 RETURNS = [f"shown_{who}env_return" for who in ("", "hold_still_", "random_")]
@@ -88,11 +91,13 @@ class Shown(NamedTuple):
         video: Of it, a file.
         truths: (length, entries) how it truly stood.
         env_return: What it earned by the environment's own reward.
+        seed: Of the episode.
     """
 
     video: Path
     truths: NDArray[np.float64]
     env_return: float
+    seed: int
 
 
 def run(settings: Settings) -> Results:
@@ -150,22 +155,34 @@ def _learned(settings: Settings, name: str, expert: Expert) -> Rows:
 
 def _shown(run: Path, expert: Expert, seed: int) -> Shown:
     """What the expert shows of a seed: filmed, if it has not been yet."""
-    video, truths = (run / "shown" / f"{seed}.{suffix}" for suffix in ("mp4", "npz"))
-    if not truths.exists():
+    video, kept = (run / "shown" / f"{seed}.{suffix}" for suffix in ("mp4", "npz"))
+    if not kept.exists():
         env = expert.made.make()
-        observation, _ = env.reset(seed=DEMOS + seed)
-        policy, frames, stood, earned, done = expert.act(env), [rendered(env)], [expert.truth(env)], 0.0, False
-        while not done:
-            observation, reward, terminated, truncated, _ = env.step(policy(observation))
-            frames.append(rendered(env))
-            stood.append(expert.truth(env))
-            earned, done = earned + float(reward), terminated or truncated
-        write_video(video, np.stack(frames), int(env.metadata["render_fps"]), Compression(0, "yuv444p"))
+        episodes = (_acted(env, expert, at) for at in count(DEMOS + seed, NEXT))
+        frames, shown = next(one for one in episodes if _moved(one[1]["truths"], expert) >= expert.moves)
+        write_video(video, frames, int(env.metadata["render_fps"]), Compression(0, "yuv444p"))
         env.close()
-        with written_aside(truths) as aside:
-            np.savez(aside, truths=np.stack(stood), earned=earned)
-    with np.load(truths) as kept:
-        return Shown(video, kept["truths"], float(kept["earned"]))
+        with written_aside(kept) as aside:
+            np.savez(aside, **shown)
+    with np.load(kept) as shown:
+        return Shown(video, shown["truths"], float(shown["env_return"]), int(shown["seed"]))
+
+
+def _acted(env: gym.Env, expert: Expert, seed: int) -> tuple[NDArray[np.uint8], dict[str, Any]]:
+    """An episode of the expert's: its frames, and what ``Shown`` says of it."""
+    observation, _ = env.reset(seed=seed)
+    policy, frames, stood, earned, done = expert.act(env), [rendered(env)], [expert.truth(env)], 0.0, False
+    while not done:
+        observation, reward, terminated, truncated, _ = env.step(policy(observation))
+        frames.append(rendered(env))
+        stood.append(expert.truth(env))
+        earned, done = earned + float(reward), terminated or truncated
+    return np.stack(frames), {"truths": np.stack(stood), "env_return": earned, "seed": seed}
+
+
+def _moved(truths: NDArray[np.float64], expert: Expert) -> float:
+    """How far it is, on average, from where it began."""
+    return float(np.mean([expert.apart(truth, truths[0]) for truth in truths]))
 
 
 def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, method: str, seed: int) -> Stage:
@@ -187,7 +204,7 @@ def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, metho
         for who, policy in policies.items():
             if policy is not None:
                 figures[f"{who}error"], _ = _measured(env, policy, expert, shown, imitating.SEEDS)
-                there = _measured(env, policy, expert, shown, [DEMOS + seed])
+                there = _measured(env, policy, expert, shown, [shown.seed])
                 figures[f"shown_{who}error"], figures[f"shown_{who}env_return"] = there
     for where in ("", "shown_"):
         if (still := figures.get(f"{where}hold_still_error")) is not None:
@@ -200,12 +217,16 @@ def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, metho
 def _measured(
     env: VideoReward, policy: Policy, expert: Expert, shown: Shown, seeds: Sequence[int]
 ) -> tuple[float, float]:
-    """How far, over the steps of episodes, an environment truly is from what it is shown; and its mean own return."""
+    """How far, over the frames of what is shown, an environment truly is from it; and its mean own return.
+
+    One whose episode ends before the video stands where it ended: else whoever is lost at once would err the least.
+    """
     errors, returns = [], []
     for seed in seeds:
         stood: list[Truth] = []
         episode = roll_out(env, policy, seed, look=partial(_note, stood, expert, env))
         errors += [expert.apart(one, shown.truths[at]) for one, at in zip(stood[1:], episode.shown, strict=True)]
+        errors += [expert.apart(stood[-1], truth) for truth in shown.truths[episode.shown[-1] + 1 :]]
         returns.append(episode.env_rewards.sum())
     return float(np.mean(errors)), float(np.mean(returns))
 

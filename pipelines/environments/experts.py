@@ -15,6 +15,9 @@ from .made import Made
 
 Truth = NDArray[np.float64]
 LINKS = (0.1, 0.11)  # of Reacher's arm, m
+UPRIGHT = 5.0  # energy of Pendulum-v1's rod where it stands on its head, J
+STEADY = (0.5, 10.0, 2.5)  # rad from there, within which it is held; by a torque of so many N m a rad, and a rad/s
+STRIDE = 0.15  # of the longest step of Panda's hand
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Expert:
         truth: (entries,) how an environment truly stands.
         apart: From two of these to how far they are apart.
         unit: Of that.
+        moves: How far, on average over what is shown, that is at least from where it began: nothing is shown where an
+            episode asks for less, as where the target is at hand.
         steps: That are learned.
         proprioception: That its play keeps; empty: none, and its encoder learns from pictures and time alone.
     """
@@ -36,6 +41,7 @@ class Expert:
     truth: Callable[[gym.Env], Truth]
     apart: Callable[[Truth, Truth], float]
     unit: str
+    moves: float
     steps: int
     proprioception: str = ""
 
@@ -43,6 +49,10 @@ class Expert:
 def _turned(one: Truth, other: Truth) -> float:
     """Mean difference of angles, rad, by the shorter way."""
     return float(np.abs((one - other + np.pi) % (2 * np.pi) - np.pi).mean())
+
+
+def _distance(one: Truth, other: Truth) -> float:
+    return float(np.linalg.norm(one - other))
 
 
 def _reacher(env: gym.Env) -> Policy:
@@ -67,8 +77,43 @@ def _bent(target: NDArray[np.float64], side: int) -> Truth:
     return np.array([shoulder, elbow])
 
 
+def _pendulum(env: gym.Env) -> Policy:
+    """Swings the rod up by its energy (Astrom and Furuta, "Swinging up a pendulum by energy control"), and holds it."""
+    core: Any = env.unwrapped
+    near, stiffness, damping = STEADY
+
+    def act(_: Any) -> NDArray[np.float32]:
+        angle, speed = (core.state[0] + np.pi) % (2 * np.pi) - np.pi, core.state[1]
+        if abs(angle) < near:
+            torque = -stiffness * angle - damping * speed
+        else:
+            missing = UPRIGHT - (speed**2 / 6 + UPRIGHT * np.cos(angle))
+            torque = missing * (1 if speed >= 0 else -1)
+        return np.clip([torque], -core.max_torque, core.max_torque).astype(np.float32)
+
+    return act
+
+
+def _panda(_: gym.Env) -> Policy:
+    """Moves the hand straight to the target, slowly enough that it can be watched."""
+
+    def act(observation: Any) -> NDArray[np.float32]:
+        away = 20 * (observation["desired_goal"] - observation["achieved_goal"])
+        return (away * min(1.0, STRIDE / max(float(np.linalg.norm(away)), 1e-9))).astype(np.float32)
+
+    return act
+
+
 def _joints(number: int) -> Callable[[gym.Env], Truth]:
     return lambda env: np.array(env.unwrapped.data.qpos[:number])  # type: ignore[attr-defined]
+
+
+def _angle(env: gym.Env) -> Truth:
+    return np.array(env.unwrapped.state[:1])  # type: ignore[attr-defined]
+
+
+def _hand(env: gym.Env) -> Truth:
+    return np.asarray(env.unwrapped.robot.get_ee_position(), np.float64)  # type: ignore[attr-defined]
 
 
 EXPERTS = {
@@ -85,6 +130,25 @@ EXPERTS = {
         _joints(2),
         _turned,
         "rad",
+        0.5,
         20_480,
+    ),
+    "pendulum": Expert(Made("Pendulum-v1"), _pendulum, _angle, _turned, "rad", 1.0, 102_400),
+    "panda": Expert(
+        Made(
+            "panda_gym:PandaReach-v3",
+            (
+                "render_width=64",
+                "render_height=64",
+                "render_target_position=[-0.1, 0, 0.1]",
+                "render_distance=0.8",
+            ),
+        ),
+        _panda,
+        _hand,
+        _distance,
+        "m",
+        0.05,
+        10_240,
     ),
 }
