@@ -93,7 +93,7 @@ def run(settings: Settings) -> Stage:
     gains = [np.append(np.diff(progress), 0.0).astype(np.float32) for progress in each]
     columns = {settings.progress: np.concatenate(each), settings.reward: np.concatenate(gains)}
     write_labelled(dataset, copy, columns, partial(_write_for_lerobot, dataset, each))
-    rows = [_row(int(dataset.places.numbers[k]), each[k], embeddings[k], embeddings[demo]) for k in range(len(dataset))]
+    rows = [{**name, **_row(each[k], embeddings[k], embeddings[demo])} for k, name in enumerate(dataset.called())]
     order = sorted(range(len(rows)), key=lambda k: (rows[k]["follows_time"] >= ODD, -rows[k]["odd"]))
     write_csv(stage.path("episodes.csv"), rounded([rows[k] for k in order]))
     drawn = order[:DRAWN]
@@ -120,7 +120,7 @@ def progress_of(embeddings: NDArray[np.float32], reference: NDArray[np.float32])
     return (path_through(embeddings, reference) / (len(reference) - 1)).astype(np.float32)
 
 
-def _row(episode: int, progress: NDArray, own: NDArray, reference: NDArray) -> dict[str, Any]:
+def _row(progress: NDArray, own: NDArray, reference: NDArray) -> dict[str, Any]:
     """What an episode came to.
 
     ``odd`` is how far its frames are from those of the demonstration that they are matched to, in mean distances of two
@@ -131,7 +131,6 @@ def _row(episode: int, progress: NDArray, own: NDArray, reference: NDArray) -> d
     among = mean_distance(reference)
     moves = np.ptp(progress) > 0
     return {
-        "episode": episode,
         "frames": len(progress),
         "odd": apart / among if among else float("nan"),
         "follows_time": rank_correlation(progress, -np.arange(len(progress), dtype=np.float64)) if moves else 0.0,

@@ -39,6 +39,7 @@ from imitate.measuring.contact_sheet import contact_sheet
 from .environments import recording
 from .shared.cli import command
 from .shared.sheets import episodes_sheet
+from .videos import recording as videos
 
 EPISODES_A_FILE = 50
 FILE_BYTES = 512 * 2**20  # of pixels, at most, unless a single episode has more: a worker holds a file in memory
@@ -107,7 +108,10 @@ PRESETS = {
 }
 
 
-ELSEWHERE = {"environment": ("Any Gymnasium environment plays, and films itself.", recording.Settings())}
+ELSEWHERE = {
+    "environment": ("Any Gymnasium environment plays, and films itself.", recording.Settings()),
+    "videos": ("Videos of your own, one episode each.", videos.Settings()),
+}
 
 
 def record_episode(kuka: Kuka, settings: Settings, episode: int) -> Episode:
@@ -286,8 +290,10 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
-def run_any(settings: Settings | recording.Settings) -> Stage:
-    """Record the arm, or let another environment play."""
+def run_any(settings: Settings | recording.Settings | videos.Settings) -> Stage:
+    """Record the arm, let another environment play, or take videos."""
+    if isinstance(settings, videos.Settings):
+        return videos.run(settings)
     return run(settings) if isinstance(settings, Settings) else recording.run(settings)
 
 

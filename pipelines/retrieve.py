@@ -129,12 +129,12 @@ def _nearest(
     query: NDArray[np.float32], embeddings: list[NDArray[np.float32]], own: int | None, dataset: LeRobotDataset
 ) -> Rows:
     """The nearest frame of each episode, the nearest episode first; not of the one that the frame is of."""
-    rows = []
+    rows, called = [], dataset.called()
     for k, one in enumerate(embeddings):
         if k != own:
             away = l2_distance(one, np.broadcast_to(query, one.shape))
             nearest = int(away.argmin())
-            rows.append({"episode": int(dataset.places.numbers[k]), "frame": nearest, "distance": float(away[nearest])})
+            rows.append(called[k] | {"frame": nearest, "distance": float(away[nearest])})
     return sorted(rows, key=lambda row: row["distance"])
 
 
@@ -230,11 +230,11 @@ def carry_over(
 
 def _starts(carried: dict[int, list[str]], dataset: LeRobotDataset) -> Rows:
     """Where each label of each episode begins."""
-    rows = []
+    rows, called = [], dataset.called()
     for episode, labels in sorted(carried.items()):
         for frame, label in enumerate(labels):
             if not frame or label != labels[frame - 1]:
-                rows.append({"episode": int(dataset.places.numbers[episode]), "frame": frame, "label": label})
+                rows.append(called[episode] | {"frame": frame, "label": label})
     return rows
 
 

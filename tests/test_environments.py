@@ -27,6 +27,8 @@ from imitate.pipelines import imitate as imitating_command
 from imitate.pipelines.environments import checked, imitating, recording
 from imitate.pipelines.environments.made import Made
 from imitate.pipelines.environments.seeing import completed, find_encoder
+from imitate.pipelines.shared import pieces
+from imitate.pipelines.shared.pieces import PIECES
 from imitate.policy.ppo import Learner, build_plain_ppo
 from imitate.reward.filming import BLANK, Filming, rendered
 
@@ -92,7 +94,7 @@ def test_it_plays_in_processes_as_it_does_in_one(recorded, tmp_path):
     assert both[0].lengths.sum() - len(both[0]) == STEPS
     assert (both[0].column("action") == both[1].column("action")).all()
     assert (both[0].demonstration(7).frames == both[1].demonstration(7).frames).all()
-    assert not recorded.path(recording.PIECES).exists()
+    assert not recorded.path(PIECES).exists()
     assert recorded.path("contact_sheet.png").stat().st_size > 1000
     assert len(np.unique(both[0].column("action"), axis=0)) > STEPS / 2  # pieces differ
 
@@ -106,11 +108,11 @@ def test_play_goes_on_where_it_was_stopped(recorded, tmp_path):
     filming = recording.Filming(env, env.observation_space, settings.frames, SIZE)
     recording.play_piece(env, filming, whole, stage, 1)
     env.close()
-    made = stage.path(recording.PIECES) / "000001.npz"
+    made = stage.path(PIECES) / "000001.npz"
     before = made.stat().st_mtime_ns
     kept = made.stat().st_ino
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recording.shutil, "rmtree", lambda path, ignore_errors=False: None)
+        patch.setattr(pieces.shutil, "rmtree", lambda path, ignore_errors=False: None)
         recording.run(settings)
     assert (made.stat().st_mtime_ns, made.stat().st_ino) == (before, kept)
     one, other = (LeRobotDataset(at.path("dataset")) for at in (stage, recorded))
@@ -326,6 +328,19 @@ def test_an_environment_that_draws_nothing_is_told():
         filming.one(None)
     with pytest.raises(UserError, match="1000 pictures on end of one colour"):
         filming.one(None)
+
+
+def test_of_many_environments_the_one_that_draws_nothing_is_told():
+    envs = gym.vector.SyncVectorEnv([lambda: Slider("rgb_array")] * 2)
+    filming = Filming(envs, envs.single_observation_space, imitate.Frames(), 16)
+    envs.reset(seed=0)
+    envs.envs[0].place, envs.envs[1].place = 0.5, 0.0
+    for _ in range(BLANK - 2):
+        filming.all(None)
+    filming.some(None, np.array([True, False]))  # which says nothing of the other
+    filming.some(None, np.array([False, True]))
+    with pytest.raises(UserError, match="environment 1: 1000 pictures on end of one colour"):
+        filming.all(None)
 
 
 def test_without_play_it_says_what_is_missing(tmp_path, video):

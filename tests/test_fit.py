@@ -1,5 +1,6 @@
 """An environment plays, films itself, and learns to see."""
 
+import json
 import shutil
 
 import gymnasium as gym
@@ -14,6 +15,7 @@ from slider import FPS, Slider, picture
 import imitate
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.rendering import Rendering
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.play import Playing, actions_of, play
 from imitate.errors import UserError
@@ -102,6 +104,23 @@ def test_what_is_there_is_not_made_again(run, capsys, monkeypatch):
 def test_what_is_rendered_otherwise_is_refused(fitted, demonstration, make, frames, message):
     with pytest.raises(UserError, match=message):
         VideoReward(make(), demonstration, fitted, frames=frames)
+
+
+class Mute:
+    """Says of itself nothing but where it lies."""
+
+
+def test_what_an_environment_is_made_with_is_known_as_far_as_it_says():
+    one, other = (Rendering.of(made(actions=spaces.Discrete(number))) for number in (3, 4))
+    assert one.differences(other)
+    assert "Discrete(3)" in one.settings
+    assert "test_fit.picture_of_one" in Rendering.of(made(own=picture_of_one, disable_env_checker=True)).settings
+    with pytest.warns(UserWarning, match="know no more of that than its class, Mute"):
+        assert json.loads(Rendering.of(made(own=Mute(), disable_env_checker=True)).settings) == {"own": "Mute"}
+
+
+def picture_of_one():
+    """A function that an environment is made with."""
 
 
 def test_many_of_the_environment_are_accepted(fitted, demonstration):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from imitate.errors import UserError
+
+ADDRESS = " at 0x"  # in what an object says of itself that says nothing
 
 
 @dataclass(frozen=True)
@@ -73,5 +76,19 @@ class Rendering:
 
 
 def _named(value: Any) -> Any:
-    """What JSON knows nothing of: arrays as lists, all else by its type, as its text may hold where it lies."""
-    return value.tolist() if hasattr(value, "tolist") else type(value).__name__
+    """What JSON knows nothing of: arrays as lists, functions by name, and else what it says of itself.
+
+    Of what says only where in memory it lies, no more than the class is known, and of that you are warned.
+    """
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if hasattr(value, "__qualname__"):  # a function, a class
+        return f"{value.__module__}.{value.__qualname__}"
+    if ADDRESS not in (said := repr(value)):
+        return said
+    warnings.warn(
+        f"an environment that is made with {said}: an encoder will know no more of that than its class, "
+        f"{type(value).__name__}, and not refuse another one of it; give it a __repr__ that says what it is",
+        stacklevel=2,
+    )
+    return type(value).__name__

@@ -168,7 +168,7 @@ class FilmedVector(VectorWrapper):
         final = told(self._playback.infos(), rows)
         infos["final_info"] = merged(rows, _renamed(infos["final_info"]) | final, {})
         last = infos["final_obs"]
-        pictures = self._filming.develop([last[i][self._filming.frames.key] for i in np.flatnonzero(rows)])
+        pictures = self._filming.develop([last[i][self._filming.frames.key] for i in np.flatnonzero(rows)], rows)
         seen = np.full(self.num_envs, None, np.object_)
         for picture, i in zip(pictures, np.flatnonzero(rows), strict=True):
             seen[i] = {IMAGE: picture, STATE: last[i]}

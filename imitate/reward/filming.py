@@ -61,7 +61,7 @@ class Filming:
         self.size = size
         self._env, self._samples = env, samples
         self.shape: tuple[int, ...] = ()
-        self._blank = 0  # pictures of one colour on end
+        self._blank = np.zeros(getattr(env, "num_envs", 1), np.int64)  # pictures of one colour on end, of each
 
     def one(self, observation: Any) -> Picture:
         """(size, size, 3) uint8 of what is observed now, or as it looks now."""
@@ -75,12 +75,12 @@ class Filming:
         """(n, size, size, 3) uint8 of these rows of a batch, or as these look now."""
         core = self._env.unwrapped
         if self.frames.key is None and isinstance(core, SyncVectorEnv):
-            return self.develop([rendered(env) for env, wanted in zip(core.envs, rows, strict=True) if wanted])
+            return self.develop([rendered(env) for env, wanted in zip(core.envs, rows, strict=True) if wanted], rows)
         taken = self._taken(observation)
-        return self.develop([picture for picture, wanted in zip(taken, rows, strict=True) if wanted])
+        return self.develop([picture for picture, wanted in zip(taken, rows, strict=True) if wanted], rows)
 
-    def develop(self, pictures: Any) -> Picture:
-        """(n, size, size, 3) uint8 of n pictures.
+    def develop(self, pictures: Any, rows: Rows | None = None) -> Picture:
+        """(n, size, size, 3) uint8 of n pictures, of these rows (num_envs,) of environments, or of all.
 
         Raises:
             UserError: They are none, of another size than the first, or show another part of the world than samples.
@@ -88,7 +88,7 @@ class Filming:
         if pictures is None:
             raise UserError(f"{self._env} renders nothing, {PICTURES}")
         seen = self.frames.seen(pictures, self.size, self._env)
-        self._check_blank(seen)
+        self._check_blank(seen, rows)
         shapes = {np.shape(picture)[:2] for picture in pictures}
         if not self.shape:
             self.shape = next(iter(shapes))
@@ -97,14 +97,16 @@ class Filming:
             raise UserError(f"{self._env}: a picture of {wrong.pop()}, expected {self.shape}, as they were before")
         return seen
 
-    def _check_blank(self, seen: Picture) -> None:
+    def _check_blank(self, seen: Picture, rows: Rows | None) -> None:
         """Refuse an environment that has ceased to draw: a blank picture may be right, many on end are not."""
-        blank = bool((seen == seen[:, :1, :1]).all())
-        self._blank = self._blank + 1 if blank else 0
-        if self._blank >= BLANK:
+        which = np.arange(len(self._blank)) if rows is None else np.flatnonzero(rows)
+        blank = (seen == seen[:, :1, :1]).all(axis=(1, 2, 3))
+        self._blank[which] = np.where(blank, self._blank[which] + 1, 0)
+        if self._blank.max() >= BLANK:
+            who = self._env if len(self._blank) == 1 else f"{self._env}, environment {self._blank.argmax()}"
             raise UserError(
-                f"{self._env}: {BLANK} pictures on end of one colour, expected some that show something: it draws "
-                "nothing, looks elsewhere, or has lost what it draws with"
+                f"{who}: {BLANK} pictures on end of one colour, expected some that show something: it draws nothing, "
+                "looks elsewhere, or has lost what it draws with"
             )
 
     def _compare(self) -> None:

@@ -100,6 +100,6 @@ def _recorded(env: gym.Env, filming: Filming, settings: recording.Settings) -> P
         return stage.path("dataset")
     start = perf_counter()
     with tqdm(total=settings.steps, unit="step", desc="play") as bar:
-        for piece in range(recording.pieces(settings)):
+        for piece in range(recording.pieces_of(settings, stage).count):
             bar.update(recording.play_piece(env, filming, settings, stage, piece))
     return recording.collect(settings, stage, rendering, start)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -19,25 +15,21 @@ from tqdm import tqdm
 
 from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
+from imitate.data.lerobot.writer import Layout
 from imitate.data.rendering import Rendering
 from imitate.data.video.writer import Compression
 from imitate.envs.play import RENDER, Playing, play
 from imitate.envs.proprioception import Proprioception
 from imitate.errors import PROCESSES, UserError, check_bounds
-from imitate.keeping.manifest import NOTES
-from imitate.keeping.runs import Stage, kept_settings, written_aside
+from imitate.keeping.runs import Stage, kept_settings
 from imitate.keeping.workers import worked_off
 from imitate.reward.environment import rate_of
 from imitate.reward.filming import Filming
 
-from ..shared.sheets import episodes_sheet
+from ..shared.pieces import Pieces, held_out
 from .made import Made
 
 PIECE = 1000  # steps that are played in one go: what is lost when the power goes
-SHARE = 20  # one episode of so many is held out, to validate with
-LEAST = 6  # episodes: two to validate with, and some to learn from
-PIECES = "play"  # the folder of what is played, until it is a dataset
 
 
 @dataclass(frozen=True)
@@ -81,7 +73,7 @@ def run(settings: Settings) -> Stage:
     if not begun(stage, settings, rendering):
         print(f"{stage.folder} is recorded already")
         return stage
-    jobs = [partial(_play_alone, settings, stage, piece) for piece in range(pieces(settings))]
+    jobs = [partial(_play_alone, settings, stage, piece) for piece in range(pieces_of(settings, stage).count)]
     workers = min(settings.workers or os.cpu_count() or 1, len(jobs))
     start = perf_counter()
     with closing(worked_off(jobs, workers)) as played, tqdm(total=settings.steps, unit="step", desc="play") as bar:
@@ -130,25 +122,18 @@ def begun(stage: Stage, settings: Settings, rendering: Rendering) -> bool:
     return stage.begin(kept_settings(settings) | {"rendering": rendering.to_json()}, resumable=True)
 
 
-def pieces(settings: Settings) -> int:
-    """How many there are."""
-    return -(-settings.steps // PIECE)
+def pieces_of(settings: Settings, stage: Stage) -> Pieces:
+    """What is played, piece by piece."""
+    return Pieces(stage, -(-settings.steps // PIECE), RENDER)
 
 
 def play_piece(env: gym.Env, filming: Filming, settings: Settings, stage: Stage, piece: int) -> int:
     """Play a piece, the same whoever plays it, and keep it, unless it is there already. Returns its steps."""
-    playing = _playing(settings, piece)
-    if stage.noted(str(piece)):
+    playing, pieces = _playing(settings, piece), pieces_of(settings, stage)
+    if pieces.has(piece):
         return playing.steps
     felt = Proprioception.named(settings.proprioception, env.observation_space) if settings.proprioception else None
-    episodes = list(play(env, filming, playing, felt))
-    with written_aside(_path(stage, piece)) as aside:
-        kept: dict[str, Any] = {
-            name: np.concatenate([one.columns[name] for one in episodes]) for name in episodes[0].columns
-        }
-        kept[RENDER] = np.concatenate([one.frames[RENDER] for one in episodes])
-        np.savez(aside, lengths=list(map(len, episodes)), **kept)
-    stage.note(str(piece), [_path(stage, piece)])
+    pieces.keep(piece, list(play(env, filming, playing, felt)))
     return playing.steps
 
 
@@ -169,10 +154,6 @@ def _play_alone(settings: Settings, stage: Stage, piece: int) -> int:
         env.close()
 
 
-def _path(stage: Stage, piece: int) -> Path:
-    return stage.path(PIECES) / f"{piece:06d}.npz"
-
-
 def collect(settings: Settings, stage: Stage, rendering: Rendering, start: float) -> Path:
     """Make a dataset of what was played, and finish the stage. Returns the dataset's folder.
 
@@ -185,49 +166,24 @@ def collect(settings: Settings, stage: Stage, rendering: Rendering, start: float
     Raises:
         UserError: There are too few episodes.
     """
-    files, folder = [_path(stage, piece) for piece in range(pieces(settings))], stage.path("dataset")
-    lengths: list[int] = []
-    for file in files:
-        with np.load(file) as kept:
-            lengths += kept["lengths"].tolist()
-    if len(lengths) < LEAST:
-        for left in (PIECES, NOTES):
-            shutil.rmtree(stage.path(left), ignore_errors=True)
-        stage.path("config.json").unlink()  # so that other steps may be said
-        raise UserError(f"{len(lengths)} episodes of play, expected {LEAST} or more: raise steps, or lower length")
-    with np.load(files[0]) as kept:
-        columns = {name: kept[name].shape[1] for name in kept.files if name not in ("lengths", RENDER)}
-    held_out = max(2, len(lengths) // SHARE)
+    pieces = pieces_of(settings, stage)
+    try:
+        lengths = pieces.lengths()
+    except UserError as error:
+        raise UserError(f"{error} of play: raise steps, or lower length") from None
     layout = Layout(
         cameras=(Camera.unknown(RENDER),),
         image_size=settings.image_size,
-        columns={
-            name: tuple(f"{name.rpartition('.')[2]}_{k}" for k in range(width)) for name, width in columns.items()
-        },
+        columns=pieces.columns(),
         fps=int(settings.fps or 0),
         robot=rendering.environment,
         control="play",
-        lengths=tuple(lengths),
-        splits={"train": len(lengths) - held_out, "validation": held_out},
+        lengths=lengths,
+        splits=held_out(len(lengths)),
         compression=Compression(0, "yuv444p"),
+        task="play",
         rendering=rendering,
     )
-    episodes = chain.from_iterable(map(_episodes, files))
-    for number in range(layout.files):
-        write_file(folder, layout, number, list(islice(episodes, len(layout.episodes_of(number)))))
-    write_meta(folder, layout)
-    episodes_sheet(LeRobotDataset(folder), stage.path("contact_sheet.png"))
-    shutil.rmtree(stage.path(PIECES))
+    folder = pieces.to_dataset(layout)
     stage.finish({"episodes": len(lengths), "frames": sum(lengths), "seconds": perf_counter() - start})
     return folder
-
-
-def _episodes(file: Path) -> Iterator[Episode]:
-    """The episodes of a piece."""
-    with np.load(file) as kept:
-        parts = {
-            name: np.split(kept[name], np.cumsum(kept["lengths"])[:-1]) for name in kept.files if name != "lengths"
-        }
-    pictures = parts.pop(RENDER)
-    for k, frames in enumerate(pictures):
-        yield Episode({RENDER: frames}, {name: of[k] for name, of in parts.items()})

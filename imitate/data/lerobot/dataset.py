@@ -5,7 +5,6 @@ The format of the field. Only pyarrow, av and Pillow are needed to read it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +17,10 @@ from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.features import called, meant, pictures_of, size_of
 from imitate.data.lerobot.images import Part, Shot, parts_of_table, parts_of_video
-from imitate.data.lerobot.places import DATA, NEAR, Places
+from imitate.data.lerobot.places import DATA, NAME, NEAR, SCENE, Places
 from imitate.data.lerobot.tables import Tables
 from imitate.data.lerobot.units import Choice, State
-from imitate.data.lerobot.version import read_info
+from imitate.data.lerobot.version import rate_of, read_info
 from imitate.data.rendering import Rendering
 from imitate.data.video.limits import Limits
 from imitate.errors import UserError
@@ -58,7 +57,7 @@ class LeRobotDataset:
             raise UserError(f"{self.folder}: no such dataset folder")
         verified(self.folder / "meta")
         self.info = read_info(self.folder)
-        self.fps = _rate(self.folder, self.info)
+        self.fps = rate_of(self.folder, self.info)
         for name, kind in (("cameras", list), ("splits", dict)):
             if not isinstance(self.info.get(name, kind()), kind):
                 raise UserError(f"{self.folder}: {name} are {self.info[name]!r}, expected a {kind.__name__}")
@@ -179,7 +178,20 @@ class LeRobotDataset:
         Raises:
             UserError: What was noted is damaged.
         """
-        return self.places.scenes() if "cameras" in self.info else None  # a column of others means something else
+        return self._said(SCENE)
+
+    def called(self) -> list[dict[str, Any]]:
+        """What each episode is called: its number, as ``episode``; and ``name``, where ``record videos`` noted one.
+
+        Raises:
+            UserError: What was noted is damaged.
+        """
+        called = [{"episode": int(number)} for number in self.places.numbers]
+        names = self._said(NAME)
+        return [one | {"name": name} for one, name in zip(called, names, strict=True)] if names else called
+
+    def _said(self, column: str) -> list[str] | None:
+        return self.places.said(column) if "cameras" in self.info else None  # a column of others means something else
 
     def has(self, name: str) -> bool:
         """Whether there is a feature of that name."""
@@ -334,13 +346,3 @@ class LeRobotDataset:
                 scene=scenes[episode] if scenes else None,
             )
         return [found[episode] for episode in episodes]
-
-
-def _rate(folder: Path, info: dict[str, Any]) -> float:
-    try:
-        fps = float(info["fps"])
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{folder}: damaged: fps in meta/info.json is {info.get('fps')!r}, expected a number") from None
-    if not 0 < fps < math.inf:
-        raise UserError(f"{folder}: {fps:g} frames a second, expected more than 0")
-    return fps

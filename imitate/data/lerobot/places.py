@@ -21,6 +21,7 @@ from imitate.keeping.manifest import MANIFEST, listed_frames
 PLACE = ("chunk_index", "file_index")
 SPAN = ("from_timestamp", "to_timestamp")
 DATA = "data"
+NAME = "name"  # the column, not of the format, of what people call an episode
 SCENE = "scene"  # the column, not of the format, that says what is in an episode's pictures beside the robot
 TEMPLATE = re.compile(r"([^{}]|\{(video_key|((chunk|file)_index(:0?[0-9]d)?))\})+")  # a wider number fills the memory
 NEAR = 0.25  # of the time from one frame to the next: how far one may be from where it is looked for
@@ -82,22 +83,22 @@ class Places:
         places._check()
         return places
 
-    def scenes(self) -> list[str] | None:
-        """What each episode's pictures hold beside the robot, (episodes,); None: the dataset does not say.
+    def said(self, column: str) -> list[str] | None:
+        """What a column that is not of the format says of each episode, (episodes,); None: there is none.
 
         Raises:
             UserError: It is damaged.
         """
         try:
             table = pq.read_table(self.folder / "meta/episodes")
-            if SCENE not in table.column_names:
+            if column not in table.column_names:
                 return None
-            scenes = table.sort_by("episode_index")[SCENE].to_pylist()
+            texts = table.sort_by("episode_index")[column].to_pylist()
         except (OSError, pa.ArrowException) as error:
             raise UserError(f"{self.folder}: damaged: meta/episodes can't be read ({first_line(error)})") from None
-        if not all(isinstance(scene, str) for scene in scenes):
-            raise UserError(f"{self.folder}: damaged: {SCENE} in meta/episodes is not text throughout")
-        return scenes
+        if not all(isinstance(text, str) for text in texts):
+            raise UserError(f"{self.folder}: damaged: {column} in meta/episodes is not text throughout")
+        return texts
 
     def _check(self) -> None:
         """Whatever can't be true shows now rather than in the middle of the work."""

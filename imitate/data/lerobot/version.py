@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from pathlib import Path
@@ -49,3 +50,18 @@ def _other(folder: Path, version: str) -> UserError:
         else "take the dataset in that version"
     )
     return UserError(f"{folder}: of another version, {version!r}, expected {VERSION!r}: {advice}")
+
+
+def rate_of(folder: Path, info: dict[str, Any]) -> float:
+    """Frames a second.
+
+    Raises:
+        UserError: They are no number above 0.
+    """
+    try:
+        fps = float(info["fps"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{folder}: damaged: fps in meta/info.json is {info.get('fps')!r}, expected a number") from None
+    if not 0 < fps < math.inf:
+        raise UserError(f"{folder}: {fps:g} frames a second, expected more than 0")
+    return fps

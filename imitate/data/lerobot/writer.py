@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.data.lerobot.column import matrix, vectors
-from imitate.data.lerobot.places import PLACE, SCENE
+from imitate.data.lerobot.places import NAME, PLACE, SCENE
 from imitate.data.lerobot.version import VERSION
 from imitate.data.rendering import Rendering
 from imitate.data.video.reader import read_video
@@ -27,7 +27,6 @@ FILES_A_CHUNK = 1000
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
-TASK = "babble"
 STATS_FRAMES = 100  # that the colours' statistics are taken from
 
 Floats = NDArray[np.float32]
@@ -65,7 +64,9 @@ class Layout:
         episodes_a_file: Episodes that share a Parquet file and a video: the unit that is recorded, or
             recorded again, whole.
         compression: Of the videos.
+        task: What the robot does, in a word.
         rendering: What their frames were rendered with, where no camera of ours took them.
+        names: (episodes,) what people call each of them; None: nothing.
     """
 
     cameras: tuple[Camera, ...]
@@ -78,7 +79,9 @@ class Layout:
     splits: dict[str, int]
     compression: Compression
     episodes_a_file: int = 50
+    task: str = "babble"
     rendering: Rendering | None = None
+    names: tuple[str, ...] | None = None
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -152,14 +155,14 @@ def write_meta(folder: Path, layout: Layout, scenes: Sequence[str] | None = None
         layout: What it holds.
         scenes: (episodes,) what is in each episode's pictures beside the robot, as text; None: nobody says.
     """
-    _write_tasks(folder)
+    _write_tasks(folder, layout.task)
     _write_episodes(folder, layout, scenes)
     write_json(folder / "meta/stats.json", _stats(folder, layout))
     write_json(folder / "meta/info.json", _info(layout))
 
 
-def _write_tasks(folder: Path) -> None:
-    table = pa.table({"task_index": pa.array([0]), "task": pa.array([TASK])})
+def _write_tasks(folder: Path, task: str) -> None:
+    table = pa.table({"task_index": pa.array([0]), "task": pa.array([task])})
     # The format reads this table with pandas and looks tasks up by its index.
     pandas: dict[str, Any] = {
         "index_columns": ["task"],
@@ -184,7 +187,7 @@ def _write_episodes(folder: Path, layout: Layout, scenes: Sequence[str] | None) 
     nothing = np.zeros_like(episodes)
     columns: dict[str, Any] = {
         "episode_index": episodes,
-        "tasks": [[TASK]] * len(episodes),
+        "tasks": [[layout.task]] * len(episodes),
         "length": lengths,
         "dataset_from_index": starts,
         "dataset_to_index": starts + lengths,
@@ -193,6 +196,8 @@ def _write_episodes(folder: Path, layout: Layout, scenes: Sequence[str] | None) 
     }
     if scenes is not None:
         columns[SCENE] = list(scenes)
+    if layout.names is not None:
+        columns[NAME] = list(layout.names)
     before = starts - starts[files * layout.episodes_a_file]  # frames in the same file
     for camera in layout.cameras:
         prefix = f"videos/{_video_key(camera.name)}"

@@ -1,0 +1,1 @@
+"""People's own videos, of whatever they show."""
