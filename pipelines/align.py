@@ -22,7 +22,8 @@ from imitate.measuring.ranking import order_agreement
 from .reporting.pages import fill_in
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo
-from .shared.embedded import FPS, digest_of, frames_of, trained_on
+from .shared.embedded import digest_of, frames_of, trained_on
+from .shared.pieces import FPS
 from .shared.results import Rows, rounded, write_csv
 from .shared.rollout import BAND, PEOPLE, write_videos
 

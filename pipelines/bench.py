@@ -20,7 +20,7 @@ from imitate.keeping.runs import git_commit, workshop
 
 from .shared.cli import STARTS_OVER, command, command_line
 from .shared.results import Results, Rows, about, check_out, read_results, table, write_results
-from .timing import agent, filming, imitating, memory, peak, recording, training
+from .timing import agent, filming, imitating, memory, peak, recording, training, wrapping
 from .timing.profile import PROFILES, Part
 from .timing.rows import Row
 from .timing.subject import FULL, QUICK, Subject
@@ -45,6 +45,8 @@ ROWS = {
         recording.growth_record_processes,
         imitating.growth_imitate_processes,
         imitating.growth_imitate_envs,
+        wrapping.wrap_vs_render,
+        wrapping.wrap_many_vs_render,
         agent.agent,
         agent.follow_seconds,
         *MEMORY,

@@ -22,8 +22,8 @@ from imitate.keeping.runs import Stage
 from imitate.reward.frames import Frames
 
 from .demo import check_scenes, episode_of, parse_demo
+from .pieces import FPS
 
-FPS = 20  # frames a second, of a video
 CHUNK = 4096  # frames that are embedded at once
 
 

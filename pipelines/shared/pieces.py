@@ -21,6 +21,7 @@ from imitate.keeping.runs import Stage, written_aside
 
 from .sheets import episodes_sheet
 
+FPS = 20  # frames a second, of a video
 PIECES = "pieces"  # the folder of them
 LEAST = 6  # episodes: two to validate with, and some to learn from
 LENGTHS, SAID = "lengths", "said"  # what stands in a piece beside pictures and columns

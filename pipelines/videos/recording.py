@@ -16,8 +16,7 @@ from imitate.data.video.writer import Compression
 from imitate.errors import UserError, check_bounds
 from imitate.keeping.runs import Stage, kept_settings
 
-from ..shared.embedded import FPS
-from ..shared.pieces import LEAST, Pieces, held_out
+from ..shared.pieces import FPS, LEAST, Pieces, held_out
 from ..shared.results import read_csv, write_csv
 
 CAMERA = "video"  # what the pictures are called in the dataset
