@@ -130,6 +130,10 @@ PLAY: dict[str, Any] = {"objective": "video_infonce", "videos": 12, "per_video":
 PRESETS = {
     "default": ("Best reward in minutes on two cores, with self-regression.", Settings()),
     "plain": ("The same without self-regression: from pixels and time alone.", Settings(self_regression=0.0)),
+    "play": (
+        "For an environment's play, or videos: plain, and frames are compared within each video only.",
+        Settings(self_regression=0.0, **PLAY),
+    ),
     "thorough": ("Three times the videos, twice the epochs.", Settings(epochs=2500, preset="thorough")),
     "paper": ("Table 1 of the paper; 2,000 epochs want a GPU, so set --epochs.", PAPER),
 }
@@ -234,7 +238,7 @@ def find_encoder(folder: Path, encoder: Path | None, preset: str, device: str) -
 
 
 def _as_can_be(settings: Settings) -> Settings:
-    """The settings, as they are for the play of an environment that kept no proprioception.
+    """The settings, as they are for the play of an environment that kept no proprioception: those of ``play``.
 
     What its scene holds is another thing in each episode and the same within it, such as a target: by telling videos
     apart, an embedding would learn that, and not how the robot stands.
@@ -243,12 +247,12 @@ def _as_can_be(settings: Settings) -> Settings:
     if not (folder / "meta/info.json").is_file():
         return settings
     dataset = LeRobotDataset(folder)
-    if dataset.rendering is None or dataset.has(STATE):
+    if dataset.rendering is None or dataset.has(STATE) or not settings.self_regression:
         return settings
-    changed: dict[str, Any] = {"self_regression": 0.0} if settings.self_regression else {}
+    changed: dict[str, Any] = {"self_regression": 0.0}
     if all(getattr(settings, name) == getattr(Settings(), name) for name in PLAY):
         changed |= PLAY | {"per_video": min(PLAY["per_video"], settings.batch)}
-    told = ", ".join(f"{name} {value}" for name, value in changed.items()) or "settings as they are said"
+    told = ", ".join(f"{name} {value}" for name, value in changed.items())
     print(f"{folder}: play without proprioception, embedded from pictures and time alone: {told}")
     return replace(settings, **changed)
 

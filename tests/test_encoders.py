@@ -51,6 +51,9 @@ def test_checkpoint_round_trip_is_exact(tmp_path, name, joints):
     frames = random_frames(4, size)
     trained.save(tmp_path)
     loaded = load_encoder(tmp_path)
+    trained.save_pretrained(tmp_path / "again")
+    assert (tmp_path / "again/encoder.safetensors").read_bytes() == (tmp_path / "encoder.safetensors").read_bytes()
+    assert TrainedEncoder.from_pretrained(tmp_path / "again").camera == loaded.camera
     assert loaded.camera == CAMERA
     embedded = trained.embed(frames)
     np.testing.assert_array_equal(loaded.embed(frames), embedded)

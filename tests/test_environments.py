@@ -127,6 +127,15 @@ def test_it_is_embedded_by_time_alone_and_within_each_video(run, trained, capsys
     assert "is trained already" in capsys.readouterr().out
 
 
+def test_what_is_said_of_the_objective_holds(recorded, run):
+    plain = replace(embed.PRESETS["plain"][1], run=run)
+    assert embed._as_can_be(plain) == plain  # InfoNCE over all videos, as it says
+    play = embed._as_can_be(embed.Settings(run=run))
+    assert play == replace(embed.PRESETS["play"][1], run=run)
+    own = embed._as_can_be(embed.Settings(run=run, positive=7))
+    assert (own.objective, own.positive, own.self_regression) == ("infonce", 7, 0)
+
+
 def test_proprioception_is_regressed(tmp_path):
     stage = record.run_any(replace(PLAY, run=tmp_path, steps=300, proprioception="[0:1]"))
     felt = LeRobotDataset(stage.path("dataset")).column("observation.state")

@@ -19,6 +19,8 @@ from imitate.data.rendering import Rendering
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.play import Playing, actions_of, play
 from imitate.errors import UserError
+from imitate.pipelines import embed
+from imitate.pipelines.environments import fit as fit_module
 from imitate.reward.filming import Filming
 from imitate.reward.frames import Frames
 from imitate.reward.video_reward import VideoReward, VideoRewardVector
@@ -121,6 +123,14 @@ def test_what_an_environment_is_made_with_is_known_as_far_as_it_says():
 
 def picture_of_one():
     """A function that an environment is made with."""
+
+
+def test_what_training_is_told_holds():
+    told = {"objective": "infonce", "batch": 8}
+    settings = fit_module._settings(3, "", told)
+    assert (settings.objective, settings.per_video, settings.seed, settings.self_regression) == ("infonce", 8, 3, 0)
+    assert fit_module._settings(0, "", {}).objective == "video_infonce"
+    assert fit_module._settings(0, "[0:1]", {}) == embed.Settings()
 
 
 def test_many_of_the_environment_are_accepted(fitted, demonstration):

@@ -186,6 +186,15 @@ class TrainedEncoder:
                 "arm that is to imitate: use its arm, or train an encoder on this one"
             )
 
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, device: torch.device | None = None) -> TrainedEncoder:
+        """``load_encoder``, by the name that others of the field have for it. Local folders only."""
+        return load_encoder(folder, device)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """``save``, by the name that others of the field have for it."""
+        self.save(folder)
+
     def save(self, folder: str | Path) -> None:
         """Write ``encoder.json`` and ``encoder.safetensors``.
 

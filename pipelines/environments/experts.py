@@ -17,6 +17,9 @@ Truth = NDArray[np.float64]
 LINKS = (0.1, 0.11)  # of Reacher's arm, m
 UPRIGHT = 5.0  # energy of Pendulum-v1's rod where it stands on its head, J
 STEADY = (0.5, 10.0, 2.5)  # rad from there, within which it is held; by a torque of so many N m a rad, and a rad/s
+BALANCE = np.array([1.81, 9.94, 1.86, 1.76])  # force on InvertedPendulum-v5's cart for position, angle, and their rates
+SWING, PERIOD = 0.1, (3.0, 5.0)  # of its cart: m to each side, and s to and fro
+POLE = 0.6  # m
 STRIDE = 0.15  # of the longest step of Panda's hand
 
 
@@ -53,6 +56,11 @@ def _turned(one: Truth, other: Truth) -> float:
 
 def _distance(one: Truth, other: Truth) -> float:
     return float(np.linalg.norm(one - other))
+
+
+def _points(one: Truth, other: Truth) -> float:
+    """Mean distance of two points in a plane."""
+    return float(np.linalg.norm((one - other).reshape(-1, 2), axis=1).mean())
 
 
 def _reacher(env: gym.Env) -> Policy:
@@ -94,6 +102,19 @@ def _pendulum(env: gym.Env) -> Policy:
     return act
 
 
+def _pole(env: gym.Env) -> Policy:
+    """Balances the pole (a linear-quadratic regulator), on a cart that is to go to and fro."""
+    core: Any = env.unwrapped
+    swing, period = core.np_random.choice([-1, 1]) * SWING, core.np_random.uniform(*PERIOD)
+
+    def act(observation: Any) -> NDArray[np.float32]:
+        phase = 2 * np.pi * core.data.time / period
+        wanted = np.array([swing * np.sin(phase), 0, swing * 2 * np.pi / period * np.cos(phase), 0])
+        return np.clip([BALANCE @ (observation - wanted)], -3, 3).astype(np.float32)
+
+    return act
+
+
 def _panda(_: gym.Env) -> Policy:
     """Moves the hand straight to the target, slowly enough that it can be watched."""
 
@@ -110,6 +131,12 @@ def _joints(number: int) -> Callable[[gym.Env], Truth]:
 
 def _angle(env: gym.Env) -> Truth:
     return np.array(env.unwrapped.state[:1])  # type: ignore[attr-defined]
+
+
+def _cart(env: gym.Env) -> Truth:
+    """Where the cart is, and the pole's tip: (4,) m."""
+    place, angle = env.unwrapped.data.qpos  # type: ignore[attr-defined]
+    return np.array([place, 0.0, place + POLE * np.sin(angle), POLE * np.cos(angle)])
 
 
 def _hand(env: gym.Env) -> Truth:
@@ -134,6 +161,23 @@ EXPERTS = {
         20_480,
     ),
     "pendulum": Expert(Made("Pendulum-v1"), _pendulum, _angle, _turned, "rad", 1.0, 102_400),
+    "pole": Expert(
+        Made(
+            "InvertedPendulum-v5",
+            (
+                "width=128",
+                "height=128",
+                "max_episode_steps=100",
+                'default_camera_config={"trackbodyid": -1, "lookat": [0, 0, 0.3], "distance": 1.3, "elevation": 0}',
+            ),
+        ),
+        _pole,
+        _cart,
+        _points,
+        "m",
+        0.03,
+        30_720,
+    ),
     "panda": Expert(
         Made(
             "panda_gym:PandaReach-v3",

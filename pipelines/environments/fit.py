@@ -65,7 +65,7 @@ def fit(
             settings can't be.
     """
     check_environment(env)
-    settings, frames = _settings(seed, training), frames or Frames()
+    settings, frames = _settings(seed, proprioception, training), frames or Frames()
     like = Made.like(Rendering.of(env, frames.key, frames.crop), whole_rate(env, fps))
     with TemporaryDirectory() as aside:
         plays = recording.Settings(**like, run=Path(run or aside), steps=steps, length=length, seed=seed)
@@ -76,13 +76,16 @@ def fit(
         return load_encoder(stage.path("encoder"))
 
 
-def _settings(seed: int, training: dict[str, Any]) -> embed.Settings:
-    """How the encoder is trained."""
+def _settings(seed: int, proprioception: str, training: dict[str, Any]) -> embed.Settings:
+    """How the encoder is trained: as ``embed`` does, or, from pictures and time alone, its preset ``play``."""
     if taken := OWN & set(training):
         raise UserError(f"fit says itself what {', '.join(sorted(taken))} is: leave it out")
     if unknown := set(training) - {field.name for field in fields(embed.Settings)}:
         raise UserError(f"fit knows no {', '.join(sorted(unknown))}: expected its own settings, or those of embed")
-    settings = replace(embed.Settings(seed=seed), **training)
+    planned = replace(embed.PRESETS["default" if proprioception else "play"][1], seed=seed)
+    if not proprioception and isinstance(batch := training.get("batch"), int):
+        planned = replace(planned, per_video=min(planned.per_video, batch))
+    settings = replace(planned, **training)
     try:
         embed.check(settings)  # before minutes of play
     except TypeError as error:

@@ -26,7 +26,7 @@ from imitate.keeping.workers import worked_off
 from imitate.reward.environment import rate_of
 from imitate.reward.filming import Filming
 
-from ..shared.pieces import Pieces, held_out
+from ..shared.pieces import LEAST, Pieces, held_out
 from .made import Made
 
 PIECE = 1000  # steps that are played in one go: what is lost when the power goes
@@ -167,10 +167,10 @@ def collect(settings: Settings, stage: Stage, rendering: Rendering, start: float
         UserError: There are too few episodes.
     """
     pieces = pieces_of(settings, stage)
-    try:
-        lengths = pieces.lengths()
-    except UserError as error:
-        raise UserError(f"{error} of play: raise steps, or lower length") from None
+    lengths = pieces.lengths()
+    if len(lengths) < LEAST:
+        pieces.forget()
+        raise UserError(f"{len(lengths)} episodes of play, expected {LEAST} or more: raise steps, or lower length")
     layout = Layout(
         cameras=(Camera.unknown(RENDER),),
         image_size=settings.image_size,

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
-from imitate.errors import UserError
 from imitate.keeping.manifest import NOTES
 from imitate.keeping.runs import Stage, written_aside
 
@@ -58,21 +57,18 @@ class Pieces:
         self.stage.note(str(piece), [self._path(piece)])
 
     def lengths(self) -> tuple[int, ...]:
-        """Frames of each episode.
-
-        Raises:
-            UserError: There are too few to learn from. The pieces are gone then, and other settings may be tried.
-        """
+        """Frames of each episode."""
         lengths: list[int] = []
         for piece in range(self.count):
             with np.load(self._path(piece)) as kept:
                 lengths += kept[LENGTHS].tolist()
-        if len(lengths) < LEAST:
-            for left in (PIECES, NOTES):
-                shutil.rmtree(self.stage.path(left), ignore_errors=True)
-            self.stage.path("config.json").unlink()
-            raise UserError(f"{len(lengths)} episodes, expected {LEAST} or more")
         return tuple(lengths)
+
+    def forget(self) -> None:
+        """Delete all, and what the stage was begun with, so that other settings may be said."""
+        for left in (PIECES, NOTES):
+            shutil.rmtree(self.stage.path(left), ignore_errors=True)
+        self.stage.path("config.json").unlink()
 
     def columns(self) -> dict[str, tuple[str, ...]]:
         """What stands beside the pictures, and what each entry of it is called."""

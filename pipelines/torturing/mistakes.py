@@ -50,7 +50,15 @@ MODULES = (
     record, embed, imitate, evaluate, follow, check_reward,
     bench, benchmark_follow, benchmark_imitation, align, compression, label, promote, report, retrieve, torture,
 )  # fmt: skip
-COMMANDS: Mapping[str, type] = {module.__name__.rsplit(".", 1)[-1]: module.Settings for module in MODULES}
+COMMANDS: Mapping[str, type] = {  # and presets that take other settings than the rest of their command
+    " ".join((module.__name__.rsplit(".", 1)[-1], *preset)): kind
+    for module in MODULES
+    for preset, kind in (
+        ((), module.Settings),
+        *(((name,), type(of)) for name, (_, of) in getattr(module, "ELSEWHERE", {}).items()),
+    )
+}
+PENDULUM = ("--env", "Pendulum-v1")  # of Gymnasium's own, and quickly made
 NEGATIVE = ("learner.log_std", "reward.bonus")  # numbers that may be below 0
 NAMES = ("name", "policy")  # of stages, which may be called as one likes, within the run
 COLUMNS = ("progress", "reward")  # which may be called as one likes, but for a slash
@@ -120,31 +128,32 @@ def option(command: str) -> SearchStrategy[Mistake]:
     known = {name: kind for name, kind in options(COMMANDS[command]).items() if name not in FREE}
     return st.sampled_from(sorted(known)).flatmap(
         lambda name: values(name, known[name]).map(
-            lambda wrong: (command, *_place(command), f"--{name.replace('_', '-')}", *wrong)
+            lambda wrong: (*command.split(), *_place(command), f"--{name.replace('_', '-')}", *wrong)
         )
     )
 
 
 def _place(command: str) -> list[str]:
     """What makes a command read the run that is there, or begin a new one."""
-    makes = command in ("record", "embed")
-    return ["--run", NEW if makes else "whole", *(["--dataset", "given/dataset"] if command == "embed" else [])]
+    makes = command.split()[0] in ("record", "embed")
+    of = ["--dataset", "given/dataset"] if command == "embed" else PENDULUM if command == "record environment" else []
+    return ["--run", NEW if makes else "whole", *of]
 
 
 def lines() -> SearchStrategy[Mistake]:
     """Command lines that are none: unknown commands, presets, options, and words that stand where none does."""
     commands = st.sampled_from(sorted(COMMANDS))
     unknown = words().map(lambda word: (word,))
-    preset = st.tuples(commands, words())
-    flag = st.builds(lambda c, word: (c, "--run", NEW, f"--{word}"), commands, words())
-    lone = st.builds(lambda c, word: (c, "default", "--run", NEW, word), commands, words())
+    preset = st.builds(lambda c, word: (c.split()[0], word), commands, words())
+    flag = st.builds(lambda c, word: (*c.split(), "--run", NEW, f"--{word}"), commands, words())
+    lone = st.builds(lambda c, word: (c.split()[0], "default", "--run", NEW, word), commands, words())
     cut = commands.flatmap(
         lambda c: (
             st.sampled_from(sorted(n for n, kind in options(COMMANDS[c]).items() if kind in (int, float))).map(
-                lambda name: (c, "--run", NEW, f"--{name.replace('_', '-')}")
+                lambda name: (*c.split(), "--run", NEW, f"--{name.replace('_', '-')}")
             )
             if any(kind in (int, float) for kind in options(COMMANDS[c]).values())
-            else st.just((c, "--run"))
+            else st.just((*c.split(), "--run"))
         )
     )
     return unknown | preset | flag | lone | cut
