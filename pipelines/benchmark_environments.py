@@ -18,7 +18,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.video.writer import Compression, write_video
+from imitate.data.video.writer import write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import SEED, UserError, check_bounds, choose
 from imitate.keeping.lock import held
@@ -160,7 +160,7 @@ def _shown(run: Path, expert: Expert, seed: int) -> Shown:
         env = expert.made.make()
         episodes = (_acted(env, expert, at) for at in count(DEMOS + seed, NEXT))
         frames, shown = next(one for one in episodes if _moved(one[1]["truths"], expert) >= expert.moves)
-        write_video(video, frames, int(env.metadata["render_fps"]), Compression(0, "yuv444p"))
+        write_video(video, frames, int(env.metadata["render_fps"]))
         env.close()
         with written_aside(kept) as aside:
             np.savez(aside, **shown)

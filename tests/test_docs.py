@@ -26,7 +26,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 SNIPPET = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 ELSEWHERE = ("trainers.md",)  # which test_trainers.py runs
-SLOW = ("library.md", "own-video.md", "any-environment.md")  # they read poses off videos, or train
+SLOW = ("library.md", "own-video.md", "any-environment.md", "index.md")  # they read poses off videos, or train
 
 
 def told(page):

@@ -39,7 +39,6 @@ LEARNER = Learner(
     n_envs=2, n_steps=32, batch_size=32, n_epochs=4, gamma=0.9, learning_rate=1e-3, log_std=-1.0, width=32
 )
 PLAY = recording.Settings(env=ID, steps=STEPS, length=12, image_size=SIZE, workers=2)
-SLOWER = imitate.Compression(crf=0, pixels="yuv444p")
 
 
 def brightness(frames):
@@ -73,7 +72,7 @@ def trained(run, recorded):
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "pushed.mp4"
-    imitate.write_video(path, np.stack([picture(place) for place in np.linspace(0.3, 0.75, 16)]), FPS, SLOWER)
+    imitate.write_video(path, np.stack([picture(place) for place in np.linspace(0.3, 0.75, 16)]), FPS)
     return str(path)
 
 

@@ -125,6 +125,11 @@ def picture_of_one():
     """A function that an environment is made with."""
 
 
+def test_what_is_not_kept_is_not_named(capsys):
+    imitate.fit(made(), **TINY | {"epochs": 1})
+    assert capsys.readouterr().out == ""
+
+
 def test_what_training_is_told_holds():
     told = {"objective": "infonce", "batch": 8}
     settings = fit_module._settings(3, "", told)

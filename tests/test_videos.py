@@ -17,7 +17,6 @@ from imitate.pipelines.videos.recording import Settings
 
 NAMES = ["push 1.mp4", "push 2.mp4", "push 10.mov", "Push 11.MP4", "push 12.mkv", "push 13.mp4", "push 14.mp4"]
 RATES = [20, 20, 10, 20, 40, 20, 20]  # frames a second
-LOSSLESS = imitate.Compression(0, "yuv444p")
 
 
 def pushed(rate, seconds=1.2, start=0.2):
@@ -28,7 +27,7 @@ def pushed(rate, seconds=1.2, start=0.2):
 def clips(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clips") / "clips"
     for k, (name, rate) in enumerate(zip(NAMES, RATES, strict=True)):
-        imitate.write_video(folder / name, pushed(rate, start=0.1 + 0.02 * k), rate, LOSSLESS)
+        imitate.write_video(folder / name, pushed(rate, start=0.1 + 0.02 * k), rate)
     (folder / "notes.txt").write_text("no video")
     (folder / ".hidden.mp4").write_bytes(b"")
     (folder / "a folder.mp4").mkdir()
@@ -105,7 +104,7 @@ def test_other_shapes_are_told(clips, tmp_path, capsys):
     folder.mkdir()
     for name in NAMES[:5]:
         (folder / name).write_bytes((clips / name).read_bytes())
-    imitate.write_video(folder / "tall.mp4", pushed(20).transpose(0, 2, 1, 3), 20, LOSSLESS)
+    imitate.write_video(folder / "tall.mp4", pushed(20).transpose(0, 2, 1, 3), 20)
     recording.run(Settings(run=tmp_path / "run", videos=folder, image_size=16))
     assert "they are of 2 shapes, 40x24, 24x40: the middle is kept of each" in capsys.readouterr().out
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import fields, replace
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -72,7 +74,8 @@ def fit(
         plays = replace(plays, image_size=size, proprioception=proprioception)
         recording.check(plays)
         dataset = _recorded(env, Filming(env, env.observation_space, frames, size), plays)
-        stage = embed.run(replace(settings, run=plays.run, dataset=dataset))
+        with nullcontext() if run else redirect_stdout(StringIO()):  # which names files that are gone then
+            stage = embed.run(replace(settings, run=plays.run, dataset=dataset))
         return load_encoder(stage.path("encoder"))
 
 

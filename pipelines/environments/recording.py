@@ -17,7 +17,7 @@ from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Layout
 from imitate.data.rendering import Rendering
-from imitate.data.video.writer import Compression
+from imitate.data.video.writer import LOSSLESS
 from imitate.envs.play import RENDER, Playing, play
 from imitate.envs.proprioception import Proprioception
 from imitate.errors import PROCESSES, UserError, check_bounds
@@ -180,7 +180,7 @@ def collect(settings: Settings, stage: Stage, rendering: Rendering, start: float
         control="play",
         lengths=lengths,
         splits=held_out(len(lengths)),
-        compression=Compression(0, "yuv444p"),
+        compression=LOSSLESS,
         task="play",
         rendering=rendering,
     )

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.lerobot.writer import Episode, Layout
-from imitate.data.video.writer import Compression
+from imitate.data.video.writer import LOSSLESS
 from imitate.errors import UserError, check_bounds
 from imitate.keeping.runs import Stage, kept_settings
 
@@ -63,7 +63,7 @@ def run(settings: Settings) -> Stage:
         control="unknown",
         lengths=lengths,
         splits=held_out(len(lengths)),
-        compression=Compression(0, "yuv444p"),
+        compression=LOSSLESS,
         task="video",
         names=tuple(row["video"] for row in rows),
     )

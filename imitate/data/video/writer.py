@@ -35,13 +35,16 @@ class Compression:
     faststart: bool = False
 
 
+LOSSLESS = Compression(crf=0, pixels="yuv444p")
 FOR_PEOPLE = Compression(crf=20, pixels="yuv420p", faststart=True)
 
 
-def write_video(path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: int, compression: Compression) -> None:
+def write_video(
+    path: str | Path, frames: Iterable[NDArray[np.uint8]], fps: int, compression: Compression = LOSSLESS
+) -> None:
     """Write ``frames``, each (height, width, 3) uint8, as MP4, whole or not at all.
 
-    One thread, so that equal frames give equal bytes.
+    As it is, what is read again are the same frames. One thread, so that equal frames give equal bytes.
 
     Raises:
         UserError: There are no frames.
