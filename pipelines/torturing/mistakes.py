@@ -178,27 +178,10 @@ READERS: Mapping[str, Mistake] = {  # which command reads a file, of a stranger'
 }
 ODD: SearchStrategy[Any] = st.sampled_from(
     [
-        None,
-        True,
-        -1,
-        0,
-        3,
-        10**15,
-        10**30,
-        1e308,
-        float("nan"),
-        "",
-        "x",
-        "../../x",
-        "{",
-        "0:1",
-        [],
-        {},
-        [[]],
-        [None],
+        None, True, -1, 0, 3, 10**15, 10**30, 1e308, float("nan"), "", "x", "../../x", "{", "0:1", [], {}, [[]], [None],
         {"a": 1},
     ]
-)
+)  # fmt: skip
 
 
 def files(folder: Path) -> SearchStrategy[Spoilt]:
