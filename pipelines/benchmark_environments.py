@@ -188,7 +188,7 @@ def _moved(truths: NDArray[np.float64], expert: Expert) -> float:
 def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, method: str, seed: int) -> Stage:
     """One run: learned, measured by the truth and filmed."""
     wanted = imitating.Settings(
-        **vars(expert.made), run=run, demo=kept_demo(str(shown.video)), steps=expert.steps, seed=seed
+        **vars(expert.made), run=run, demo=kept_demo(str(shown.video)), steps=expert.steps, seed=seed, algorithm="sac"
     )
     wanted = replace(wanted, oracle=method == "oracle")
     weights = sha256(run / "embed/encoder/encoder.safetensors")

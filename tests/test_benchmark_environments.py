@@ -13,10 +13,10 @@ from imitate.keeping.runs import Stage
 from imitate.pipelines import benchmark_environments as benchmark
 from imitate.pipelines.environments.experts import EXPERTS, Expert, _bent, _reacher
 from imitate.pipelines.environments.made import Made
-from imitate.policy.ppo import Learner
+from imitate.policy.sac import SACLearner
 
 pytestmark = pytest.mark.slow
-SMALL = Learner(n_envs=2, n_steps=32, batch_size=32, n_epochs=2, learning_rate=1e-3, log_std=-1.0, width=32)
+SMALL = SACLearner(n_envs=2, n_steps=16, batch_size=32, random_steps=64, width=32)
 TO = 0.7  # where the expert brings the bar
 
 
@@ -30,6 +30,7 @@ SLIDER = Expert(
     lambda env: np.array([env.unwrapped.place]),
     lambda one, other: float(np.abs(one - other).mean()),
     "of the way",
+    0.05,
     256,
 )
 
@@ -44,7 +45,7 @@ def patched():
         play, see = benchmark.recording.run, benchmark.embed.run
         patch.setattr(benchmark.recording, "run", lambda of: play(replace(of, steps=400, length=12, image_size=32)))
         patch.setattr(benchmark.embed, "run", lambda of: see(replace(of, epochs=30, batch=48, device="cpu")))
-        settings = partial(benchmark.imitating.Settings, learner=SMALL)
+        settings = partial(benchmark.imitating.Settings, sac=SMALL)
         patch.setattr(benchmark.imitating, "Settings", settings)
         yield
 

@@ -29,7 +29,9 @@ from imitate.pipelines.environments.made import Made
 from imitate.pipelines.environments.seeing import completed, find_encoder
 from imitate.pipelines.shared import pieces
 from imitate.pipelines.shared.pieces import PIECES
+from imitate.policy import state as learner_state
 from imitate.policy.ppo import Learner, build_plain_ppo
+from imitate.policy.sac import SACLearner
 from imitate.reward.filming import BLANK, Filming, rendered
 
 pytestmark = pytest.mark.slow
@@ -38,6 +40,7 @@ SIZE, STEPS = 16, 2400  # more than one piece of play
 LEARNER = Learner(
     n_envs=2, n_steps=32, batch_size=32, n_epochs=4, gamma=0.9, learning_rate=1e-3, log_std=-1.0, width=32
 )
+SOFT = SACLearner(n_envs=2, n_steps=16, batch_size=64, random_steps=64, width=32)
 PLAY = recording.Settings(env=ID, steps=STEPS, length=12, image_size=SIZE, workers=2)
 
 
@@ -78,7 +81,7 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wanted(run, trained, video):
-    return imitating.Settings(run=run, demo=video, steps=4096, learner=LEARNER, device="cpu")
+    return imitating.Settings(run=run, demo=video, steps=1536, sac=SOFT, learner=LEARNER, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +163,8 @@ def test_it_learns_what_the_video_shows(learned):
     assert figures["reward"] > figures["hold_still_reward"] + 0.5
     assert figures["reward"] > figures["random_reward"]
     assert figures["env_return"] > figures["hold_still_env_return"]  # which pays for being on the right
-    assert figures["env_steps"] == 4096
+    assert figures["env_steps"] == 1536
+    assert learned.settings["algorithm"] == "sac"  # as actions are numbers within bounds
     rollout = read_json(learned.path("rollout.json"))
     assert rollout["fps"] == FPS
     assert len(rollout["env_reward"]) == 15
@@ -181,10 +185,11 @@ def test_what_it_learned_is_not_learned_again(learned, wanted, capsys):
     assert "has learned already" in capsys.readouterr().out
 
 
-def test_learning_goes_on_from_its_snapshot(wanted, learned, monkeypatch):
+@pytest.mark.parametrize(("algorithm", "rollout"), [("sac", 32), ("ppo", 64)])
+def test_learning_goes_on_from_its_snapshot(wanted, learned, monkeypatch, algorithm, rollout):
     """The environment can't be put back to where it was: its episodes begin anew, and all else goes on."""
-    settings = replace(wanted, name="broken-off", steps=512)
-    state = imitating.SB3VecEnv.state
+    settings = replace(wanted, name=f"broken-off-{algorithm}", steps=512, algorithm=algorithm)
+    state, remembered = imitating.SB3VecEnv.state, []
 
     def killed(env):
         killed.calls += 1
@@ -197,13 +202,30 @@ def test_learning_goes_on_from_its_snapshot(wanted, learned, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         imitating.run(settings)
     monkeypatch.undo()
+    restore = learner_state._restore_memory
+    monkeypatch.setattr(
+        learner_state, "_restore_memory", lambda *of: (restore(*of), remembered.append(of[0].replay_buffer.pos))
+    )
     stage = imitating.run(settings)
     steps = [row["steps"] for row in read_json(stage.path("curve.json"))]
-    assert steps == list(range(64, 513, 64))
+    assert steps == list(range(rollout, 513, rollout))
+    assert remembered == ([32] if algorithm == "sac" else [])  # steps of each environment, from before
+
+
+def test_the_algorithm_is_one_that_can_learn_such_actions(wanted):
+    few, many = spaces.Discrete(3), spaces.Box(-1, 1, (2,))
+    assert imitating.settled(wanted, few).algorithm == "ppo"
+    assert imitating.settled(wanted, spaces.Box(-np.inf, np.inf, (2,))).algorithm == "ppo"
+    assert imitating.settled(wanted, many).algorithm == "sac"
+    assert imitating.settled(replace(wanted, algorithm="ppo"), many).algorithm == "ppo"
+    with pytest.raises(UserError, match=r"actions of Discrete\(3\), expected a Box with bounds for sac: take ppo"):
+        imitating.settled(replace(wanted, algorithm="sac"), few)
+    with pytest.raises(UserError, match=r"sac\.gamma is 2"):
+        SACLearner(gamma=2)
 
 
 def test_the_oracle_learns_from_the_environments_own_reward(wanted, learned):
-    stage = imitating.run(replace(wanted, name="oracle", oracle=True, steps=2048))
+    stage = imitating.run(replace(wanted, name="oracle", oracle=True, steps=4096, algorithm="ppo"))
     assert stage.metrics["env_return"] > stage.metrics["hold_still_env_return"]
 
 
@@ -390,7 +412,7 @@ def test_a_free_camera_is_warned_of(monkeypatch):
 def test_one_command_after_another_does_it_all(tmp_path, video):
     """As a user types it, in processes of their own."""
     said = f"--env {ID} --demo {video} --run {tmp_path / 'run'} --steps 64".split()
-    learner = ["--learner.n-envs", "2", "--learner.n-steps", "16", "--learner.batch-size", "16", "--device", "cpu"]
+    learner = ["--sac.n-envs", "2", "--sac.n-steps", "16", "--sac.batch-size", "16", "--device", "cpu"]
     paths = os.pathsep.join([os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])])
     play = f"record environment --env {ID} --steps 300 --length 12 --image-size 16 --run {tmp_path / 'run'}".split()
     see = f"embed --epochs 5 --batch 48 --device cpu --run {tmp_path / 'run'}".split()

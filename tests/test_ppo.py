@@ -29,11 +29,10 @@ from imitate.policy.ppo import (
     Learner,
     NoOptimizer,
     build_ppo,
-    learner_state,
     load_policy,
-    restore_learner,
     save_policy,
 )
+from imitate.policy.state import learner_state, restore_learner
 from imitate.policy.vec_env import SB3VecEnv
 
 CPU = torch.device("cpu")

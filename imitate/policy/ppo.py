@@ -6,7 +6,6 @@ import io
 import pickle
 import re
 import zipfile
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import VecEnv
@@ -29,14 +28,6 @@ from imitate.keeping.runs import written_aside
 from imitate.policy.network import ImitationFeatures, ImitationPolicy
 
 MEMBERS = ("policy", "policy.optimizer", "pytorch_variables")  # the tensors in a zip of stable-baselines3
-COUNTED = (
-    "num_timesteps",
-    "_n_updates",
-    "_episode_num",
-    "_current_progress_remaining",
-)  # what PPO keeps between updates
-SEEN = ("_last_obs", "_last_episode_starts")
-TOLD = ("ep_info_buffer", "ep_success_buffer")
 TRUE_ERRORS = ("ee_error_m", "joint_error_rad")  # that the arm's environments tell
 OF_A_PROCESS = ("start_time", "_num_timesteps_at_start", "tensorboard_log")  # not of the policy
 
@@ -140,7 +131,7 @@ def _ppo(
     model = PPO(
         policy,
         env,
-        learning_rate=partial(_falling, learner.learning_rate) if learner.anneal else learner.learning_rate,
+        learning_rate=partial(falling, learner.learning_rate) if learner.anneal else learner.learning_rate,
         n_steps=learner.n_steps,
         batch_size=learner.batch_size,
         n_epochs=learner.n_epochs,
@@ -172,27 +163,15 @@ class NoOptimizer:
         """Leave it."""
 
 
-def _falling(rate: float, remaining: float) -> float:
+def falling(rate: float, remaining: float) -> float:
     """A learning rate that falls linearly to 0. Saved by its name: a function within one would be by its code."""
     return rate * remaining
 
 
-def learner_state(model: PPO) -> dict[str, Any]:
-    """What PPO goes on learning with after an update, for ``restore_learner``; besides environments and generators."""
-    plain = {name: getattr(model, name) for name in COUNTED + SEEN}
-    return plain | {name: list(getattr(model, name)) for name in TOLD} | {"parameters": model.get_parameters()}
+_falling = falling  # in policies that were saved by that name
 
 
-def restore_learner(model: PPO, state: dict[str, Any]) -> None:
-    """Bring a freshly built model to a state. It goes on with ``learn(missing, reset_num_timesteps=False)``."""
-    for name in COUNTED + SEEN:
-        setattr(model, name, state[name])
-    for name in TOLD:
-        setattr(model, name, deque(state[name], model._stats_window_size))
-    model.set_parameters(state["parameters"], device=model.device)
-
-
-def save_policy(model: PPO, path: str | Path) -> None:
+def save_policy(model: PPO | SAC, path: str | Path) -> None:
     """Write SB3's own zip, so that users can load it with SB3: the same bytes for the same policy.
 
     Raises:
@@ -246,7 +225,7 @@ def load_policy(model: PPO, path: str | Path) -> PPO:
     return model
 
 
-def check_policy(model: PPO) -> None:
+def check_policy(model: PPO | SAC) -> None:
     """Stop a learner whose weights are no numbers any more.
 
     Raises:

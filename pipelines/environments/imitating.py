@@ -1,4 +1,4 @@
-"""PPO learns, in any environment that renders, to do what a video shows: by the reward from that."""
+"""A policy learns, in any environment that renders, to do what a video shows: by the reward from that."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO, SAC
 
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
@@ -22,6 +23,7 @@ from imitate.keeping.snapshot import Snapshots
 from imitate.keeping.workers import WorkerDied, starting
 from imitate.measuring.figures import env_curve_figure, save_figure
 from imitate.policy.ppo import Learner, build_plain_ppo, save_policy
+from imitate.policy.sac import SACLearner, build_sac, check_actions, suits
 from imitate.policy.vec_env import SB3VecEnv
 from imitate.reward.environment import rate_of
 from imitate.reward.following import NEVER, Following
@@ -57,7 +59,7 @@ class Settings(Made):
     """A video file of this environment, by any means made."""
     encoder: Path | None = None
     """The folder of a trained encoder; None: the run's own."""
-    steps: int = 100_000
+    steps: int = 20_000
     """At most so many, of all environments together: whole rollouts, and one at least."""
     observe: str = "flat"
     """What the policy observes: flat, the environment's observation and the embeddings; or env, without these."""
@@ -67,6 +69,10 @@ class Settings(Made):
     """While learning, end an episode where the embeddings are farther apart than this; 0: never."""
     oracle: bool = False
     """Learn from the environment's own reward instead: what this learner can do with that."""
+    algorithm: Literal["auto", "sac", "ppo"] = "auto"
+    """sac, soft actor-critic, which remembers each step; or ppo. auto: sac, where actions are numbers within bounds."""
+    sac: SACLearner = field(default_factory=SACLearner)
+    """Of soft actor-critic."""
     learner: Learner = field(
         default_factory=lambda: Learner(
             n_envs=8, n_steps=128, batch_size=256, gamma=0.95, learning_rate=1e-3, log_std=-1.0, width=128
@@ -81,7 +87,7 @@ class Settings(Made):
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"
-    """auto, cpu or cuda, of the encoder; PPO's small networks stay on the CPU."""
+    """auto, cpu or cuda, of the encoder; the learner's small networks stay on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,7 @@ def run(settings: Settings) -> Stage:
     sight = Sight(encoder, settings.frames)
     with one_env(settings, sight) as env:  # a mistake in the settings shows before anything is written
         env.reset(seed=settings.seed)
+        settings = settled(settings, env.action_space)
         stage = Stage.named(settings.run, settings.name or stage_name("imitate", [settings.demo]))
         wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo)))
         if not stage.begin(wanted):
@@ -155,43 +162,60 @@ def one_env(settings: Settings, sight: Sight) -> Iterator[VideoReward]:
 
 
 @contextmanager
-def learning_envs(settings: Settings, sight: Sight) -> Iterator[SB3VecEnv]:
-    """The environments that the policy learns in, each in a process."""
+def learning_envs(settings: Settings, sight: Sight, number: int) -> Iterator[SB3VecEnv]:
+    """So many environments, that the policy learns in, each in a process."""
     # Made alone, whose module brings no network into the processes.
     alone = Made(**{one.name: getattr(settings, one.name) for one in fields(Made)})
     with starting():
-        vector = AsyncVectorEnv([alone.make] * settings.learner.n_envs, context="spawn")
+        vector = AsyncVectorEnv([alone.make] * number, context="spawn")
     try:
         demo, observe, fps = settings.demo, settings.observe, settings.fps
         envs = VideoRewardVector(vector, demo, sight.encoder, following_of(settings), sight.frames, observe, fps)
         yield SB3VecEnv(TrueReward(envs) if settings.oracle else envs)
     except (EOFError, ConnectionError) as error:
         raise WorkerDied(
-            f"a process of {settings.env} ended ({type(error).__name__}): if memory was short, lower learner.n-envs"
+            f"a process of {settings.env} ended ({type(error).__name__}): if memory was short, lower n-envs"
         ) from None
     finally:
         vector.close(terminate=True)
 
 
-def learned(settings: Settings, stage: Stage, sight: Sight, of: str) -> tuple[PPO, dict[str, float]]:
+def settled(settings: Settings, actions: spaces.Space) -> Settings:
+    """The settings, with the algorithm that they mean by auto.
+
+    Raises:
+        UserError: It can't learn such actions.
+    """
+    if settings.algorithm == "sac":
+        check_actions(actions)
+    return settings if settings.algorithm != "auto" else replace(settings, algorithm="sac" if suits(actions) else "ppo")
+
+
+def learned(settings: Settings, stage: Stage, sight: Sight, of: str) -> tuple[PPO | SAC, dict[str, float]]:
     """The policy, and figures of learning; its curve and weights stand in the stage.
 
     Args:
-        settings: Of it.
+        settings: Of it, settled.
         stage: That keeps it.
         sight: That the reward is made of.
         of: What a snapshot must be of, to go on from.
     """
     snapshots = Snapshots(stage.path(SNAPSHOT), of)
-    with learning_envs(settings, sight) as envs:
-        model = build_plain_ppo(settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"))
+    number = settings.sac.n_envs if settings.algorithm == "sac" else settings.learner.n_envs
+    with learning_envs(settings, sight, number) as envs:
+        device, seed, logs = torch.device("cpu"), settings.seed, stage.path("tensorboard")
+        model: PPO | SAC
+        if settings.algorithm == "sac":
+            model = build_sac(settings.sac, envs, settings.steps, seed, device, logs)
+        else:
+            model = build_plain_ppo(settings.learner, envs, seed, device, logs)
         curve, seconds = learn(model, envs, settings.steps, snapshots, ("env_reward",))
     save_policy(model, stage.path("policy.zip"))
     write_json(stage.path("curve.json"), curve)
     return model, {"env_steps": model.num_timesteps, "learn_seconds": seconds}
 
 
-def outcome(settings: Settings, stage: Stage, env: VideoReward, model: PPO) -> dict[str, Any]:
+def outcome(settings: Settings, stage: Stage, env: VideoReward, model: PPO | SAC) -> dict[str, Any]:
     """What became of it: figures, and a film of the first episode, beside the demonstration."""
     figures: dict[str, Any] = measured(env, acting(model), SEEDS)
     figures |= measured(env, at_random(env, settings.seed), SEEDS, "random_")

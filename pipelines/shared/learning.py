@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.type_aliases import TrainFreq
 from tqdm import tqdm
 
 from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
-from imitate.policy.ppo import TRUE_ERRORS, Curve, learner_state, restore_learner
+from imitate.policy.ppo import TRUE_ERRORS, Curve
+from imitate.policy.state import learner_state, restore_learner
 from imitate.policy.vec_env import SB3VecEnv
 
 from .signals import held_back
@@ -65,7 +67,7 @@ class Boundaries(BaseCallback):
 
 
 def learn(
-    model: PPO, env: SB3VecEnv, steps: int, snapshots: Snapshots, told: Sequence[str] = TRUE_ERRORS
+    model: PPO | SAC, env: SB3VecEnv, steps: int, snapshots: Snapshots, told: Sequence[str] = TRUE_ERRORS
 ) -> tuple[list[dict[str, float]], float]:
     """Learn, from the last snapshot on, if there is one.
 
@@ -79,8 +81,8 @@ def learn(
     Returns:
         The learning curve, a row a rollout; and how long it took, s.
     """
-    rollout = model.n_envs * model.n_steps
-    steps = max(steps // rollout, 1) * rollout  # PPO would fill the last one up, and so go beyond
+    rollout = rollout_of(model)
+    steps = max(steps // rollout, 1) * rollout  # the last one would be filled up, and so go beyond
     kept = snapshots.read()
     with held_back() as told_to_stop, tqdm(total=steps, unit="step", desc="imitate") as bar:
 
@@ -105,6 +107,14 @@ def learn(
         finally:
             boundaries.write()
         return curve.rows, curve.seconds
+
+
+def rollout_of(model: PPO | SAC) -> int:
+    """Steps of all environments between two updates."""
+    if isinstance(model, PPO):
+        return model.n_envs * model.n_steps
+    assert isinstance(model.train_freq, TrainFreq)  # whatever it was built with
+    return model.n_envs * model.train_freq.frequency
 
 
 def _truth(row: dict[str, float]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3 import PPO
+from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from imitate.data.demonstration import Demonstration
@@ -224,7 +224,7 @@ def _same(env: gym.Env) -> gym.Env:
     return env
 
 
-def acting(model: PPO, explore: bool = False) -> Policy:
+def acting(model: PPO | SAC, explore: bool = False) -> Policy:
     """The policy, without exploration unless asked for."""
 
     def act(observation: NDArray[np.float32]) -> NDArray[np.float32]:
