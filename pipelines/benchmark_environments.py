@@ -49,13 +49,13 @@ METHODS = {
 DEMOS = 2000  # the seeds of what is shown; those from 1000 on were for tuning
 NEXT = 100  # further on is what is shown instead, where that moves too little
 PIXELS = 32  # a side
-FOLLOWED = 0.2  # of holding still: whoever is nearer has learned
+FOLLOWED = 0.2  # of holding still: whoever is nearer, in the episode that was filmed, has learned
 RETURNS = [f"shown_{who}env_return" for who in ("", "hold_still_", "random_")]
 FIGURES = (
+    "shown_share",
     "share",
     "error",
     "hold_still_error",
-    "shown_share",
     *RETURNS,
     "expert_env_return",
     "success",
@@ -265,7 +265,7 @@ def _summary(rows: Rows) -> Rows:
     for name, method in dict.fromkeys((row["environment"], row["method"]) for row in rows):
         ours = [row for row in rows if (row["environment"], row["method"]) == (name, method)]
         figures: dict[str, Any] = {"environment": name, "method": method, "runs": len(ours)}
-        shares = [row["share"] for row in ours if row.get("share") is not None]
+        shares = [row["shown_share"] for row in ours if row.get("shown_share") is not None]
         figures["learned"] = sum(share <= FOLLOWED for share in shares)
         for key in FIGURES:
             known = [row[key] for row in ours if row.get(key) is not None]
@@ -277,13 +277,15 @@ def _summary(rows: Rows) -> Rows:
 
 
 def _print(summary: Rows) -> None:
-    print(f"{'median':24}{'of holding still':>18}{'95 % interval':>18}{'learned':>9}{'own, as shown':>15}{'expert':>9}")
+    print(
+        f"{'where it was filmed':24}{'of holding still':>18}{'95 % interval':>18}{'learned':>9}{'own':>9}{'expert':>9}"
+    )
     for row in summary:
-        interval = f"{row['share_low']:.3f} to {row['share_high']:.3f}"
+        interval = f"{row['shown_share_low']:.3f} to {row['shown_share_high']:.3f}"
         learned = f"{row['learned']}/{row['runs']}"
         print(
-            f"{row['environment'] + ' ' + row['method']:24}{row['share']:18.3f}{interval:>18}{learned:>9}"
-            f"{row['shown_env_return']:15.2f}{row['expert_env_return']:9.2f}"
+            f"{row['environment'] + ' ' + row['method']:24}{row['shown_share']:18.3f}{interval:>18}{learned:>9}"
+            f"{row['shown_env_return']:9.2f}{row['expert_env_return']:9.2f}"
         )
 
 

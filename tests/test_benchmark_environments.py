@@ -4,6 +4,7 @@ import csv
 import os
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -126,3 +127,41 @@ def test_reachers_expert_reaches_its_target(monkeypatch):
         bent = _bent(np.array([0.05, -0.1]), side)
         ends = np.cumsum([[0.1, 0.11] * np.array([f(bent[0]), f(bent.sum())]) for f in (np.cos, np.sin)], axis=1)[:, -1]
         assert ends == pytest.approx([0.05, -0.1])
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "earned"), [("pendulum", "pygame", -400), ("pole", "mujoco", 100), ("panda", "panda_gym", -49)]
+)
+def test_experts_do_well_and_move(monkeypatch, name, module, earned):
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    pytest.importorskip(module)
+    expert = EXPERTS[name]
+    env = expert.made.make()
+    monkeypatch.setattr(benchmark, "rendered", lambda env: np.zeros((4, 4, 3), np.uint8))  # which is slow
+    moved = []
+    for seed in range(1000, 1006):
+        _, shown = benchmark._acted(env, expert, seed)
+        assert shown["env_return"] >= earned
+        moved.append(benchmark._moved(shown["truths"], expert) >= expert.moves)
+    assert any(moved)
+    if name == "pendulum":
+        assert abs(expert.apart(shown["truths"][-1], np.zeros(1))) < 0.01  # it stands on its head
+    env.close()
+
+
+def test_an_episode_that_ends_early_stands_where_it_ended(monkeypatch):
+    """Else whoever falls at once, near to where the video begins, would err the least."""
+    truths = np.linspace(0, 1, 11)[:, None]
+    shown = benchmark.Shown(None, truths, 0.0, 7)
+    stood = iter(truths[:4])
+
+    def roll_out(env, policy, seed, look):
+        for _ in range(4):
+            look()
+        return SimpleNamespace(shown=np.array([1, 2, 3]), env_rewards=np.ones(3))
+
+    monkeypatch.setattr(benchmark, "roll_out", roll_out)
+    expert = replace(SLIDER, truth=lambda env: next(stood))
+    error, earned = benchmark._measured(None, None, expert, shown, [7])
+    assert error == pytest.approx((truths[4:] - truths[3]).sum() / 10)
+    assert earned == 3

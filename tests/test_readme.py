@@ -489,11 +489,13 @@ def test_other_environments_are_as_measured():
     found = read_results(FOLDER / "environments.csv", ("summary",))
     for row in found.more["summary"]:
         ours = [of for of in found.rows if (of["environment"], of["method"]) == (row["environment"], row["method"])]
-        share = f"{row['share']:.3f} ({row['share_low']:.3f} to {row['share_high']:.3f})"
+        share = " | ".join(
+            f"{row[k]:.3f} ({row[f'{k}_low']:.3f} to {row[f'{k}_high']:.3f})" for k in ("shown_share", "share")
+        )
         returns = " | ".join(f"{row[name]:.1f}" for name in ("shown_env_return", "expert_env_return"))
         expected = (
             f"| `{row['environment']}` | `{row['method']}` | {share} | {row['learned']} of {row['runs']} | {returns} |"
         )
         assert expected in LINES
-        assert row["learned"] == sum(of["share"] <= 0.2 for of in ours)
+        assert row["learned"] == sum(of["shown_share"] <= 0.2 for of in ours)
     assert set(found.about["methods"]) == {row["method"] for row in found.rows}
