@@ -173,6 +173,8 @@ def _check(settings: Settings) -> None:
         FULL.learner(envs)
     if {function.__name__ for function in MEMORY} & set(settings.only or ROWS):
         peak.check()
+    if {wrapping.wrap_vs_render.__name__, wrapping.wrap_many_vs_render.__name__} & set(settings.only or ROWS):
+        wrapping.MADE.check()  # whose packages are an extra
     pick_device(settings.device)
 
 

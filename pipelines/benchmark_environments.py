@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -46,6 +46,7 @@ METHODS = {
     "untrained": "by the same network, untrained",
     "oracle": "by the environment's own reward, in each episode what that asks for; observation by the trained encoder",
 }
+ALGORITHM: Final = "sac"  # that learns
 DEMOS = 2000  # the seeds of what is shown; those from 1000 on were for tuning
 NEXT = 100  # further on is what is shown instead, where that moves too little
 PIXELS = 32  # a side
@@ -111,6 +112,10 @@ def run(settings: Settings) -> Results:
     out = settings.out or settings.run / "environments.csv"
     check_out(out)
     before = read_results(out, ("summary",)) if settings.add and out.exists() else Results([], {})
+    if any(row["environment"] in experts and row.get("algorithm") != ALGORITHM for row in before.rows):
+        raise UserError(f"{out}: holds what was learned otherwise than by {ALGORITHM}: leave add out")
+    for expert in experts.values():
+        expert.made.check()  # it may want a package: before hours go into the others
     with held(settings.run):
         rows = [row for name, expert in experts.items() for row in _learned(settings, name, expert)]
     kept = {(row["environment"], row["method"], row["seed"]): row for row in [*before.rows, *rows]}
@@ -147,7 +152,7 @@ def _learned(settings: Settings, name: str, expert: Expert) -> Rows:
         shown = _shown(run, expert, seed)
         for method in settings.methods:
             learned = _run(run, expert, shown, encoder, method, seed)
-            told = {"environment": name, "method": method, "seed": seed, "unit": expert.unit}
+            told = {"environment": name, "method": method, "algorithm": ALGORITHM, "seed": seed, "unit": expert.unit}
             made = {"encoder": learned.settings["encoder_sha256"], "git_commit": learned.config.get("git_commit")}
             rows.append(told | learned.metrics | seconds | made)
     return rows
@@ -188,9 +193,14 @@ def _moved(truths: NDArray[np.float64], expert: Expert) -> float:
 def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, method: str, seed: int) -> Stage:
     """One run: learned, measured by the truth and filmed."""
     wanted = imitating.Settings(
-        **vars(expert.made), run=run, demo=kept_demo(str(shown.video)), steps=expert.steps, seed=seed, algorithm="sac"
+        **vars(expert.made),
+        run=run,
+        demo=kept_demo(str(shown.video)),
+        steps=expert.steps,
+        seed=seed,
+        algorithm=ALGORITHM,
     )
-    wanted = replace(wanted, oracle=method == "oracle")
+    wanted = replace(wanted, oracle=method == "oracle", algorithm=ALGORITHM)
     weights = sha256(run / "embed/encoder/encoder.safetensors")
     stage = Stage.named(run, f"{method}-{seed}")
     if not stage.begin(kept_settings(wanted) | {"method": method, "encoder_sha256": weights}):
@@ -200,35 +210,37 @@ def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, metho
     with imitating.one_env(wanted, sight) as env:
         model, figures = imitating.learned(wanted, stage, sight, f"{weights} {method} {env.demonstrations[0].digest}")
         figures |= imitating.outcome(wanted, stage, env, model)
-        policies = {"": acting(model), "hold_still_": at_rest(env), "random_": at_random(env, seed)}
-        for who, policy in policies.items():
+        for where, seeds in {"": imitating.SEEDS, "shown_": [shown.seed]}.items():
+            found = _measured(env, acting(model), expert, shown, seeds)
+            figures |= {f"{where}{name}": value for name, value in found.items()}
+            figures[f"{where}share"] = found["error"] / found["hold_still_error"]
+        for who, policy in {"hold_still_": at_rest(env), "random_": at_random(env, seed)}.items():
             if policy is not None:
-                figures[f"{who}error"], _ = _measured(env, policy, expert, shown, imitating.SEEDS)
-                there = _measured(env, policy, expert, shown, [shown.seed])
-                figures[f"shown_{who}error"], figures[f"shown_{who}env_return"] = there
-    for where in ("", "shown_"):
-        if (still := figures.get(f"{where}hold_still_error")) is not None:
-            figures[f"{where}share"] = figures[f"{where}error"] / still
+                found = _measured(env, policy, expert, shown, [shown.seed])
+                figures[f"shown_{who}env_return"] = found["env_return"]
     figures["expert_env_return"] = shown.env_return
     stage.finish(figures)
     return stage
 
 
-def _measured(
-    env: VideoReward, policy: Policy, expert: Expert, shown: Shown, seeds: Sequence[int]
-) -> tuple[float, float]:
-    """How far, over the frames of what is shown, an environment truly is from it; and its mean own return.
+def _measured(env: VideoReward, policy: Policy, expert: Expert, shown: Shown, seeds: Sequence[int]) -> dict[str, float]:
+    """How far, over the frames of what is shown, an environment truly is from it, and would be if nothing moved.
 
     One whose episode ends before the video stands where it ended: else whoever is lost at once would err the least.
+
+    Returns:
+        Means over the episodes: ``error``, ``hold_still_error``, and ``env_return``, its own.
     """
-    errors, returns = [], []
+    errors, still, returns = [], [], []
     for seed in seeds:
         stood: list[Truth] = []
         episode = roll_out(env, policy, seed, look=partial(_note, stood, expert, env))
         errors += [expert.apart(one, shown.truths[at]) for one, at in zip(stood[1:], episode.shown, strict=True)]
         errors += [expert.apart(stood[-1], truth) for truth in shown.truths[episode.shown[-1] + 1 :]]
+        still += [expert.apart(stood[0], truth) for truth in shown.truths[1:]]
         returns.append(episode.env_rewards.sum())
-    return float(np.mean(errors)), float(np.mean(returns))
+    named = {"error": errors, "hold_still_error": still, "env_return": returns}
+    return {name: float(np.mean(values)) for name, values in named.items()}
 
 
 def _note(stood: list[Truth], expert: Expert, env: Any) -> None:

@@ -131,7 +131,7 @@ PRESETS = {
     "default": ("Best reward in minutes on two cores, with self-regression.", Settings()),
     "plain": ("The same without self-regression: from pixels and time alone.", Settings(self_regression=0.0)),
     "play": (
-        "For an environment's play, or videos: plain, and frames are compared within each video only.",
+        "For an environment's play: plain, and frames are compared within each video only.",
         Settings(self_regression=0.0, **PLAY),
     ),
     "thorough": ("Three times the videos, twice the epochs.", Settings(epochs=2500, preset="thorough")),

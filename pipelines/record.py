@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
-from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
+from imitate.data.lerobot.writer import Episode, Layout, episodes_a_file, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.control import VELOCITY_SCALE
@@ -41,8 +41,6 @@ from .shared.cli import command
 from .shared.sheets import episodes_sheet
 from .videos import recording as videos
 
-EPISODES_A_FILE = 50
-FILE_BYTES = 512 * 2**20  # of pixels, at most, unless a single episode has more: a worker holds a file in memory
 EPISODE_BYTES = 4 * 2**30  # that an episode may have
 RANDOM = "random"  # scenes
 SCENERY = 1  # what a scene's random numbers are told apart by from those of its episode's trajectory
@@ -222,7 +220,7 @@ def layout_of(settings: Settings) -> Layout:
         control="velocity",
         lengths=lengths,
         splits=dict(zip(SPLITS, counts, strict=True)),
-        episodes_a_file=int(np.clip(FILE_BYTES // episode, 1, EPISODES_A_FILE)),
+        episodes_a_file=episodes_a_file(episode),
         compression=Compression(settings.crf, "yuv444p"),
     )
 

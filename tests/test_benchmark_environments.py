@@ -162,6 +162,7 @@ def test_an_episode_that_ends_early_stands_where_it_ended(monkeypatch):
 
     monkeypatch.setattr(benchmark, "roll_out", roll_out)
     expert = replace(SLIDER, truth=lambda env: next(stood))
-    error, earned = benchmark._measured(None, None, expert, shown, [7])
-    assert error == pytest.approx((truths[4:] - truths[3]).sum() / 10)
-    assert earned == 3
+    found = benchmark._measured(None, None, expert, shown, [7])
+    assert found["error"] == pytest.approx((truths[4:] - truths[3]).sum() / 10)
+    assert found["hold_still_error"] == pytest.approx(truths[1:].mean())
+    assert found["env_return"] == 3

@@ -27,9 +27,8 @@ from imitate.pipelines import imitate as imitating_command
 from imitate.pipelines.environments import checked, imitating, recording
 from imitate.pipelines.environments.made import Made
 from imitate.pipelines.environments.seeing import completed, find_encoder
-from imitate.pipelines.shared import pieces
+from imitate.pipelines.shared import learning, pieces
 from imitate.pipelines.shared.pieces import PIECES
-from imitate.policy import state as learner_state
 from imitate.policy.ppo import Learner, build_plain_ppo
 from imitate.policy.sac import SACLearner
 from imitate.reward.filming import BLANK, Filming, rendered
@@ -202,9 +201,9 @@ def test_learning_goes_on_from_its_snapshot(wanted, learned, monkeypatch, algori
     with pytest.raises(KeyboardInterrupt):
         imitating.run(settings)
     monkeypatch.undo()
-    restore = learner_state._restore_memory
+    restore = learning.restore_memory
     monkeypatch.setattr(
-        learner_state, "_restore_memory", lambda *of: (restore(*of), remembered.append(of[0].replay_buffer.pos))
+        learning, "restore_memory", lambda *of: (restore(*of), remembered.append(of[0].replay_buffer.pos))
     )
     stage = imitating.run(settings)
     steps = [row["steps"] for row in read_json(stage.path("curve.json"))]
@@ -220,8 +219,10 @@ def test_the_algorithm_is_one_that_can_learn_such_actions(wanted):
     assert imitating.settled(replace(wanted, algorithm="ppo"), many).algorithm == "ppo"
     with pytest.raises(UserError, match=r"actions of Discrete\(3\), expected a Box with bounds for sac: take ppo"):
         imitating.settled(replace(wanted, algorithm="sac"), few)
-    with pytest.raises(UserError, match=r"sac\.gamma is 2"):
-        SACLearner(gamma=2)
+    with pytest.raises(UserError, match="steps is 95, expected 128 or more for sac: its first 64 are at random"):
+        imitating.settled(replace(wanted, steps=95), many)
+    assert imitating.settled(replace(wanted, steps=128), many).steps == 128
+    assert imitating.settled(replace(wanted, steps=1), few).steps == 1
 
 
 def test_the_oracle_learns_from_the_environments_own_reward(wanted, learned):
@@ -411,8 +412,19 @@ def test_a_free_camera_is_warned_of(monkeypatch):
 
 def test_one_command_after_another_does_it_all(tmp_path, video):
     """As a user types it, in processes of their own."""
-    said = f"--env {ID} --demo {video} --run {tmp_path / 'run'} --steps 64".split()
-    learner = ["--sac.n-envs", "2", "--sac.n-steps", "16", "--sac.batch-size", "16", "--device", "cpu"]
+    said = f"--env {ID} --demo {video} --run {tmp_path / 'run'} --steps 96".split()
+    learner = [
+        "--sac.n-envs",
+        "2",
+        "--sac.n-steps",
+        "16",
+        "--sac.batch-size",
+        "16",
+        "--sac.random-steps",
+        "16",
+        "--device",
+        "cpu",
+    ]
     paths = os.pathsep.join([os.path.dirname(__file__), *filter(None, [os.environ.get("PYTHONPATH")])])
     play = f"record environment --env {ID} --steps 300 --length 12 --image-size 16 --run {tmp_path / 'run'}".split()
     see = f"embed --epochs 5 --batch 48 --device cpu --run {tmp_path / 'run'}".split()
@@ -423,4 +435,4 @@ def test_one_command_after_another_does_it_all(tmp_path, video):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
     (made,) = (tmp_path / "run").glob("imitate-pushed-*/metrics.json")
-    assert json.loads(made.read_text())["env_steps"] == 64
+    assert json.loads(made.read_text())["env_steps"] == 96

@@ -117,6 +117,9 @@ def test_what_an_environment_is_made_with_is_known_as_far_as_it_says():
     assert one.differences(other)
     assert "Discrete(3)" in one.settings
     assert "test_fit.picture_of_one" in Rendering.of(made(own=picture_of_one, disable_env_checker=True)).settings
+    assert json.loads(Rendering.of(made(own={"b", "a"}, disable_env_checker=True)).settings) == {"own": ["'a'", "'b'"]}
+    with pytest.warns(UserWarning, match="know no more of that than its class, function"):
+        Rendering.of(made(own=lambda: 1, disable_env_checker=True))
     with pytest.warns(UserWarning, match="know no more of that than its class, Mute"):
         assert json.loads(Rendering.of(made(own=Mute(), disable_env_checker=True)).settings) == {"own": "Mute"}
 
@@ -136,6 +139,8 @@ def test_what_training_is_told_holds():
     assert (settings.objective, settings.per_video, settings.seed, settings.self_regression) == ("infonce", 8, 3, 0)
     assert fit_module._settings(0, "", {}).objective == "video_infonce"
     assert fit_module._settings(0, "[0:1]", {}) == embed.Settings()
+    with pytest.raises(UserError, match="self_regression wants proprioception"):
+        fit_module._settings(0, "", {"self_regression": 5})
 
 
 def test_many_of_the_environment_are_accepted(fitted, demonstration):
@@ -211,7 +216,7 @@ def test_what_is_there_is_not_taken_for_something_else(run, settings):
 def test_an_encoder_of_play_that_is_gone_is_not_taken(run, tmp_path):
     moved = shutil.copytree(run, tmp_path / "run")
     shutil.rmtree(moved / "record")
-    with pytest.raises(UserError, match="run/embed: an encoder of earlier play, which is gone: delete it, or choose"):
+    with pytest.raises(UserError, match="run/embed: an encoder of an earlier recording, which is gone: delete it"):
         imitate.fit(made(), run=moved, **(TINY | {"size": 24}))
 
 

@@ -1,6 +1,7 @@
 """A folder of videos becomes a dataset that everything else takes."""
 
 import csv
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 from slider import picture
 
 import imitate
+from imitate.data.lerobot import writer
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.errors import UserError
 from imitate.pipelines import embed, label, record, retrieve
@@ -99,6 +101,32 @@ def test_videos_are_learned_from_and_labelled_by_name(recorded, run, clips, caps
     assert "is recorded already" in capsys.readouterr().out
 
 
+def test_other_videos_are_not_recorded_beside_an_encoder_of_earlier_ones(recorded, run, clips, tmp_path):
+    moved = shutil.copytree(run, tmp_path / "run")
+    embed.run(embed.Settings(run=moved, epochs=1, device="cpu", self_regression=0, videos=5, batch=16))
+    shutil.rmtree(moved / "record")
+    with pytest.raises(UserError, match="run/embed: an encoder of an earlier recording, which is gone"):
+        recording.run(Settings(run=moved, videos=clips, image_size=16))
+
+
+def test_long_videos_share_no_file(recorded, clips, tmp_path, monkeypatch):
+    """A file is held in memory while it is written."""
+    monkeypatch.setattr(writer, "FILE_BYTES", 2 * 24 * 16 * 16 * 3)  # two of these
+    dataset = LeRobotDataset(recording.run(Settings(run=tmp_path, videos=clips, image_size=16)).path("dataset"))
+    assert len(dataset.picture_files("video")) == 4
+    whole = LeRobotDataset(recorded.path("dataset"))
+    assert (dataset.demonstration(6).frames == whole.demonstration(6).frames).all()
+
+
+def test_a_video_of_another_content_is_another(recorded, run, clips):
+    path = clips / NAMES[2]
+    before = path.read_bytes()
+    path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.raises(UserError, match="made of 7 videos, others than the 7 in"):
+        recording.run(Settings(run=run, videos=clips, image_size=16))
+    path.write_bytes(before)
+
+
 def test_other_shapes_are_told(clips, tmp_path, capsys):
     folder = tmp_path / "clips"
     folder.mkdir()
@@ -109,7 +137,7 @@ def test_other_shapes_are_told(clips, tmp_path, capsys):
     assert "they are of 2 shapes, 40x24, 24x40: the middle is kept of each" in capsys.readouterr().out
 
 
-def test_what_can_not_be_recorded_is_told_and_other_settings_may_follow(clips, tmp_path):
+def test_what_can_not_be_recorded_is_told_before_anything_is_written(clips, tmp_path):
     run = tmp_path / "run"
     with pytest.raises(UserError, match="videos is empty, expected the folder"):
         recording.run(Settings(run=run))

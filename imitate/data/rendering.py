@@ -82,9 +82,11 @@ def _named(value: Any) -> Any:
     """
     if hasattr(value, "tolist"):
         return value.tolist()
-    if hasattr(value, "__qualname__"):  # a function, a class
-        return f"{value.__module__}.{value.__qualname__}"
-    if ADDRESS not in (said := repr(value)):
+    if isinstance(value, set | frozenset):  # of which each process has an order of its own
+        return sorted(map(repr, value))
+    named = hasattr(value, "__qualname__")  # a function, a class
+    said = f"{value.__module__}.{value.__qualname__}" if named else repr(value)
+    if ("<" if named else ADDRESS) not in said:  # <lambda>, or one of a function's <locals>, may be any of several
         return said
     warnings.warn(
         f"an environment that is made with {said}: an encoder will know no more of that than its class, "

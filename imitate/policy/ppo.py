@@ -231,7 +231,7 @@ def check_policy(model: PPO | SAC) -> None:
     Raises:
         UserError: There is NaN or infinity in them.
     """
-    check_weights("the policy", model.policy.state_dict(), "lower learner.learning-rate")
+    check_weights("the policy", model.policy.state_dict(), "lower the learning rate")
 
 
 def _check_members(path: Path) -> None:

@@ -52,6 +52,20 @@ class SACLearner:
         }  # fmt: skip
         check_bounds(self, "sac.", **bounds)
 
+    def check_steps(self, steps: int) -> None:
+        """Refuse so few steps, of all environments together, that nothing would be learned from them.
+
+        Raises:
+            UserError: There is no update before the last one, in which the learning rate has fallen to 0.
+        """
+        rollout = self.n_envs * self.n_steps
+        least = (self.random_steps // rollout + 2) * rollout
+        if steps < least:
+            raise UserError(
+                f"steps is {steps}, expected {least} or more for sac: its first {self.random_steps} are at random, and "
+                f"{rollout} lie between two updates: lower sac.random-steps, sac.n-steps or sac.n-envs for fewer"
+            )
+
 
 def suits(space: spaces.Space) -> bool:
     """Whether it can learn actions of a space: numbers within bounds."""

@@ -22,10 +22,13 @@ OBSERVED = ("observations", "next_observations")
 
 
 def learner_state(model: PPO | SAC) -> dict[str, Any]:
-    """What it goes on learning with after an update, for ``restore_learner``; besides environments and generators."""
+    """What it goes on learning with after an update, for ``restore_learner``.
+
+    Besides environments, generators, and what it remembers of the steps that it saw: see ``memory_of``.
+    """
     plain = {name: getattr(model, name) for name in COUNTED + SEEN}
     plain |= {name: list(getattr(model, name)) for name in TOLD} | {"parameters": model.get_parameters()}
-    return plain if isinstance(model, PPO) else plain | {"memory": _memory_state(model)}
+    return plain if isinstance(model, PPO) else plain | {"log_ent_coef": model.log_ent_coef}
 
 
 def restore_learner(model: PPO | SAC, state: dict[str, Any]) -> None:
@@ -36,11 +39,18 @@ def restore_learner(model: PPO | SAC, state: dict[str, Any]) -> None:
         setattr(model, name, deque(state[name], model._stats_window_size))
     model.set_parameters(state["parameters"], device=model.device)
     if not isinstance(model, PPO):
-        _restore_memory(model, state["memory"])
+        assert model.log_ent_coef is not None  # it is learned
+        model.log_ent_coef.data.copy_(state["log_ent_coef"])
+        model.action_space.seed(model.num_timesteps)  # other random actions than those of the first start
 
 
-def _memory_state(model: SAC) -> dict[str, Any]:
-    """What a model remembers of the steps that it saw."""
+def memory_of(model: PPO | SAC) -> dict[str, Any] | None:
+    """What a model remembers of the steps that it saw, for ``restore_memory``; None: it remembers none.
+
+    Not copied, as it may be large: what was remembered stays as it is while more comes.
+    """
+    if isinstance(model, PPO):
+        return None
     memory = _memory(model)
     seen = slice(memory.buffer_size if memory.full else memory.pos)
     kept = {name: getattr(memory, name)[seen] for name in STORED}
@@ -48,8 +58,9 @@ def _memory_state(model: SAC) -> dict[str, Any]:
     return kept | {"pos": memory.pos, "full": memory.full}
 
 
-def _restore_memory(model: SAC, state: dict[str, Any]) -> None:
+def restore_memory(model: PPO | SAC, state: dict[str, Any]) -> None:
     """Let a freshly built model that remembers as much hold that."""
+    assert isinstance(model, SAC)
     memory = _memory(model)
     for name in STORED:
         getattr(memory, name)[: len(state[name])] = state[name]

@@ -99,7 +99,7 @@ class SB3VecEnv(VecEnv):
         """
         shape = (self.num_envs, *(self.action_space.shape or ()))
         actions = checked_actions("actions of the policy", actions, shape)
-        check_finite("an action of the policy", actions, "lower learner.learning-rate")
+        check_finite("an action of the policy", actions, "lower the learning rate")
         self._actions = actions
 
     def step_wait(self) -> Any:

@@ -85,6 +85,8 @@ def _settings(seed: int, proprioception: str, training: dict[str, Any]) -> embed
         raise UserError(f"fit says itself what {', '.join(sorted(taken))} is: leave it out")
     if unknown := set(training) - {field.name for field in fields(embed.Settings)}:
         raise UserError(f"fit knows no {', '.join(sorted(unknown))}: expected its own settings, or those of embed")
+    if training.get("self_regression") and not proprioception:
+        raise UserError("self_regression wants proprioception: name what of the observation says how it stands")
     planned = replace(embed.PRESETS["default" if proprioception else "play"][1], seed=seed)
     if not proprioception and isinstance(batch := training.get("batch"), int):
         planned = replace(planned, per_video=min(planned.per_video, batch))

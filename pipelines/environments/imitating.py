@@ -184,11 +184,15 @@ def settled(settings: Settings, actions: spaces.Space) -> Settings:
     """The settings, with the algorithm that they mean by auto.
 
     Raises:
-        UserError: It can't learn such actions.
+        UserError: It can't learn such actions, or not in so few steps.
     """
     if settings.algorithm == "sac":
         check_actions(actions)
-    return settings if settings.algorithm != "auto" else replace(settings, algorithm="sac" if suits(actions) else "ppo")
+        settings.sac.check_steps(settings.steps)
+        return settings
+    if settings.algorithm == "auto" and suits(actions):
+        return settled(replace(settings, algorithm="sac"), actions)
+    return replace(settings, algorithm="ppo")
 
 
 def learned(settings: Settings, stage: Stage, sight: Sight, of: str) -> tuple[PPO | SAC, dict[str, float]]:

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.data.lerobot.writer import Layout
+from imitate.data.lerobot.writer import Layout, episodes_a_file
 from imitate.data.rendering import Rendering
-from imitate.data.video.writer import LOSSLESS
+from imitate.data.video.writer import FOR_MACHINES
 from imitate.envs.play import RENDER, Playing, play
 from imitate.envs.proprioception import Proprioception
 from imitate.errors import PROCESSES, UserError, check_bounds
@@ -26,7 +26,7 @@ from imitate.keeping.workers import worked_off
 from imitate.reward.environment import rate_of
 from imitate.reward.filming import Filming
 
-from ..shared.pieces import LEAST, Pieces, held_out
+from ..shared.pieces import LEAST, Pieces, check_no_encoder, held_out
 from .made import Made
 
 PIECE = 1000  # steps that are played in one go: what is lost when the power goes
@@ -116,9 +116,7 @@ def begun(stage: Stage, settings: Settings, rendering: Rendering) -> bool:
     Raises:
         UserError: There is an encoder of other play already.
     """
-    embed = Stage(stage.folder.parent / "embed")
-    if not stage.finished and embed.finished:
-        raise UserError(f"{embed.folder}: an encoder of earlier play, which is gone: delete it, or choose another run")
+    check_no_encoder(stage)
     return stage.begin(kept_settings(settings) | {"rendering": rendering.to_json()}, resumable=True)
 
 
@@ -180,7 +178,8 @@ def collect(settings: Settings, stage: Stage, rendering: Rendering, start: float
         control="play",
         lengths=lengths,
         splits=held_out(len(lengths)),
-        compression=LOSSLESS,
+        episodes_a_file=episodes_a_file(max(lengths) * settings.image_size**2 * 3),
+        compression=FOR_MACHINES,
         task="play",
         rendering=rendering,
     )

@@ -57,7 +57,7 @@ def find_encoder(made: Made, run: Path, encoder: Path | None, device: str) -> Pa
         return trained.path("encoder")
     if recorded.finished:
         if "env" not in recorded.settings:
-            raise UserError(f"{recorded.folder}: no environment's play, but the arm's: choose another run")
+            raise UserError(f"{recorded.folder}: no environment's play, but another recording: choose another run")
     elif made.env:
         recording.run(recording.Settings(**{one.name: getattr(made, one.name) for one in fields(Made)}, run=run))
     else:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
 from imitate.policy.ppo import TRUE_ERRORS, Curve
-from imitate.policy.state import learner_state, restore_learner
+from imitate.policy.state import learner_state, memory_of, restore_learner, restore_memory
 from imitate.policy.vec_env import SB3VecEnv
 
 from .signals import held_back
@@ -36,18 +36,18 @@ class Boundaries(BaseCallback):
     def __init__(self, snapshots: Snapshots, env: SB3VecEnv, curve: Curve, told_to_stop: Callable[[], bool]) -> None:
         super().__init__()
         self._snapshots, self._env, self._curve, self._told_to_stop = snapshots, env, curve, told_to_stop
-        self._unwritten: Snapshot | None = None
+        self._unwritten: tuple[Snapshot, dict[str, Any] | None] | None = None  # and what the learner remembers
         self._stopped = False
 
     def _on_rollout_start(self) -> None:
-        self._unwritten = Snapshot.of(
-            {
-                "learner": learner_state(self.model),  # type: ignore[arg-type]
-                "env": self._env.state(),
-                "curve": self._curve.state(),
-                "random": random_states(),
-            }
-        )
+        model: Any = self.model
+        state = {
+            "learner": learner_state(model),
+            "env": self._env.state(),
+            "curve": self._curve.state(),
+            "random": random_states(),
+        }
+        self._unwritten = Snapshot.of(state), memory_of(model)
         if self._snapshots.due:
             self.write()
 
@@ -62,8 +62,8 @@ class Boundaries(BaseCallback):
     def write(self) -> None:
         """Write the last one, if it is not on disk yet."""
         if self._unwritten is not None:
-            last, self._unwritten = self._unwritten, None
-            self._snapshots.write(lambda: last)
+            (last, memory), self._unwritten = self._unwritten, None
+            self._snapshots.write(lambda: last if memory is None else Snapshot.of(last.unpacked() | {"memory": memory}))
 
 
 def learn(
@@ -95,6 +95,8 @@ def learn(
         if kept is not None:
             curve.restore(kept["curve"])
             restore_learner(model, kept["learner"])
+            if "memory" in kept:
+                restore_memory(model, kept["memory"])
             if kept["env"] is None:  # it can't be put back to where it was: its episodes begin anew
                 env.seed(((model.seed or 0) + model.num_timesteps) % 2**32)  # others than those of the first start
                 model._last_obs, model._last_episode_starts = env.reset(), np.ones(env.num_envs, np.bool_)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
+from imitate.errors import UserError
 from imitate.keeping.manifest import NOTES
 from imitate.keeping.runs import Stage, written_aside
 
@@ -104,6 +105,19 @@ class Pieces:
         pictures = parts.pop(self.camera)
         for k, frames in enumerate(pictures):
             yield Episode({self.camera: frames}, {name: of[k] for name, of in parts.items()})
+
+
+def check_no_encoder(stage: Stage) -> None:
+    """Refuse to record beside an encoder of what was recorded earlier.
+
+    Raises:
+        UserError: There is one.
+    """
+    embed = Stage(stage.folder.parent / "embed")
+    if not stage.finished and embed.finished:
+        raise UserError(
+            f"{embed.folder}: an encoder of an earlier recording, which is gone: delete it, or choose another run"
+        )
 
 
 def held_out(episodes: int) -> dict[str, int]:

@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration, demonstration_from_video
-from imitate.data.lerobot.writer import Episode, Layout
-from imitate.data.video.writer import LOSSLESS
+from imitate.data.lerobot.writer import Episode, Layout, episodes_a_file
+from imitate.data.video.writer import FOR_MACHINES
 from imitate.errors import UserError, check_bounds
+from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings
 
-from ..shared.pieces import FPS, LEAST, Pieces, held_out
+from ..shared.pieces import FPS, LEAST, Pieces, check_no_encoder, held_out
 from ..shared.results import read_csv, write_csv
 
 CAMERA = "video"  # what the pictures are called in the dataset
@@ -29,7 +30,7 @@ class Settings:
 
     run: Path = Path("runs/default")
     """The run directory."""
-    videos: Path = Path()
+    videos: Path | None = None
     """The folder that they are in, of one task and seen alike: mp4, mov, webm, avi, mkv, gif and their like. An episode
     each, in order of their names, as people count them: 2 before 10."""
     fps: int = FPS
@@ -41,8 +42,11 @@ class Settings:
 def run(settings: Settings) -> Stage:
     """Make a dataset of the videos, as far as it is not yet."""
     check_bounds(settings, image_size=(16, 1024), fps=(1, 1000))
+    if settings.videos is None:
+        raise UserError("videos is empty, expected the folder that they are in: --videos clips")
     paths = found(settings.videos)
     stage = Stage(settings.run / "record")
+    check_no_encoder(stage)
     if not stage.begin(kept_settings(settings), resumable=True):
         _check_same(stage, settings.videos, paths)
         print(f"{stage.folder} is recorded already")
@@ -63,7 +67,8 @@ def run(settings: Settings) -> Stage:
         control="unknown",
         lengths=lengths,
         splits=held_out(len(lengths)),
-        compression=LOSSLESS,
+        episodes_a_file=episodes_a_file(max(lengths) * settings.image_size**2 * 3),
+        compression=FOR_MACHINES,
         task="video",
         names=tuple(row["video"] for row in rows),
     )
@@ -81,8 +86,6 @@ def found(folder: Path) -> list[Path]:
     Raises:
         UserError: There is no such folder, or there are too few videos in it.
     """
-    if folder == Path():
-        raise UserError("videos is empty, expected the folder that they are in: --videos clips")
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of videos")
     paths = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
@@ -100,7 +103,7 @@ def _counted(name: str) -> list[tuple[int, str]]:
 def _named(path: Path) -> dict[str, Any]:
     """What a video is known again by."""
     name = path.name.encode(errors="backslashreplace").decode()  # it may be no text
-    return {"video": name, "bytes": path.stat().st_size}
+    return {"video": name, "sha256": sha256(path)}
 
 
 def _row(path: Path, shown: Demonstration) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _row(path: Path, shown: Demonstration) -> dict[str, Any]:
 def _check_same(stage: Stage, folder: Path, paths: list[Path]) -> None:
     """Refuse a folder that holds other videos by now than a dataset was made of."""
     rows = read_csv(stage.path("videos.csv"))
-    if [(str(row["video"]), row["bytes"]) for row in rows] != [tuple(_named(path).values()) for path in paths]:
+    if [(str(row["video"]), row["sha256"]) for row in rows] != [tuple(_named(path).values()) for path in paths]:
         raise UserError(
             f"{stage.folder}: made of {len(rows)} videos, others than the {len(paths)} in {folder} now: choose another "
             "run, or delete it"

@@ -24,6 +24,8 @@ from imitate.keeping.finite import check_finite
 from imitate.keeping.runs import write_json, written_aside
 
 FILES_A_CHUNK = 1000
+EPISODES_A_FILE = 50
+FILE_BYTES = 512 * 2**20  # of pixels, at most, unless a single episode has more: a worker holds a file in memory
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-000/file-000.parquet"
@@ -102,6 +104,11 @@ class Layout:
         """LeRobot's way to write splits: ``{"train": "0:190"}``."""
         ends = np.cumsum(list(self.splits.values()))
         return {name: f"{end - n}:{end}" for (name, n), end in zip(self.splits.items(), ends, strict=True)}
+
+
+def episodes_a_file(largest: int) -> int:
+    """How many episodes share a file, of which the largest has so many bytes of pixels."""
+    return max(1, min(FILE_BYTES // largest, EPISODES_A_FILE))
 
 
 def _place(file: int) -> dict[str, int]:
