@@ -102,7 +102,8 @@ def test_videos_are_learned_from_and_labelled_by_name(recorded, run, clips, caps
 
 
 def test_other_videos_are_not_recorded_beside_an_encoder_of_earlier_ones(recorded, run, clips, tmp_path):
-    moved = shutil.copytree(run, tmp_path / "run")
+    moved = tmp_path / "run"
+    shutil.copytree(run / "record", moved / "record")
     embed.run(embed.Settings(run=moved, epochs=1, device="cpu", self_regression=0, videos=5, batch=16))
     shutil.rmtree(moved / "record")
     with pytest.raises(UserError, match="run/embed: an encoder of an earlier recording, which is gone"):
