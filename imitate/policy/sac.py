@@ -26,7 +26,7 @@ class SACLearner:
 
     n_envs: int = 8
     """Environments that act at the same time."""
-    n_steps: int = 32
+    n_steps: int = 8
     """Steps of each between two updates."""
     updates: float = 1.0
     """Gradient steps for each step of one environment."""

@@ -160,7 +160,7 @@ EXPERTS = {
         0.5,
         20_480,
     ),
-    "pendulum": Expert(Made("Pendulum-v1"), _pendulum, _angle, _turned, "rad", 1.0, 102_400),
+    "pendulum": Expert(Made("Pendulum-v1", ("max_episode_steps=100",)), _pendulum, _angle, _turned, "rad", 1.0, 20_480),
     "pole": Expert(
         Made(
             "InvertedPendulum-v5",
@@ -193,6 +193,6 @@ EXPERTS = {
         _distance,
         "m",
         0.05,
-        10_240,
+        5120,
     ),
 }
