@@ -484,6 +484,12 @@ def test_what_takes_the_time_is_what_the_docs_say():
     assert f"{share['record', 'physics']:.0%} on physics".replace("%", " %") in TEXT
 
 
+def test_what_a_reward_costs_is_as_measured():
+    for row in read_results(FOLDER / "bench-wrapping.csv").rows:
+        ratio = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+        assert f"| `{row['name']}` | {row['ours']:.0f} | {row['reference']:.0f} | {ratio} |" in LINES
+
+
 def test_other_environments_are_as_measured():
     """Of each environment and method a row; the experts and what doing nothing earns stand beside."""
     found = read_results(FOLDER / "environments.csv", ("summary",))
