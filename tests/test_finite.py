@@ -132,7 +132,7 @@ def test_true_rewards(envs, monkeypatch):
 
 
 def test_actions_of_a_policy(envs):
-    with pytest.raises(UserError, match=r"an action of the policy became nan .*lower learner\.learning-rate"):
+    with pytest.raises(UserError, match=r"an action of the policy became nan .*lower the learning rate"):
         envs.step(np.full((2, 7), np.nan))
 
 
@@ -150,7 +150,7 @@ def test_a_policy_whose_weights_break_stops_and_is_not_written(envs, tmp_path):
 
     model.train = broken
     curve = Curve()
-    with pytest.raises(UserError, match=r"^the policy: NaN or infinity in log_std: lower learner\.learning-rate$"):
+    with pytest.raises(UserError, match=r"^the policy: NaN or infinity in log_std: lower the learning rate$"):
         model.learn(64, callback=curve)
     assert len(updates) == len(curve.rows) == 2
     with pytest.raises(UserError, match="the policy: NaN or infinity"):
