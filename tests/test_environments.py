@@ -21,7 +21,9 @@ import imitate
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
+from imitate.keeping.manifest import SNAPSHOT
 from imitate.keeping.runs import read_json
+from imitate.keeping.snapshot import Snapshots
 from imitate.pipelines import check_reward, embed, record, report
 from imitate.pipelines import imitate as imitating_command
 from imitate.pipelines.environments import checked, imitating, recording
@@ -30,7 +32,7 @@ from imitate.pipelines.environments.seeing import completed, find_encoder
 from imitate.pipelines.shared import learning, pieces
 from imitate.pipelines.shared.pieces import PIECES
 from imitate.policy.ppo import Learner, build_plain_ppo
-from imitate.policy.sac import SACLearner
+from imitate.policy.sac import SACLearner, build_sac
 from imitate.reward.filming import BLANK, Filming, rendered
 
 pytestmark = pytest.mark.slow
@@ -219,9 +221,9 @@ def test_the_algorithm_is_one_that_can_learn_such_actions(wanted):
     assert imitating.settled(replace(wanted, algorithm="ppo"), many).algorithm == "ppo"
     with pytest.raises(UserError, match=r"actions of Discrete\(3\), expected a Box with bounds for sac: take ppo"):
         imitating.settled(replace(wanted, algorithm="sac"), few)
-    with pytest.raises(UserError, match="steps is 95, expected 128 or more for sac: its first 64 are at random"):
+    with pytest.raises(UserError, match="steps is 95, expected 96 or more for sac: its first 64 are at random"):
         imitating.settled(replace(wanted, steps=95), many)
-    assert imitating.settled(replace(wanted, steps=128), many).steps == 128
+    assert imitating.settled(replace(wanted, steps=96), many).steps == 96
     assert imitating.settled(replace(wanted, steps=1), few).steps == 1
 
 
@@ -316,16 +318,19 @@ def test_the_rate_is_that_of_its_play(run, trained, tmp_path):
     assert completed(imitating.Settings(fps=20), at, encoder).fps == 20
 
 
-def test_what_observes_a_dict_learns_too(wanted, trained):
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_what_observes_a_dict_learns_even_by_a_single_update(algorithm, tmp_path):
     """With its own observation alone, of which a policy takes each part."""
     space = spaces.Dict({"at": spaces.Box(-1, 1, (2,)), "left": spaces.Discrete(2)})
     frames = np.stack([picture(place) for place in np.linspace(0.3, 0.75, 16)])
     shown = imitate.Demonstration("pushed", frames, None)
     vector = SyncVectorEnv([lambda: Slider("rgb_array", own=space)] * 2)
     envs = imitate.VideoRewardVector(vector, shown, brightness, observe="env")
-    model = build_plain_ppo(LEARNER, imitate.SB3VecEnv(envs), 0, torch.device("cpu"))
+    env, cpu = imitate.SB3VecEnv(envs), torch.device("cpu")
+    model = build_plain_ppo(LEARNER, env, 0, cpu) if algorithm == "ppo" else build_sac(SOFT, env, 96, 0, cpu)
     before = [weights.clone() for weights in model.policy.parameters()]
-    model.learn(128)  # two rollouts: the rate has fallen to 0 in the last
+    rows, _ = learning.learn(model, env, 96, Snapshots(tmp_path / SNAPSHOT, algorithm))
+    assert len(rows) == {"ppo": 1, "sac": 3}[algorithm]  # of which the first two of sac are at random
     assert not all(map(torch.equal, before, model.policy.parameters()))
     envs.close()
 

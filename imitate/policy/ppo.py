@@ -168,6 +168,17 @@ def falling(rate: float, remaining: float) -> float:
     return rate * remaining
 
 
+def as_it_began(schedule: Callable[[float], float], rollout: float, remaining: float) -> float:
+    """What a schedule says where an update's rollout began. SB3 asks it where that has ended: at the last one, for 0.
+
+    Args:
+        schedule: From what remains of the training to a rate.
+        rollout: Of the training, a share.
+        remaining: Of it, a share.
+    """
+    return schedule(min(1.0, remaining + rollout))
+
+
 _falling = falling  # in policies that were saved by that name
 
 

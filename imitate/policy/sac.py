@@ -56,10 +56,10 @@ class SACLearner:
         """Refuse so few steps, of all environments together, that nothing would be learned from them.
 
         Raises:
-            UserError: There is no update before the last one, in which the learning rate has fallen to 0.
+            UserError: There is no update.
         """
         rollout = self.n_envs * self.n_steps
-        least = (self.random_steps // rollout + 2) * rollout
+        least = (self.random_steps // rollout + 1) * rollout
         if steps < least:
             raise UserError(
                 f"steps is {steps}, expected {least} or more for sac: its first {self.random_steps} are at random, and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from stable_baselines3.common.type_aliases import TrainFreq
 from tqdm import tqdm
 
 from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
-from imitate.policy.ppo import TRUE_ERRORS, Curve
+from imitate.policy.ppo import TRUE_ERRORS, Curve, as_it_began
 from imitate.policy.state import learner_state, memory_of, restore_learner, restore_memory
 from imitate.policy.vec_env import SB3VecEnv
 
@@ -83,6 +84,7 @@ def learn(
     """
     rollout = rollout_of(model)
     steps = max(steps // rollout, 1) * rollout  # the last one would be filled up, and so go beyond
+    model.lr_schedule = partial(as_it_began, model.lr_schedule, rollout / steps)
     kept = snapshots.read()
     with held_back() as told_to_stop, tqdm(total=steps, unit="step", desc="imitate") as bar:
 
