@@ -116,21 +116,24 @@ def run(settings: Settings) -> Results:
         raise UserError(f"{out}: holds what was learned otherwise than by {ALGORITHM}: leave add out")
     for expert in experts.values():
         expert.made.check()  # it may want a package: before hours go into the others
-    with held(settings.run):
-        rows = [row for name, expert in experts.items() for row in _learned(settings, name, expert)]
-    kept = {(row["environment"], row["method"], row["seed"]): row for row in [*before.rows, *rows]}
-    rows = rounded([kept[of] for of in sorted(kept, key=_place)])
     commands = [before.about["command"]] if "command" in before.about else []
     commands.append(command_line("benchmark-environments", settings))
-    results = Results(
-        rows,
-        about(" && ".join(dict.fromkeys(commands))) | {"methods": METHODS},
-        {"summary": rounded(_summary(rows))},
-    )
-    write_results(out, results)
+    of = about(" && ".join(dict.fromkeys(commands))) | {"methods": METHODS}
+    results = before
+    with held(settings.run):
+        for name, expert in experts.items():  # hours lie between two: each stands in the table at once
+            results = _with(results.rows, _learned(settings, name, expert), of)
+            write_results(out, results)
     _print(results.more["summary"])
     print(f"figures in {out}")
     return results
+
+
+def _with(before: Rows, rows: Rows, of: dict[str, Any]) -> Results:
+    """Results, in order, of which the new rows take the place of those of the same run."""
+    kept = {(row["environment"], row["method"], row["seed"]): row for row in [*before, *rows]}
+    ordered = rounded([kept[one] for one in sorted(kept, key=_place)])
+    return Results(ordered, of, {"summary": rounded(_summary(ordered))})
 
 
 def _place(of: tuple[str, str, int]) -> tuple[int, int, int]:
