@@ -158,9 +158,9 @@ EXPERTS = {
         _turned,
         "rad",
         0.5,
-        20_480,
+        5120,
     ),
-    "pendulum": Expert(Made("Pendulum-v1", ("max_episode_steps=100",)), _pendulum, _angle, _turned, "rad", 1.0, 20_480),
+    "pendulum": Expert(Made("Pendulum-v1", ("max_episode_steps=100",)), _pendulum, _angle, _turned, "rad", 1.0, 15_360),
     "pole": Expert(
         Made(
             "InvertedPendulum-v5",
@@ -182,10 +182,10 @@ EXPERTS = {
         Made(
             "panda_gym:PandaReach-v3",
             (
-                "render_width=64",
-                "render_height=64",
-                "render_target_position=[-0.1, 0, 0.1]",
-                "render_distance=0.8",
+                "render_width=128",
+                "render_height=128",
+                "render_target_position=[-0.05, 0, 0.15]",
+                "render_distance=0.6",
             ),
         ),
         _panda,
@@ -193,6 +193,6 @@ EXPERTS = {
         _distance,
         "m",
         0.05,
-        5120,
+        3072,
     ),
 }
