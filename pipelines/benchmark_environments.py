@@ -8,7 +8,7 @@ interrupted benchmark goes on with the run that is missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -143,7 +143,7 @@ def _place(of: tuple[str, str, int]) -> tuple[int, int, int]:
 def _learned(settings: Settings, name: str, expert: Expert) -> Rows:
     """The rows of one environment."""
     run = settings.run / name
-    recording.run(recording.Settings(**vars(expert.made), run=run, proprioception=expert.proprioception))
+    recording.run(recording.Settings(**vars(expert.made), run=run))
     stage = embed.run(embed.Settings(run=run))
     encoder = load_encoder(stage.path("encoder"))
     seconds = {
@@ -202,8 +202,8 @@ def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, metho
         steps=expert.steps,
         seed=seed,
         algorithm=ALGORITHM,
+        oracle=method == "oracle",
     )
-    wanted = replace(wanted, oracle=method == "oracle", algorithm=ALGORITHM)
     weights = sha256(run / "embed/encoder/encoder.safetensors")
     stage = Stage.named(run, f"{method}-{seed}")
     if not stage.begin(kept_settings(wanted) | {"method": method, "encoder_sha256": weights}):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -38,12 +40,8 @@ class Rendering:
     @classmethod
     def of(cls, env: Any, key: str | None = None, crop: tuple[int, ...] | None = None) -> Rendering:
         """What an environment, or each of a vector environment, renders with."""
-        core = env.unwrapped
-        if hasattr(core, "env_fns"):  # in processes, or not: of what they are can't leave them
-            one = core.env_fns[0]()
-            made = cls.of(one, key, crop)
-            one.close()
-            return made
+        with one_of(env) as one:
+            core = one.unwrapped
         if core.spec is None:
             return cls(type(core).__name__, "{}", key, crop)
         settings = {name: value for name, value in core.spec.kwargs.items() if name != "render_mode"}
@@ -73,6 +71,22 @@ class Rendering:
         if json.loads(self.settings) == json.loads(other.settings):  # 0 is 0.0
             unlike = [pair for pair in unlike if pair[0] != "settings"]
         return [f"{name} {mine} != {theirs}" for name, mine, theirs in unlike]
+
+
+@contextmanager
+def one_of(env: Any) -> Iterator[Any]:
+    """An environment, or one like those of a vector environment: itself, or, where they are in processes, a new one."""
+    core = env.unwrapped
+    if hasattr(core, "envs"):
+        yield core.envs[0]
+    elif hasattr(core, "env_fns"):  # of what they are can't leave their processes
+        made = core.env_fns[0]()
+        try:
+            yield made
+        finally:
+            made.close()
+    else:
+        yield env
 
 
 def _named(value: Any) -> Any:

@@ -15,6 +15,7 @@ from imitate.embedding.trained_encoder import CHUNK
 from imitate.errors import UserError, first_line
 from imitate.keeping.finite import check_finite
 
+ROUNDED = 0.02  # of an embedding's norm: by what it may differ as others are embedded beside it, in half precision
 Function = Callable[[NDArray[np.uint8]], Any]
 UNSEEN = Camera.unknown("not told")
 
@@ -32,7 +33,7 @@ class AnyEncoder:
         norm: Of the embeddings: not known.
 
     Raises:
-        UserError: What the function makes of two of these is no (2, dim) of finite numbers.
+        UserError: What the function makes of two of these is no (2, dim) of finite numbers; or of one, alone, another.
     """
 
     function: Function
@@ -50,7 +51,7 @@ class AnyEncoder:
                 f"the encoder makes {made.shape} of 2 frames {two.shape}, expected (2, dim): an embedding each"
             )
         self.dim = made.shape[1]
-        self.embed(two)
+        check_alone(self.embed(two), self.embed(two[:1]))
 
     def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed (n, image_size, image_size, 3) uint8 frames to (n, dim) float32.
@@ -78,3 +79,22 @@ class AnyEncoder:
                 return array.astype(np.float32)
         except (TypeError, ValueError) as error:
             raise UserError(f"the encoder makes no numbers of {len(frames)} frames ({first_line(error)})") from None
+
+
+def check_alone(two: NDArray[np.float32], one: NDArray[np.float32]) -> None:
+    """Refuse an encoder that sees a frame otherwise alone than beside another, as batch normalisation in training does.
+
+    A demonstration is embedded as a whole, an environment frame by frame: they would not be alike where they are.
+
+    Args:
+        two: (2, dim) embeddings of two frames.
+        one: (1, dim) of the first of them.
+
+    Raises:
+        UserError: It does.
+    """
+    if np.linalg.norm(one[0] - two[0]) > ROUNDED * np.linalg.norm(two[0]):
+        raise UserError(
+            "the encoder embeds a frame otherwise alone than beside another, expected the same: if it is a network in "
+            "training, call its .eval()"
+        )

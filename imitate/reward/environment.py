@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector import VectorEnv
 
+from imitate.data.rendering import one_of
 from imitate.errors import UserError
 
 
@@ -35,14 +36,9 @@ def _adrift(env: Any) -> bool:
 
     So it is in Gymnasium's MuJoCo environments (``MujocoRenderer``), unless they are told where to look.
     """
-    core = env.unwrapped
-    if hasattr(core, "env_fns"):  # in processes, or not
-        one = core.env_fns[0]()
-        adrift = _adrift(one)
-        one.close()
-        return adrift
-    renderer = getattr(core, "mujoco_renderer", None)
-    free = getattr(renderer, "camera_id", None) == -1 and env.render_mode == "rgb_array"
+    with one_of(env) as one:
+        renderer, mode = getattr(one.unwrapped, "mujoco_renderer", None), one.render_mode
+    free = getattr(renderer, "camera_id", None) == -1 and mode == "rgb_array"
     return free and "lookat" not in (getattr(renderer, "default_cam_config", None) or {})
 
 

@@ -26,12 +26,15 @@ class Sample:
         height: Pixels.
         width: Pixels.
         exact: Whether the others must be of the same size, and not only of the same shape.
+        seen: Whether, if they are of the encoder's size, they may be what it sees already, as those of a recording of
+            its own are, of whatever shape they were before.
     """
 
     name: str
     height: int
     width: int
     exact: bool = False
+    seen: bool = False
 
 
 class Filming:
@@ -114,11 +117,10 @@ class Filming:
         height, width = self.shape
         for sample in self._samples:
             (high, wide), wanted = (sample.height, sample.width), f"{self._env}: pictures of {width}x{height}"
-            if sample.exact or self.frames.crop is not None:
-                if (high, wide) != (height, width):
-                    raise UserError(f"{wanted} beside {sample.name} of {wide}x{high}, expected the same size")
-            # What is of the encoder's size may have been seen by it already: of a recording of its own.
-            elif (high, wide) != (self.size, self.size) and abs(height / width - high / wide) > SLACK * high / wide:
+            if (sample.exact or self.frames.crop is not None) and (high, wide) != (height, width):
+                raise UserError(f"{wanted} beside {sample.name} of {wide}x{high}, expected the same size")
+            seen = sample.seen and (high, wide) == (self.size, self.size)
+            if not seen and abs(height / width - high / wide) > SLACK * high / wide:
                 raise UserError(f"{wanted} beside {sample.name} of {wide}x{high}, expected the same shape")
 
     def _taken(self, observation: Any) -> Any:

@@ -89,3 +89,13 @@ class Frames:
                 raise UserError(f"{who}: pictures of {width}x{height}, expected those that hold the crop {self.crop}")
             picture = picture[top:bottom, left:right]
         return picture if picture.shape[:2] == (size, size) else middle(picture, size)
+
+
+def check_frames(frames: Any) -> None:
+    """Refuse what does not say where pictures come from, such as the name of a key.
+
+    Raises:
+        UserError: It is no ``Frames``.
+    """
+    if not isinstance(frames, Frames):
+        raise UserError(f"frames of type {type(frames).__name__}, expected imitate.Frames")

@@ -14,7 +14,7 @@ from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError
 from imitate.reward.environment import check_environment, rate_of
 from imitate.reward.filming import Sample
-from imitate.reward.frames import Frames
+from imitate.reward.frames import Frames, check_frames
 from imitate.reward.targets import Encoder
 
 Video = Demonstration | str | Path
@@ -51,8 +51,7 @@ def shown_to(
         UserError: One of these can't be, or does not fit another.
     """
     check_environment(env)
-    if not isinstance(frames, Frames):
-        raise UserError(f"frames of type {type(frames).__name__}, expected imitate.Frames")
+    check_frames(frames)
     one = isinstance(demonstrations, Demonstration | str | Path)
     several: Sequence[Video] = [demonstrations] if one else demonstrations  # type: ignore[list-item, assignment]
     if not isinstance(several, list | tuple) or not all(
@@ -70,7 +69,8 @@ def shown_to(
     read = [_read(env, video, fps) for video in several]
     size = encoder.image_size if isinstance(encoder, TrainedEncoder) else frames.size or _side(read[0], frames)
     seen = [replace(one, frames=frames.seen(one.frames, size, f"demonstration {one.name}")) for one in read]
-    samples = [Sample(f"demonstration {one.name}", *one.frames.shape[1:3]) for one in read]
+    sized = isinstance(encoder, TrainedEncoder) or frames.size is not None
+    samples = [Sample(f"demonstration {one.name}", *_sides(one), seen=sized) for one in read]
     if not isinstance(encoder, TrainedEncoder):
         return Shown(seen, AnyEncoder(encoder, seen[0].frames[:2]), tuple(samples))
     if encoder.rendering is not None and encoder.rendering.height:
@@ -88,9 +88,14 @@ def _read(env: Any, video: Video, fps: float | None) -> Demonstration:
     return video
 
 
+def _sides(demonstration: Demonstration) -> tuple[int, int]:
+    """Height and width of its frames, pixels."""
+    return demonstration.frames.shape[1], demonstration.frames.shape[2]
+
+
 def _side(demonstration: Demonstration, frames: Frames) -> int:
     """Pixels a side of the square in the middle of what there is to be seen."""
     if frames.crop is None:
-        return min(demonstration.frames.shape[1:3])
+        return min(_sides(demonstration))
     left, top, right, bottom = frames.crop
     return min(right - left, bottom - top)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +12,12 @@ from imitate.data.demonstration import Demonstration
 from imitate.embedding.any_encoder import AnyEncoder
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
+from imitate.measuring.ranking import mean_distance
 from imitate.reward.rewards import Floats, Moment
 
 Encoder = TrainedEncoder | AnyEncoder
-AHEAD, ALIKE = 3, 0.1  # frames that a robot may come on by in a step, and distance within which two look alike
+AHEAD = 3  # frames that a robot may come on by in a step
+ALIKE = 0.01  # of the embeddings' norm, or, where that is not known, of the distance of two: nearer, two look alike
 
 
 class Targets:
@@ -43,6 +46,8 @@ class Targets:
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
         self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)
         self.each: list[Floats] = np.split(self.embeddings, self.starts[1:])
+        norm = encoder.norm if math.isfinite(encoder.norm) else mean_distance(self.embeddings)
+        self._alike = ALIKE * norm
         read = [d.believed for d in demonstrations if d.believed is not None]
         self.poses = np.concatenate(read).astype(np.float32) if len(read) == len(demonstrations) else None
 
@@ -70,7 +75,7 @@ class Targets:
         few = np.minimum(few, self.lengths[demonstration][:, None] - 1)
         seen, rows = self.at(demonstration[:, None], few), np.arange(len(few))  # the first: (n, AHEAD + 1, dim)
         nearest = np.linalg.norm(seen - own[:, None], axis=2).argmin(axis=1)
-        alike = np.linalg.norm(seen - seen[rows, nearest][:, None], axis=2) <= ALIKE
+        alike = np.linalg.norm(seen - seen[rows, nearest][:, None], axis=2) <= self._alike
         return few[rows, AHEAD - alike[:, ::-1].argmax(axis=1)]
 
     def ahead(
@@ -93,7 +98,7 @@ class Targets:
         if clock:
             return onwards
         target = self.at(demonstration, step)
-        nearer = np.linalg.norm(before - target, axis=1) - np.linalg.norm(own - target, axis=1) > ALIKE
+        nearer = np.linalg.norm(before - target, axis=1) - np.linalg.norm(own - target, axis=1) > self._alike
         reached = self.reached(own, demonstration, np.maximum(step - 1, 0))
         return np.maximum(reached + 1, np.where(nearer, step, onwards))
 

@@ -46,7 +46,7 @@ def run(settings: Settings) -> Stage:
     settings = completed(settings, settings.run, encoder)
     stage = Stage.named(settings.run, settings.name or stage_name("check-reward", [settings.demo]))
     wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo)))
-    wanted["encoder_sha256"] = sha256(folder / "encoder.safetensors")
+    wanted |= {"demo_sha256": sha256(Path(settings.demo)), "encoder_sha256": sha256(folder / "encoder.safetensors")}
     if stage.finished and not stage.begin(wanted):
         print(f"{stage.folder} is checked already")
         return stage

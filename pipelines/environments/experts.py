@@ -36,7 +36,6 @@ class Expert:
         moves: How far, on average over what is shown, that is at least from where it began: nothing is shown where an
             episode asks for less, as where the target is at hand.
         steps: That are learned.
-        proprioception: That its play keeps; empty: none, and its encoder learns from pictures and time alone.
     """
 
     made: Made
@@ -46,7 +45,6 @@ class Expert:
     unit: str
     moves: float
     steps: int
-    proprioception: str = ""
 
 
 def _turned(one: Truth, other: Truth) -> float:

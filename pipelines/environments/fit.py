@@ -19,7 +19,7 @@ from imitate.errors import UserError
 from imitate.keeping.runs import Stage
 from imitate.reward.environment import check_environment
 from imitate.reward.filming import Filming
-from imitate.reward.frames import Frames
+from imitate.reward.frames import Frames, check_frames
 
 from .. import embed
 from . import recording
@@ -68,6 +68,7 @@ def fit(
     """
     check_environment(env)
     settings, frames = _settings(seed, proprioception, training), frames or Frames()
+    check_frames(frames)
     like = Made.like(Rendering.of(env, frames.key, frames.crop), whole_rate(env, fps))
     with TemporaryDirectory() as aside:
         plays = recording.Settings(**like, run=Path(run or aside), steps=steps, length=length, seed=seed)

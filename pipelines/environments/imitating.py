@@ -38,12 +38,11 @@ from ..shared.demo import kept_demo, stage_name
 from ..shared.learning import learn
 from ..shared.policy import acting
 from ..shared.rollout import side_by_side, write_videos
-from .checking import check_reward
+from .checking import ENOUGH, check_reward
 from .episodes import FIGURES, at_random, at_rest, enlarged, measured, roll_out
 from .made import Made
 from .seeing import check_video, completed, find_encoder
 
-CHECKED = 5  # episodes of play that the reward is checked with
 SEEDS = range(10_000, 10_005)  # of the episodes that a policy is measured in: no learner is reset with these
 
 
@@ -135,13 +134,15 @@ def run(settings: Settings) -> Stage:
         env.reset(seed=settings.seed)
         settings = settled(settings, env.action_space)
         stage = Stage.named(settings.run, settings.name or stage_name("imitate", [settings.demo]))
+        weights = sha256(folder / "encoder.safetensors")
         wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo)))
+        wanted |= {"demo_sha256": sha256(Path(settings.demo)), "encoder_sha256": weights}
         if not stage.begin(wanted):
             print(f"{stage.folder} has learned already")
             return stage
         if not settings.oracle:
             _warn(settings, encoder)
-        of = f"{sha256(folder / 'encoder.safetensors')}{env.demonstrations[0].digest} {encoder.device.type}"
+        of = f"{weights}{env.demonstrations[0].digest} {encoder.device.type}"
         model, figures = learned(settings, stage, sight, of)
         figures |= outcome(settings, stage, env, model)
     stage.finish(figures)
@@ -240,7 +241,7 @@ def _warn(settings: Settings, encoder: TrainedEncoder) -> None:
     """Say so if the reward may mislead, before hours go into learning from it."""
     env = settings.make()
     try:
-        found = check_reward(env, settings.demo, encoder, settings.frames, episodes=CHECKED, fps=settings.fps)
+        found = check_reward(env, settings.demo, encoder, settings.frames, episodes=ENOUGH, fps=settings.fps)
     finally:
         env.close()
     if found.weakness:

@@ -27,8 +27,9 @@ def completed(settings: T, run: Path, encoder: TrainedEncoder) -> T:
         raise UserError("the encoder was not trained on an environment's play: record it with 'record environment'")
     known = Made.like(encoder.rendering, settings.fps)
     played = Stage(run / "record")
-    if played.finished:  # with the module that is to be imported before, and its own rate
+    if played.finished:  # with the module that is to be imported before, its length, and its own rate
         known |= {name: played.settings[name] for name in ("env", "fps") if name in played.settings}
+        known["env_kwargs"] = tuple(played.settings.get("env_kwargs", known["env_kwargs"]))
     return replace(settings, **{name: getattr(settings, name) or value for name, value in known.items()})
 
 

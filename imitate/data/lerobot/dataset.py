@@ -321,7 +321,8 @@ class LeRobotDataset:
             if not 0 <= episode < len(self):
                 raise UserError(f"{self.folder}: no episode {episode}, expected 0 to {len(self) - 1}")
         wanted, limits = list(dict.fromkeys(episodes)), Limits.of_environment()
-        joints = self.joints(wanted).astype(np.float64) if self.has(STATE) else None
+        played = self.rendering is not None  # by an environment, whose state is in units of its own
+        joints = self.joints(wanted).astype(np.float64) if self.has(STATE) and not played else None
         ends = np.cumsum(self.lengths[wanted])
         frames: NDArray[np.uint8] | None = None
         taken_by, scenes = self.camera(camera), self.scenes()
