@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -316,6 +317,25 @@ def test_the_rate_is_that_of_its_play(run, trained, tmp_path):
     encoder = load_encoder(trained.path("encoder"))
     assert completed(imitating.Settings(), at, encoder).fps == 5
     assert completed(imitating.Settings(fps=20), at, encoder).fps == 20
+
+
+def test_its_length_is_that_of_its_play(trained, tmp_path):
+    settings = replace(PLAY, run=tmp_path / "run", env_kwargs=("max_episode_steps=7",), steps=100, workers=1)
+    recording.run(settings)
+    found = completed(imitating.Settings(), settings.run, load_encoder(trained.path("encoder")))
+    assert found.make().spec.max_episode_steps == 7
+
+
+def test_another_film_of_the_same_name_is_another(wanted, learned, video, tmp_path):
+    other = shutil.copy(video, tmp_path / Path(video).name)
+    imitate.write_video(other, np.stack([picture(place) for place in np.linspace(0.3, 0.4, 16)]), FPS)
+    before = Path(video).read_bytes()
+    try:
+        shutil.copy(other, video)
+        with pytest.raises(UserError, match="demo_sha256"):
+            imitating_command.run_any(wanted)
+    finally:
+        Path(video).write_bytes(before)
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "sac"])

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from gymnasium import spaces
-from gymnasium.wrappers import AddRenderObservation
+from gymnasium.wrappers import AddRenderObservation, TransformObservation
 from slider import FPS, Slider, picture
 
 import imitate
@@ -194,6 +194,7 @@ def test_actions_that_are_one_of_a_few_play_too():
         (lambda: "Slider-v0", {}, "an environment of type str, expected one that is made: gymnasium.make"),
         (lambda: made, {}, "an environment of type function, expected one that is made"),
         (made, {"frames": Frames("pixels")}, "observes no 'pixels'"),
+        (made, {"frames": "pixels"}, "frames of type str, expected imitate.Frames"),
         (made, {"size": 2000}, "image_size is 2000, expected 16 to 1024"),
         (made, {"proprioception": "joints"}, "the observation is no Dict, expected entries as .0:4."),
         (made, {"proprioception": "[0:9]"}, r"expected entries of \[0:2\]"),
@@ -211,6 +212,15 @@ def test_what_can_not_be_is_one_line(make, settings, message, tmp_path):
 def test_what_is_there_is_not_taken_for_something_else(run, settings):
     with pytest.raises(UserError, match="was made with other settings"):
         imitate.fit(made(), run=run, **(TINY | settings))
+
+
+def test_what_is_felt_may_be_in_any_unit(tmp_path):
+    """Of an environment, it is no joint angle, and so of any size."""
+    far = TransformObservation(made(), lambda felt: 50 * felt, spaces.Box(-50, 50, (2,), np.float64))
+    imitate.fit(far, proprioception="[0:1]", run=tmp_path / "run", **(TINY | {"epochs": 1}))
+    dataset = LeRobotDataset(tmp_path / "run/record/dataset")
+    assert np.abs(dataset.column("observation.state")).max() > 4 * np.pi
+    assert dataset.demonstration(0).joints is None
 
 
 def test_an_encoder_of_play_that_is_gone_is_not_taken(run, tmp_path):

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -6,6 +7,7 @@ import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from imitate.keeping.runs import read_json
@@ -97,17 +99,21 @@ def test_the_wheel_holds_one_package_and_what_it_needs(wheel):
     assert not any("cache" in name.split("/") for name in names)
 
 
+def install(python, package):
+    pip = (sys.executable, "-m", "pip", "--python", python, "--quiet", "--disable-pip-version-check")
+    kept = Path.home() / ".cache" / "imitate-video"  # where `make` keeps the PyBullet that it has compiled
+    command = (*pip, "install", "--no-compile", "-c", ROOT / "constraints.txt", "--find-links", kept)
+    run(*command, package, cwd=python.parent)
+
+
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
     """The interpreter of an environment with nothing but the wheel and what it asks for."""
     folder = tmp_path_factory.mktemp("clean")
     venv.create(folder)
     python = folder / "bin" / "python"
-    pip = (sys.executable, "-m", "pip", "--python", python, "--quiet", "--disable-pip-version-check")
-    kept = Path.home() / ".cache" / "imitate-video"  # where `make` keeps the PyBullet that it has compiled
-    install = (*pip, "install", "--no-compile", "-c", ROOT / "constraints.txt", "--find-links", kept)
-    run(*install, "torch", cwd=folder)
-    run(*install, wheel, cwd=folder)
+    install(python, "torch")
+    install(python, wheel)
     return python
 
 
@@ -129,3 +135,12 @@ def test_installed_it_follows_a_video_from_any_folder(python, tmp_path):
     assert read_json(made / "metrics.json")["ee_error_m"] < 0.05
     assert read_json(made / "config.json")["git_commit"] is None
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_installed_it_rewards_anybodys_environment_as_the_front_page_says(python, wheel, tmp_path):
+    install(python, f"{wheel}[environments]")
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/index.md").read_text(), re.DOTALL | re.MULTILINE)
+    said = run(python, "-c", snippet, cwd=tmp_path)
+    reward, distance, own = map(float, said.split()[-3:])
+    assert np.isfinite([reward, distance, own]).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["expert.mp4"]

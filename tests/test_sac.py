@@ -10,6 +10,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot
+from imitate.policy.ppo import Learner, build_plain_ppo, load_policy, save_policy
 from imitate.policy.sac import SACLearner, build_sac, suits
 from imitate.policy.state import learner_state, memory_of, restore_learner, restore_memory
 
@@ -49,6 +50,17 @@ def test_what_is_remembered_is_not_copied_and_stays_as_it_was():
     model.learn(64, reset_num_timesteps=False)
     assert (memory["rewards"] == before).all()
     assert len(memory_of(model)["rewards"]) == 2 * len(before)
+
+
+def test_its_policy_is_loaded_as_safely_as_of_ppo(tmp_path):
+    learned = built().learn(64)
+    save_policy(learned, tmp_path / "policy.zip")
+    again = load_policy(built(), tmp_path / "policy.zip")
+    for one, other in zip(learned.policy.parameters(), again.policy.parameters(), strict=True):
+        assert torch.equal(one, other)
+    other = build_plain_ppo(Learner(n_steps=8, batch_size=16, width=16), learned.get_env(), 0, CPU)
+    with pytest.raises(UserError, match=r"'actor\.optimizer\.pth' in it is .* none of policy, .*, of PPO"):
+        load_policy(other, tmp_path / "policy.zip")
 
 
 def test_its_rate_falls_and_entropy_begins_as_it_is_told():

@@ -238,19 +238,25 @@ def test_many_that_would_be_reset_wrongly_are_refused(demonstration, make, messa
 
 
 @pytest.mark.parametrize(
-    ("shape", "crop", "message"),
+    ("shape", "crop", "size", "message"),
     [
-        ((HEIGHT // 2, WIDTH // 2), None, None),
-        ((HEIGHT, HEIGHT), None, None),  # of the encoder's size: it has seen them already
-        ((WIDTH, HEIGHT), None, "pictures of 40x24 beside demonstration x of 24x40, expected the same shape"),
-        ((HEIGHT, WIDTH), (0, 0, 12, 12), None),
-        ((HEIGHT // 2, WIDTH // 2), (0, 0, 12, 12), "40x24 beside demonstration x of 20x12, expected the same size"),
+        ((HEIGHT // 2, WIDTH // 2), None, HEIGHT, None),
+        ((HEIGHT, HEIGHT), None, HEIGHT, None),  # of the encoder's size: it has seen them already
+        ((HEIGHT, HEIGHT), None, None, "40x24 beside demonstration x of 24x24, expected the same shape"),
+        ((WIDTH, HEIGHT), None, HEIGHT, "pictures of 40x24 beside demonstration x of 24x40, expected the same shape"),
+        ((HEIGHT, WIDTH), (0, 0, 12, 12), None, None),
+        (
+            (HEIGHT // 2, WIDTH // 2),
+            (0, 0, 12, 12),
+            None,
+            "40x24 beside demonstration x of 20x12, expected the same si",
+        ),
     ],
 )
-def test_video_and_environment_show_the_same_part_of_the_world(shape, crop, message):
+def test_video_and_environment_show_the_same_part_of_the_world(shape, crop, size, message):
     rng = np.random.default_rng(0)
     shown = Demonstration("x", rng.integers(0, 256, (6, *shape, 3), np.uint8), None)
-    env = VideoReward(made(), shown, columns, frames=Frames(crop=crop, size=None if crop else HEIGHT))
+    env = VideoReward(made(), shown, columns, frames=Frames(crop=crop, size=size))
     if message is None:
         env.reset(seed=0)
     else:
@@ -274,6 +280,28 @@ def test_somebody_elses_network_embeds(demonstration, dtype):
     env = VideoReward(made(), demonstration, Network(dtype))
     env.reset(seed=0)
     assert np.isfinite(env.step(np.zeros(1, np.float32))[1])
+
+
+def test_a_network_in_training_is_refused(demonstration):
+    """It would embed the demonstration, a batch, otherwise than the environment, frame by frame."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 5, 5), torch.nn.BatchNorm2d(4), torch.nn.Flatten())
+
+    def embed(frames):
+        return network(torch.from_numpy(frames).movedim(3, 1) / 255)
+
+    with pytest.raises(UserError, match=r"otherwise alone than beside another, .* call its \.eval\(\)"):
+        VideoReward(made(), demonstration, embed)
+    network.eval()
+    env = VideoReward(made(), demonstration, embed)
+    env.reset(seed=0, options={"place": 0.3})
+    assert env.step(np.array([0.5 / 7 / 0.1], np.float32))[4]["embedding_distance"] == pytest.approx(0, abs=1e-5)
+
+
+def test_environments_that_are_there_are_not_closed(demonstration):
+    mine = [made() for _ in range(2)]
+    for one in mine:
+        one.close = lambda: pytest.fail("closed")
+    VideoRewardVector(SyncVectorEnv([lambda one=one: one for one in mine]), demonstration, columns)
 
 
 def test_an_encoder_is_tried_on_what_it_will_see(demonstration):
@@ -301,6 +329,21 @@ def test_without_a_clock_the_demonstration_waits(demonstration):
     waited = steps(False)
     assert waited[-1] == LENGTH - 1
     assert len(waited) > LENGTH
+
+
+@pytest.mark.parametrize("norm", [1, 10])
+def test_without_a_clock_it_is_the_same_whatever_the_norm(norm):
+    """Whoever stands still is waited for, and does not pass through the video because all of it is near."""
+
+    def on_a_circle(frames):
+        turn = centre(frames)[:, 0] / 24
+        return norm * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+
+    shown = Demonstration("slow", np.stack([picture(place) for place in np.linspace(0.2, 0.8, 24)]), None)
+    env = VideoReward(made(), shown, on_a_circle, Following(clock=False))
+    env.reset(seed=0, options={"place": 0.2})
+    told = [env.step(np.zeros(1, np.float32))[4]["step"] for _ in range(6)]
+    assert np.diff(told).tolist() == [1] * 5
 
 
 def test_a_video_of_another_rate_goes_by_as_fast(demonstration, tmp_path):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,7 +27,10 @@ from imitate.keeping.manifest import verified
 from imitate.keeping.runs import written_aside
 from imitate.policy.network import ImitationFeatures, ImitationPolicy
 
-MEMBERS = ("policy", "policy.optimizer", "pytorch_variables")  # the tensors in a zip of stable-baselines3
+MEMBERS = {  # the tensors in a zip of stable-baselines3
+    PPO: ("policy", "policy.optimizer", "pytorch_variables"),
+    SAC: ("policy", "actor.optimizer", "critic.optimizer", "ent_coef_optimizer", "pytorch_variables"),
+}
 TRUE_ERRORS = ("ee_error_m", "joint_error_rad")  # that the arm's environments tell
 OF_A_PROCESS = ("start_time", "_num_timesteps_at_start", "tensorboard_log")  # not of the policy
 
@@ -203,18 +206,21 @@ def save_policy(model: PPO | SAC, path: str | Path) -> None:
             target.writestr(zipfile.ZipInfo(name), content)  # without the time
 
 
-def load_policy(model: PPO, path: str | Path) -> PPO:
-    """Load parameters into a freshly built model. ``PPO.load`` would run code from the file.
+M = TypeVar("M", PPO, SAC)
+
+
+def load_policy(model: M, path: str | Path) -> M:
+    """Load parameters into a freshly built model. ``PPO.load`` and ``SAC.load`` would run code from the file.
 
     Raises:
-        UserError: The file is missing, damaged, or of a policy of another shape.
+        UserError: The file is missing, damaged, or of a policy of another shape, or of another algorithm.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such policy")
     verified(path)
     try:
-        _check_members(path)
+        _check_members(path, type(model))
         model.set_parameters(str(path), device=model.device)
     except (
         ValueError,
@@ -245,17 +251,19 @@ def check_policy(model: PPO | SAC) -> None:
     check_weights("the policy", model.policy.state_dict(), "lower the learning rate")
 
 
-def _check_members(path: Path) -> None:
+def _check_members(path: Path, algorithm: type[PPO | SAC]) -> None:
     """Refuse what stable-baselines3 does not write, before anything is unpacked.
 
     A compressed member may be a thousand times as large as it looks, and the name of one says which attribute of the
     model takes it.
     """
+    wanted = MEMBERS[algorithm]
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             stem, dot, suffix = member.filename.rpartition(".")
-            if member.compress_type != zipfile.ZIP_STORED or (dot + suffix == ".pth" and stem not in MEMBERS):
-                raise ValueError(f"{member.filename!r} in it is compressed, or none of {', '.join(MEMBERS)}")
+            if member.compress_type != zipfile.ZIP_STORED or (dot + suffix == ".pth" and stem not in wanted):
+                of = ", ".join(wanted)
+                raise ValueError(f"{member.filename!r} in it is compressed, or none of {of}, of {algorithm.__name__}")
 
 
 class Curve(BaseCallback):

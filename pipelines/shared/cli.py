@@ -27,6 +27,7 @@ DEMO = "demo"  # the setting that may stand by itself: follow my.mp4
 FACTS = (
     "filmed_by",
     "rendering",
+    "demo_sha256",
     "encoder_sha256",
     "policy_sha256",
     "frames_sha256",

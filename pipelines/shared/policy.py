@@ -86,6 +86,10 @@ def learned_with(stage: Stage) -> Learned:
     if not stage.path("policy.zip").is_file():
         raise UserError(f"{stage.path('policy.zip')}: no such policy")
     settings = stage.settings
+    if "env" in settings:
+        raise UserError(
+            f"{stage.folder}: a policy of {settings['env']}, expected one of the arm: 'imitate' measured it"
+        )
     try:
         encoder = settings["encoder"]
         return Learned(
