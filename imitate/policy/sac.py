@@ -32,7 +32,7 @@ class SACLearner:
     """Gradient steps for each step of one environment."""
     batch_size: int = 256
     """Steps that a gradient step is of."""
-    gamma: float = 0.95
+    gamma: float = 0.9
     """Discount factor."""
     learning_rate: float = 1e-3
     """Of policy, value functions and entropy coefficient, at the start. It falls linearly to 0."""
