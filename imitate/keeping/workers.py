@@ -20,6 +20,7 @@ from imitate.errors import UserError
 
 T = TypeVar("T")
 LOOKED_AFTER = 0.5  # s, between two looks at the processes
+SDL_LEAVES = "SDL_NO_SIGNAL_HANDLERS"
 TOLD_TO_END = (0, -signal.SIGTERM, 128 + signal.SIGTERM)  # exit codes
 
 
@@ -50,15 +51,24 @@ def start_method() -> SpawnContext | ForkServerContext:
 
 @contextmanager
 def starting() -> Iterator[None]:
-    """Start processes here, to which Ctrl-C means nothing: a terminal sends it to all, and this one ends the others."""
+    """Start processes here, to which Ctrl-C means nothing: a terminal sends it to all, and this one ends the others.
+
+    Nor does SDL, with which pygame draws, take for itself in them the signal that ends them.
+    """
     resource_tracker.ensure_running()  # it would be started with the first process, and let signals through again
     if start_method().get_start_method() == "forkserver":
         forkserver.ensure_running()  # to which others' processes come too: it is not to block them anything
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: from their very first moment
+    said = os.environ.get(SDL_LEAVES)
+    os.environ[SDL_LEAVES] = "1"
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if said is None:
+            del os.environ[SDL_LEAVES]
+        else:
+            os.environ[SDL_LEAVES] = said
 
 
 _working = False
