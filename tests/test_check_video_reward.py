@@ -81,6 +81,18 @@ def test_what_tells_nothing_is_not(demonstration, encoder):
     assert "it may mislead: " in str(report)
 
 
+def test_a_video_that_stands_still_for_long_is_judged_by_where_it_moves():
+    places = [*np.linspace(0.3, 0.7, 9), *[0.7] * 40]
+    noise = np.random.default_rng(0).integers(0, 9, (len(places), *picture(0).shape), np.uint8)
+    still = Demonstration("stays", np.maximum(np.stack([picture(at) for at in places]), noise), None)
+
+    def brightest(frames):
+        return frames.mean(axis=(1, 3)).argmax(axis=1)[:, None]
+
+    figures = imitate.check_reward(Slider("rgb_array"), still, brightest).figures["encoder"]
+    assert figures["grades_in_order"] > 0.9
+
+
 def test_a_reward_of_the_environments_own_is_ranked_by(demonstration):
     class Known(Slider):
         def step(self, action):

@@ -25,13 +25,14 @@ from imitate.reward.targets import Encoder
 GRADES = (1, 2, 4, 8)  # frames apart, of the demonstration
 EPISODES = 20  # of random play
 ENOUGH = 10  # episodes that are ranked at a step
+STILL = 0.1  # of the distance of its farthest two frames, by pixels: nearer, nothing moves between them
 COARSE = 64  # pixels a side, at most, of what raw pixels are compared by
 LEAST = {"before_play": 0.8, "grades_in_order": 0.8, "clips_spearman": 0.5}
 FAR = 1.0  # of `nearest_play`: play nowhere looks as much like the demonstration as its own frames like each other
 SAYS = {
     "nearest_play": "how far the nearest frame of play is, in distances of two of its own",
     "before_play": "the next frame looks more alike than one of random play: share",
-    "grades_in_order": "of two frames, the one nearer in time looks more alike: share",
+    "grades_in_order": "where it moves, of two frames the one nearer in time looks more alike: share",
     "clips_spearman": "late, fast, slow, frozen, reversed clips: Spearman with their delay",
     "env_spearman": "random play: Spearman with the environment's own reward",
 }
@@ -105,8 +106,10 @@ def check_reward(
     pictures = np.concatenate([episode.frames[RENDER][1:] for episode in played])
     rewards = np.concatenate([episode.columns[REWARD][:-1, 0] for episode in played])
     at = np.concatenate([np.arange(1, len(episode)) for episode in played])
+    moves = _moves(_coarse(frames_shown))
     figures = {
-        name: _figures(embed(frames_shown), embed(pictures), at, rewards) for name, embed in embeds(sight).items()
+        name: _figures(embed(frames_shown), embed(pictures), at, rewards, moves)
+        for name, embed in embeds(sight).items()
     }
     return RewardReport(figures, _weakness(figures))
 
@@ -129,7 +132,26 @@ def _coarse(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (few.reshape(len(few), -1) / 255).astype(np.float32)
 
 
-def _figures(shown: NDArray, played: NDArray, at: NDArray[np.int64], rewards: NDArray) -> dict[str, float]:
+def _moves(pixels: NDArray[np.float32]) -> list[NDArray[np.bool_]]:
+    """Whether a demonstration moves between the two frames of a grade and the next, of (length, dim) its pixels.
+
+    Where it stands still, noise says which of the two is nearer.
+
+    Returns:
+        A (length - farther,) for each pair of neighbouring ``GRADES`` that it is long enough for.
+    """
+    length = len(pixels)
+    least = STILL * max(l2_distance(pixels[lag:], pixels[:-lag]).max() for lag in range(1, length))
+    return [
+        l2_distance(pixels[farther:], pixels[nearer : length - farther + nearer]) > least
+        for nearer, farther in pairwise(GRADES)
+        if farther < length
+    ]
+
+
+def _figures(
+    shown: NDArray, played: NDArray, at: NDArray[np.int64], rewards: NDArray, moves: list[NDArray[np.bool_]]
+) -> dict[str, float]:
     """Of one embedding.
 
     Args:
@@ -137,13 +159,18 @@ def _figures(shown: NDArray, played: NDArray, at: NDArray[np.int64], rewards: ND
         played: (n, dim) of random play.
         at: (n,) steps after which they were taken.
         rewards: (n,) of the environment.
+        moves: As of ``_moves``.
     """
     length = len(shown)
     apart = [l2_distance(shown[lag:], shown[:-lag]) for lag in GRADES if lag < length]  # each (length - lag,)
     far = np.stack([l2_distance(np.broadcast_to(one, played.shape), played) for one in shown])  # (length, n)
     own = np.concatenate([l2_distance(shown[lag:], shown[:-lag]) for lag in range(1, length)])
     before = _first(apart[0][:, None], far[:-1])
-    grades = [_first(nearer[: len(farther)], farther) for nearer, farther in pairwise(apart)]
+    grades = [
+        _first(nearer[: len(farther)][moved], farther[moved])
+        for (nearer, farther), moved in zip(pairwise(apart), moves, strict=True)
+        if moved.any()
+    ]
     clips = shown_beside(length)
     earned = np.array([-l2_distance(shown[frames], shown).mean() for frames in clips.values()])
     away = np.array([np.abs(frames - np.arange(length)).mean() for frames in clips.values()])
