@@ -25,7 +25,7 @@ from imitate.errors import UserError
 from imitate.keeping.manifest import SNAPSHOT
 from imitate.keeping.runs import read_json
 from imitate.keeping.snapshot import Snapshots
-from imitate.pipelines import check_reward, embed, record, report
+from imitate.pipelines import check_reward, embed, evaluate, record, report
 from imitate.pipelines import imitate as imitating_command
 from imitate.pipelines.environments import checked, imitating, recording
 from imitate.pipelines.environments.made import Made
@@ -324,6 +324,11 @@ def test_its_length_is_that_of_its_play(trained, tmp_path):
     recording.run(settings)
     found = completed(imitating.Settings(), settings.run, load_encoder(trained.path("encoder")))
     assert found.make().spec.max_episode_steps == 7
+
+
+def test_its_policy_is_none_of_the_arm(run, learned):
+    with pytest.raises(UserError, match=f"a policy of {ID}, expected one of the arm"):
+        evaluate.run(evaluate.Settings(run=run, policy=learned.folder.name))
 
 
 def test_another_film_of_the_same_name_is_another(wanted, learned, video, tmp_path):

@@ -77,16 +77,16 @@ class Rendering:
 def one_of(env: Any) -> Iterator[Any]:
     """An environment, or one like those of a vector environment: itself, or, where they are in processes, a new one."""
     core = env.unwrapped
-    if hasattr(core, "envs"):
+    if not hasattr(core, "env_fns"):
+        yield env
+    elif hasattr(core, "envs"):
         yield core.envs[0]
-    elif hasattr(core, "env_fns"):  # of what they are can't leave their processes
+    else:  # of what they are can't leave their processes
         made = core.env_fns[0]()
         try:
             yield made
         finally:
             made.close()
-    else:
-        yield env
 
 
 def _named(value: Any) -> Any:

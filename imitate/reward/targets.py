@@ -12,12 +12,11 @@ from imitate.data.demonstration import Demonstration
 from imitate.embedding.any_encoder import AnyEncoder
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
-from imitate.measuring.ranking import mean_distance
 from imitate.reward.rewards import Floats, Moment
 
 Encoder = TrainedEncoder | AnyEncoder
 AHEAD = 3  # frames that a robot may come on by in a step
-ALIKE = 0.01  # of the embeddings' norm, or, where that is not known, of the distance of two: nearer, two look alike
+ALIKE = 0.01  # of the embeddings' norm, or, where that is not known, of how far two are apart: nearer, two look alike
 
 
 class Targets:
@@ -46,8 +45,8 @@ class Targets:
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
         self.embeddings = np.concatenate([encoder.embed(d.frames) for d in demonstrations])  # (frames, dim)
         self.each: list[Floats] = np.split(self.embeddings, self.starts[1:])
-        norm = encoder.norm if math.isfinite(encoder.norm) else mean_distance(self.embeddings)
-        self._alike = ALIKE * norm
+        apart = math.sqrt(2 * self.embeddings.var(axis=0).sum())  # root mean square
+        self._alike = ALIKE * (encoder.norm if math.isfinite(encoder.norm) else apart)
         read = [d.believed for d in demonstrations if d.believed is not None]
         self.poses = np.concatenate(read).astype(np.float32) if len(read) == len(demonstrations) else None
 

@@ -87,9 +87,7 @@ def learned_with(stage: Stage) -> Learned:
         raise UserError(f"{stage.path('policy.zip')}: no such policy")
     settings = stage.settings
     if "env" in settings:
-        raise UserError(
-            f"{stage.folder}: a policy of {settings['env']}, expected one of the arm: 'imitate' measured it"
-        )
+        raise UserError(f"{stage.folder}: a policy of {settings['env']}, expected one of the arm")
     try:
         encoder = settings["encoder"]
         return Learned(
