@@ -142,11 +142,11 @@ def test_many_environments_are_rewarded_as_each_alone(demonstration, mode, give_
             own, reward, end, cut, info = one.step(actions[k])
             assert (rewards[k], terminated[k], truncated[k]) == (pytest.approx(reward, rel=1e-6), end, cut)
             if end or cut:
-                ended, own_ends = ended + 1, own_ends + end
+                ended, own_ends = ended + 1, own_ends + info["env_terminated"]
                 assert infos["_final_info"][k]
                 last = infos["final_obs"]
                 np.testing.assert_equal(row_of(last, k) if isinstance(last, dict) else last[k], own)
-                for name in ("step", "place", "embedding_distance", "env_reward", "env_step"):
+                for name in ("step", "place", "embedding_distance", "env_reward", "env_step", "env_terminated"):
                     expected = info[name]
                     assert infos["final_info"][name][k] == (
                         expected if isinstance(expected, str) else pytest.approx(expected, rel=1e-5)
@@ -171,7 +171,7 @@ def test_processes_are_rewarded_like_threads(demonstration, mode, copy):
     rollouts, ended = [], 0
     for kind in (SyncVectorEnv, AsyncVectorEnv):
         env = kind([make] * 2, autoreset_mode=mode, copy=copy)
-        env = VideoRewardVector(env, [demonstration] * 2, columns, frames=frames)
+        env = VideoRewardVector(env, [demonstration] * 2, columns, Following(ends=True), frames)
         rollout = [env.reset(seed=0)]
         for _ in range(12):
             rollout.append(deepcopy(env.step(np.array([[0.9], [1.5]], np.float32))))
@@ -295,6 +295,23 @@ def test_a_network_in_training_is_refused(demonstration):
     env = VideoReward(made(), demonstration, embed)
     env.reset(seed=0, options={"place": 0.3})
     assert env.step(np.array([0.5 / 7 / 0.1], np.float32))[4]["embedding_distance"] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_end_of_the_environments_own_is_one_only_if_that_is_said(demonstration, ends):
+    """Else a learner would be drawn to it, or shun it, by no more than the sign of the reward."""
+    env = VideoReward(made(), demonstration, columns, Following(ends=ends))
+    many = VideoRewardVector(SyncVectorEnv([made] * 2), demonstration, columns, Following(ends=ends))
+    env.reset(seed=0, options={"place": 0.93})
+    many.reset(seed=0, options={"place": 0.93})
+    *_, terminated, truncated, info = env.step(np.ones(1, np.float32))  # it is beyond 0.95
+    assert (terminated, truncated, info["env_terminated"]) == (ends, not ends, True)
+    *_, terminated, truncated, infos = many.step(np.ones((2, 1), np.float32))
+    assert terminated.tolist() == [ends] * 2
+    assert truncated.tolist() == [not ends] * 2
+    assert infos["final_info"]["env_terminated"].tolist() == [True] * 2
+    with pytest.raises(UserError, match="ends is 1, expected True or False"):
+        Following(ends=1)
 
 
 def test_environments_that_are_there_are_not_closed(demonstration):

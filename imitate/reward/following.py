@@ -29,6 +29,10 @@ class Following:
         clock: The demonstration advances by a frame a step: its next frame is that of the next step. If false, it is as
             ``Targets.ahead`` says: the demonstration waits for a robot that comes nearer, and its next frame is the one
             after the nearest ahead, in the embedding; an episode takes as long as the robot.
+        ends: Whether what the environment takes for an end is one: ``terminated``, after which there is nothing to be
+            had. If false, that is ``truncated``: of a video it says nothing, and a learner takes it that it would have
+            gone on from there. Else it is drawn to such ends, or shuns them, by no more than the sign of the reward
+            (Kostrikov et al., "Discriminator-actor-critic", ICLR 2019).
 
     Raises:
         UserError: ``reward`` is no function, ``give_up`` no distance, ``lookahead`` no number of frames, or one of the
@@ -40,6 +44,7 @@ class Following:
     observe_pose: bool = False
     lookahead: int = 1
     clock: bool = True
+    ends: bool = False
 
     def __post_init__(self) -> None:
         if self.reward is not None and not callable(self.reward):
@@ -48,7 +53,7 @@ class Following:
             raise UserError(f"give_up is {self.give_up!r}, expected a distance of 0 or more")
         if not isinstance(self.lookahead, int | np.integer) or not 1 <= self.lookahead <= MOST_AHEAD:
             raise UserError(f"lookahead is {self.lookahead!r}, expected 1 to {MOST_AHEAD} frames")
-        for name in ("observe_pose", "clock"):
+        for name in ("observe_pose", "clock", "ends"):
             value = getattr(self, name)
             if not isinstance(value, bool | np.bool_):
                 raise UserError(f"{name} is {value!r}, expected True or False")

@@ -109,7 +109,7 @@ class EmbeddingRewardVector(VectorWrapper):
                 stepped[key][ended] = final[key]
         moment = self.targets.moment(before, scored, **stepped)
         distance = np.linalg.norm(scored - moment.target, axis=-1)
-        measured = {"env_reward": env_rewards, "embedding_distance": distance}
+        measured = {"env_reward": env_rewards, "embedding_distance": distance, "env_terminated": terminated}
         infos.update(told(measured, ~ended))
         if ended.any():
             infos["final_info"].update(told(measured, ended))
@@ -121,11 +121,12 @@ class EmbeddingRewardVector(VectorWrapper):
         if lost.any():
             infos = self._give_up(lost, infos)
         self._aim()
+        own = terminated & self.following.ends
         return (
             deepcopy(self._shown),
             self.following.rewards(moment),
-            terminated | (distance > self.following.give_up),
-            truncated,
+            own | (distance > self.following.give_up),
+            truncated | (terminated & ~own),
             infos,
         )
 

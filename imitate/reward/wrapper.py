@@ -85,8 +85,16 @@ class EmbeddingReward(gym.Wrapper):
         info["env_reward"] = env_reward
         info["embedding_distance"] = float(np.linalg.norm(moment.own - moment.target))
         reward = float(self.following.rewards(moment)[0])
-        terminated = terminated or info["embedding_distance"] > self.following.give_up
-        return self._observe(observation, info, before), reward, terminated, truncated, info
+        lost = info["embedding_distance"] > self.following.give_up
+        info["env_terminated"] = terminated
+        own = terminated and self.following.ends
+        return (
+            self._observe(observation, info, before),
+            reward,
+            own or lost,
+            truncated or (terminated and not own),
+            info,
+        )
 
     def _embedded(self, observation: dict[str, Any]) -> Floats:
         """(1, dim) of what is seen now."""

@@ -121,7 +121,8 @@ def check(settings: Settings) -> None:
 def following_of(settings: Settings, learning: bool = True) -> Following:
     """How it follows: while it learns, and as it is measured."""
     give_up = settings.give_up or NEVER if learning else NEVER
-    return Following(reward_of(settings.reward_form, settings.reward), give_up, clock=settings.clock)
+    reward = reward_of(settings.reward_form, settings.reward)
+    return Following(reward, give_up, clock=settings.clock, ends=settings.oracle)
 
 
 def run(settings: Settings) -> Stage:
