@@ -81,6 +81,11 @@ def test_what_tells_nothing_is_not(demonstration, encoder):
     assert "it may mislead: " in str(report)
 
 
+def test_a_video_that_stands_still_throughout_is_said_to():
+    still = Demonstration("stays", np.stack([picture(0.5)] * 10), None)
+    assert "the video stands still" in imitate.check_reward(Slider("rgb_array"), still, place).weakness
+
+
 def test_a_video_that_stands_still_for_long_is_judged_by_where_it_moves():
     places = [*np.linspace(0.3, 0.7, 9), *[0.7] * 40]
     noise = np.random.default_rng(0).integers(0, 9, (len(places), *picture(0).shape), np.uint8)

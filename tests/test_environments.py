@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import gymnasium as gym
@@ -25,7 +26,7 @@ from imitate.errors import UserError
 from imitate.keeping.manifest import SNAPSHOT
 from imitate.keeping.runs import read_json
 from imitate.keeping.snapshot import Snapshots
-from imitate.pipelines import check_reward, embed, evaluate, record, report
+from imitate.pipelines import check_reward, embed, evaluate, follow, record, report
 from imitate.pipelines import imitate as imitating_command
 from imitate.pipelines.environments import checked, imitating, recording
 from imitate.pipelines.environments.made import Made
@@ -300,6 +301,37 @@ def test_a_video_that_is_not_there_is_told_before_anything_plays(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_its_author_has_to_mend_is_one_line_that_names_the_place(tmp_path, monkeypatch, capsys):
+    """A module in the folder that the command runs in, whose step raises."""
+    (tmp_path / "breaks.py").write_text(
+        "import gymnasium as gym\nfrom slider import Slider\n\n\nclass Breaks(Slider):\n    def step(self, action):\n"
+        "        raise RuntimeError('blew up')\n\n\ngym.register('Breaks-v0', Breaks)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(
+        UserError, match=r"env 'breaks:Breaks-v0' broke off: RuntimeError: blew up \(.*breaks\.py, line 7\)"
+    ):
+        recording.run(replace(PLAY, env="breaks:Breaks-v0", run=tmp_path / "run", workers=1))
+
+
+def test_actions_that_nobody_can_play_leave_nothing_behind(tmp_path):
+    settings = replace(PLAY, run=tmp_path / "run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Slider, "__init__", partialmethod(Slider.__init__, actions=spaces.MultiDiscrete([3, 3])))
+        with pytest.raises(UserError, match=r"actions of MultiDiscrete.*, expected a Box or Discrete"):
+            recording.run(settings)
+    assert not (tmp_path / "run/record/config.json").exists()
+
+
+def test_commands_of_the_arm_say_that_it_is_another_environments_run(run, trained, video):
+    for command in (imitating_command, follow):
+        with pytest.raises(
+            UserError, match="is a run of Slider-v0, and this command the arm's: say 'imitate imitate env"
+        ):
+            command.run(command.Settings(run=run, demo=video))
+
+
 def test_too_little_play_leaves_room_for_more(tmp_path):
     settings = replace(PLAY, run=tmp_path, steps=5, workers=1)
     with pytest.raises(UserError, match="1 episodes of play, expected 6 or more: raise steps"):
@@ -337,7 +369,7 @@ def test_another_film_of_the_same_name_is_another(wanted, learned, video, tmp_pa
     before = Path(video).read_bytes()
     try:
         shutil.copy(other, video)
-        with pytest.raises(UserError, match="demo_sha256"):
+        with pytest.raises(UserError, match=r"made with other settings \(another demo than it was\)"):
             imitating_command.run_any(wanted)
     finally:
         Path(video).write_bytes(before)

@@ -415,6 +415,12 @@ def nan(frames):
         (made, {"encoder": lambda frames: np.full((len(frames), 2), 1e300)}, "an embedding became inf"),
         (made, {"encoder": lambda frames: [[1.0], [1.0, 2.0]]}, "the encoder makes no numbers of 2 frames"),
         (made, {"demonstrations": np.zeros((5, 24, 24, 3), np.uint8)}, "expected a video file or an imitate.Demonstr"),
+        (made, {"encoder": lambda frames: columns(frames) * 1j}, "makes no numbers of 2 frames .complex ones."),
+        (
+            made,
+            {"demonstrations": Demonstration("x", [picture(0)] * 3, None)},
+            "type list, expected an array: numpy.st",
+        ),
         (made, {"demonstrations": None}, "expected a video file or an imitate.Demonstration, or a list of them"),
         (made, {"demonstrations": columns}, "expected a video file or an imitate.Demonstration, or a list of them"),
         (lambda: "Pendulum-v1", {}, "an environment of type str, expected one that is made: gymnasium.make"),

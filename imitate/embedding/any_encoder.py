@@ -75,6 +75,8 @@ class AnyEncoder:
             made = made.detach().float().cpu().numpy()
         try:
             array = np.asarray(made)
+            if np.iscomplexobj(array):
+                raise TypeError("complex ones")
             with np.errstate(over="ignore"):  # what is too large is found as infinity
                 return array.astype(np.float32)
         except (TypeError, ValueError) as error:

@@ -96,6 +96,14 @@ def kept_settings(settings: DataclassInstance) -> dict[str, Any]:
     return {key: _from(run, value) if isinstance(value, Path) else value for key, value in kept.items()}
 
 
+def _changed(name: str, before: Any, now: Any) -> str:
+    """A setting that is another, in words: of a file that has changed, its digests say nothing to anybody."""
+    of = name.removesuffix("_sha256")
+    return (
+        f"{name} was {before!r}, is now {now!r}" if of == name or None in (before, now) else f"another {of} than it was"
+    )
+
+
 def _from(run: Path, path: Path) -> str:
     run, path = (Path(os.path.realpath(one)) for one in (run, path))
     return str(path.relative_to(run) if path.is_relative_to(run) else path)
@@ -212,7 +220,7 @@ class Stage:
         if self.finished or self._has("config.json"):
             changed = [k for k in sorted({*before, *settings} - {DEVICE}) if before.get(k) != settings.get(k)]
             if changed:
-                was = ", ".join(f"{k} was {before.get(k)!r}, is now {settings.get(k)!r}" for k in changed[:3])
+                was = ", ".join(_changed(k, before.get(k), settings.get(k)) for k in changed[:3])
                 raise UserError(
                     f"{self.folder} was made with other settings ({was}): choose another run or --name, or delete it"
                 )

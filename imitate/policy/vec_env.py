@@ -39,10 +39,12 @@ class SB3VecEnv(VecEnv):
         env: The vector environment. Closing this closes it.
 
     Raises:
-        UserError: It resets at another time.
+        UserError: It is a single environment, or resets at another time.
     """
 
     def __init__(self, env: VectorEnv) -> None:
+        if not isinstance(env, VectorEnv):
+            raise UserError(f"{env}: expected a vector environment; stable-baselines3 takes a single one as it is")
         check_same_step(env)
         self.env = env
         self._listed = DictInfoToList(env)

@@ -23,8 +23,10 @@ def check_environment(env: Any) -> None:
     if not isinstance(env, gym.Env | VectorEnv):
         raise UserError(f"an environment of type {type(env).__name__}, expected one that is made: gymnasium.make(...)")
     if _adrift(env):
+        with one_of(env) as one:
+            name = one.spec.id if one.spec else type(one.unwrapped).__name__
         warnings.warn(
-            f"{env}: MuJoCo's free camera looks at the middle of what is there when it is first rendered, so that no "
+            f"{name}: MuJoCo's free camera looks at the middle of what is there when it is first rendered, so that no "
             "two environments are seen alike: make it, and film the demonstration, with such as "
             'default_camera_config={"lookat": [0, 0, 0], "trackbodyid": -1}, or with a camera_id',
             stacklevel=4,
@@ -51,5 +53,5 @@ def rate_of(env: Any, fps: float | None) -> float:
     rate = env.metadata.get("render_fps") if fps is None else fps
     if not isinstance(rate, int | float | np.integer | np.floating) or not 0 < rate < math.inf:
         said = f"fps is {fps!r}" if fps is not None else f"{env}: its render_fps is {rate!r}"
-        raise UserError(f"{said}, expected steps of the environment a second, more than 0: say fps=")
+        raise UserError(f"{said}, expected steps of the environment a second, more than 0: say fps (--fps)")
     return float(rate)

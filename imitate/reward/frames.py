@@ -14,6 +14,7 @@ from imitate.data.video.display import middle
 from imitate.errors import UserError
 
 Picture = NDArray[np.uint8]
+LARGEST = 4096  # pixels a side of what an encoder is shown
 RENDERS = 'expected "rgb_array": make it with that'
 PICTURES = "expected pictures (height, width, 3) uint8"
 
@@ -37,8 +38,8 @@ class Frames:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        if self.size is not None and (not isinstance(self.size, int | np.integer) or self.size < 1):
-            raise UserError(f"size is {self.size!r}, expected 1 or more pixels a side")
+        if self.size is not None and (not isinstance(self.size, int | np.integer) or not 1 <= self.size <= LARGEST):
+            raise UserError(f"size is {self.size!r}, expected 1 to {LARGEST} pixels a side")
         if self.crop is None:
             return
         if len(self.crop) != 4 or not all(isinstance(edge, int | np.integer) for edge in self.crop):

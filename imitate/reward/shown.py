@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.rendering import Rendering
 from imitate.embedding.any_encoder import AnyEncoder, Function
@@ -83,6 +85,9 @@ def _read(env: Any, video: Video, fps: float | None) -> Demonstration:
     """A demonstration with a frame for each step of the environment."""
     if not isinstance(video, Demonstration):
         return demonstration_from_video(video, rate_of(env, fps))
+    if not isinstance(video.frames, np.ndarray):
+        said = type(video.frames).__name__
+        raise UserError(f"demonstration {video.name}: frames of type {said}, expected an array: numpy.stack(frames)")
     if fps is not None:
         raise UserError(f"demonstration {video.name}: frames of no rate, which fps means nothing to: leave fps out")
     return video

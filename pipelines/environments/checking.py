@@ -196,8 +196,14 @@ def _first(nearer: NDArray, farther: NDArray) -> float:
 def _weakness(figures: dict[str, dict[str, float]]) -> str:
     """What speaks against a reward, in words."""
     own, pixels = figures["encoder"], figures["pixels"]
-    wrong = [f"{name} is {own[name]:.2f}, {least} expected" for name, least in LEAST.items() if not own[name] >= least]
-    if not own["nearest_play"] <= FAR:
+    still = np.isnan(pixels["nearest_play"])
+    wrong = ["the video stands still: there is nothing in it to tell apart"] if still else []
+    wrong += [
+        f"{name} is {own[name]:.2f}, {least} expected"
+        for name, least in LEAST.items()
+        if not (still or own[name] >= least)
+    ]
+    if not (still or own["nearest_play"] <= FAR):
         wrong.append(
             f"nothing in play looks like the demonstration (nearest_play is {own['nearest_play']:.2f}, {FAR:g} at most "
             "expected): is it of this scene, does that change from episode to episode, and can play come near it?"

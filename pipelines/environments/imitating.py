@@ -81,9 +81,8 @@ class Settings(Made):
     reward_form: str = "huber"
     """huber, how near it is; difference, how much nearer it came; progress, how many frames it advanced."""
     reward: HuberReward = field(default_factory=lambda: HuberReward(alpha=0.2, beta=4.0, scale=0.05, bonus=1.0))
-    """Of the embeddings: steep where it is near, which soft actor-critic wants, and with a bonus, so that it is above 0
-    as far as 4.1 apart: else whoever can end the episode early does. Progress, which knows no distance, has its scale
-    and bonus."""
+    """Of the embeddings: steep where it is near, which soft actor-critic wants. Progress, which knows no distance, has
+    its scale and bonus."""
     seed: int = 0
     """Seed of everything random."""
     device: str = "auto"

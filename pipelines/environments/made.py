@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +55,8 @@ class Made:
         if not self.env:
             raise UserError("env is empty, expected the id of an environment: --env Reacher-v5")
         keywords = dict(map(_keyword, self.env_kwargs))
+        if (here := os.getcwd()) not in sys.path:  # a user's module may lie there, as scripts find it
+            sys.path.append(here)
         if self.key is None:
             keywords.setdefault("render_mode", "rgb_array")
         try:
@@ -74,10 +79,9 @@ class Made:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(
-                f"env {self.env!r} can't be rendered: {_said(error)}; without a screen, MuJoCo wants MUJOCO_GL=osmesa "
-                "or MUJOCO_GL=egl"
-            ) from None
+            screen = "; without a screen, MuJoCo wants MUJOCO_GL=osmesa or MUJOCO_GL=egl"
+            advice = screen if "mujoco" in type(env.unwrapped).__module__ else ""
+            raise UserError(f"env {self.env!r} can't be rendered: {_said(error)}{advice}") from None
         finally:
             env.close()
         height, width = filming.shape
@@ -94,6 +98,14 @@ def _keyword(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def stumbled(env: str, error: Exception) -> UserError:
+    """What to say of an environment, somebody else's code, that raised something: with the place in it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return UserError(
+        f"env {env!r} broke off: {_said(error)} ({last.filename}, line {last.lineno}): mend it, or leave it"
+    )
 
 
 def _said(error: Exception) -> str:

@@ -18,7 +18,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Layout, episodes_a_file
 from imitate.data.rendering import Rendering
 from imitate.data.video.writer import FOR_MACHINES
-from imitate.envs.play import RENDER, Playing, play
+from imitate.envs.play import RENDER, Playing, actions_of, play
 from imitate.envs.proprioception import Proprioception
 from imitate.errors import PROCESSES, UserError, check_bounds
 from imitate.keeping.runs import Stage, kept_settings
@@ -27,7 +27,7 @@ from imitate.reward.environment import rate_of
 from imitate.reward.filming import Filming
 
 from ..shared.pieces import LEAST, Pieces, check_no_encoder, held_out
-from .made import Made
+from .made import Made, stumbled
 
 PIECE = 1000  # steps that are played in one go: what is lost when the power goes
 
@@ -88,11 +88,13 @@ def seen(settings: Settings) -> tuple[Settings, Rendering]:
     """What an environment renders with, once it has; and its settings, with its steps a second.
 
     Raises:
-        UserError: It can't be made, no picture be taken of it, or it has no whole number of steps a second.
+        UserError: It can't be made, no picture be taken of it, it has no whole number of steps a second, or actions
+            that nobody can play at random.
     """
     rendering = settings.check()
     env = settings.make()
     env.close()
+    actions_of(env.action_space, 1, np.random.default_rng(0))  # whether it can
     if settings.proprioception:
         Proprioception.named(settings.proprioception, env.observation_space)
     return replace(settings, fps=whole_rate(env, settings.fps)), rendering
@@ -106,7 +108,7 @@ def whole_rate(env: gym.Env, fps: float | None) -> int:
     """
     rate = rate_of(env, fps)
     if round(rate) != rate:
-        raise UserError(f"{rate} steps of the environment a second, expected a whole number: say fps")
+        raise UserError(f"{rate} steps of the environment a second, expected a whole number: say fps (--fps)")
     return round(rate)
 
 
@@ -144,10 +146,13 @@ def _playing(settings: Settings, piece: int) -> Playing:
 def _play_alone(settings: Settings, stage: Stage, piece: int) -> int:
     """Play a piece, in a process of its own."""
     env = settings.make()
+    filming = Filming(env, env.observation_space, settings.frames, settings.image_size)
     try:
-        return play_piece(
-            env, Filming(env, env.observation_space, settings.frames, settings.image_size), settings, stage, piece
-        )
+        return play_piece(env, filming, settings, stage, piece)
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:  # of whatever kind: it is somebody else's code
+        raise stumbled(settings.env, error) from None
     finally:
         env.close()
 

@@ -7,6 +7,7 @@ import io
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import fields, is_dataclass, replace
@@ -74,7 +75,8 @@ def command(
         alone: The setting that may stand before all others, without its name.
     """
     try:
-        with raised():
+        with raised(), warnings.catch_warnings():
+            warnings.showwarning = _warned(name)
             run(_settings(name, presets, sys.argv[1:], alone))
     except UserError as error:
         advice = f"; {again}" if isinstance(error, WorkerDied) else ""
@@ -92,6 +94,19 @@ def command(
     except Interrupted as stop:
         print(f"imitate {name}: stopped by {stop.name}: {again}", file=sys.stderr)
         raise SystemExit(stop.exit_code) from None
+
+
+def _warned(name: str) -> Callable[..., None]:
+    """What shows a warning as a command says things: in one line, once, and not where in the code it arose."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        line = one_line(f"imitate {name}: {message}")
+        if line not in said:
+            said.add(line)
+            print(line, file=sys.stderr)
+
+    return show
 
 
 def _settings(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str], alone: str = DEMO) -> Any:
@@ -213,4 +228,4 @@ def _parse(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str]) -
         said = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]|-{4,}", " ", printed.getvalue())
         said = re.sub(r" Perhaps you meant: (--\S+).*", r", did you mean \1?", " ".join(said.split()))
         said = re.sub(NOISE, "", said).strip()
-        raise UserError(f"{said} (imitate {name} default --help lists all settings)") from None
+        raise UserError(f"{said} (imitate {name} {args[0]} --help lists all settings)") from None

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration, check_size, demonstration_from_video
 from imitate.data.lerobot.dataset import SPLITS, LeRobotDataset
+from imitate.data.rendering import Rendering
 from imitate.data.video.reader import Source, check_name, shown_size
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import ARMS, CONTROL_HZ
@@ -47,12 +48,26 @@ def recording_of(run: Path, planned: record.Settings) -> Recording:
     """What the run has recorded; if it has not yet, what it will."""
     if Stage(run / "record").finished:
         dataset = LeRobotDataset(run / "record" / "dataset")
+        check_of_the_arm(run, dataset.rendering)
         camera = dataset.camera()
         splits = {name: len(dataset.split(name)) for name in dataset.info.get("splits", {})}
         return Recording(camera, dataset.image_size(camera.name), dataset.joints([0]).shape[1], splits)
     arm = choose(ARMS, planned.arm, "arm")
     splits = {name: getattr(planned, name) for name in SPLITS}
     return Recording(record.cameras_of(planned)[0], planned.image_size, arm.joints, splits)
+
+
+def check_of_the_arm(run: Path, rendering: Rendering | None) -> None:
+    """Refuse what another environment than the arm's has played.
+
+    Raises:
+        UserError: One has.
+    """
+    if rendering is not None:
+        raise UserError(
+            f"{run} is a run of {rendering.environment}, and this command the arm's: say 'imitate imitate environment "
+            "--demo VIDEO' or 'imitate check-reward environment --demo VIDEO'"
+        )
 
 
 def check_scenes(dataset: LeRobotDataset, episodes: Sequence[int] | None = None) -> None:
@@ -140,6 +155,7 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     Raises:
         UserError: There is no such thing, or it can't be scored by this encoder.
     """
+    check_of_the_arm(run, encoder.rendering)
     head, number = parse_demo(text)
     if number is None:
         return _video(Path(head), encoder.image_size, resize)

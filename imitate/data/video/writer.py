@@ -48,7 +48,7 @@ def write_video(
     bytes.
 
     Raises:
-        UserError: There are no frames.
+        UserError: There are no frames, or some that are no such pictures, or of another size than the first.
     """
     path, frames = Path(path), iter(frames)
     first = next(frames, None)
@@ -67,8 +67,13 @@ def write_video(
             "x264-params": "subme=0",  # motion by whole pixels: faster, and smaller when lossless
         }
         for k, array in enumerate(chain([first], frames)):
+            shape, dtype = np.shape(array), getattr(array, "dtype", type(array).__name__)
+            if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8 or shape != np.shape(first):
+                raise UserError(
+                    f"{path}: frame {k} of {shape} {dtype}, expected (height, width, 3) uint8, all of one size"
+                )
             if k == 0:
-                stream.height, stream.width = array.shape[:2]
+                stream.height, stream.width = shape[:2]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
             frame.pts = k
             frame.time_base = Fraction(1, fps)
