@@ -33,7 +33,8 @@ maximum_signature_line_length = 100
 nitpicky = True
 nitpick_ignore_regex = [  # of other packages, whose pages are not looked up: that would need the network
     ("py:.*", r"(collections|gym|gymnasium|nn|np|numpy|pathlib|spaces|stable_baselines3|torch)\..*"),
-    ("py:.*", r"LRScheduler|Path|PPO|VecEnv|VectorEnv"),
+    ("py:.*", r"LRScheduler|Path|PPO|SAC|VecEnv|VectorEnv"),
+    ("py:.*", r"(imitate\.policy\.ppo\.)?Model"),  # one of these two
     ("py:.*", "|".join(ALIASES)),
 ]
 

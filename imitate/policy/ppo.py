@@ -206,10 +206,10 @@ def save_policy(model: PPO | SAC, path: str | Path) -> None:
             target.writestr(zipfile.ZipInfo(name), content)  # without the time
 
 
-M = TypeVar("M", PPO, SAC)
+Model = TypeVar("Model", PPO, SAC)
 
 
-def load_policy(model: M, path: str | Path) -> M:
+def load_policy(model: Model, path: str | Path) -> Model:
     """Load parameters into a freshly built model. ``PPO.load`` and ``SAC.load`` would run code from the file.
 
     Raises:
