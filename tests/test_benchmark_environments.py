@@ -92,7 +92,7 @@ def test_runs_of_another_encoder_are_not_taken_for_this_ones(rows, run):
     weights = run / "slider/embed/encoder/encoder.safetensors"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "sha256", lambda path: "0" * 64 if path == weights else None)
-        with pytest.raises(UserError, match=r"was made with other settings \(encoder_sha256"):
+        with pytest.raises(UserError, match=r"was made with other settings \(encoder changed"):
             benchmark.run(benchmark.Settings(run=run, environments=("slider",), methods=("video",), seeds=(0,)))
 
 

@@ -369,7 +369,7 @@ def test_another_film_of_the_same_name_is_another(wanted, learned, video, tmp_pa
     before = Path(video).read_bytes()
     try:
         shutil.copy(other, video)
-        with pytest.raises(UserError, match=r"made with other settings \(another demo than it was\)"):
+        with pytest.raises(UserError, match=r"made with other settings \(demo changed\)"):
             imitating_command.run_any(wanted)
     finally:
         Path(video).write_bytes(before)

@@ -92,7 +92,7 @@ def test_labels_are_looked_at_again_and_kept_as_they_are(settings, lengths, tmp_
     rows = list(csv.DictReader(retrieve.run(wanted).path("labels.csv").open()))
     assert {row["label"] for row in rows} == {"01", "true"}
     written(labels, [(0, 0, "02")])
-    with pytest.raises(UserError, match="labels_sha256 was"):
+    with pytest.raises(UserError, match="labels changed"):
         retrieve.run(wanted)
 
 

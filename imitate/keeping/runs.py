@@ -99,9 +99,7 @@ def kept_settings(settings: DataclassInstance) -> dict[str, Any]:
 def _changed(name: str, before: Any, now: Any) -> str:
     """A setting that is another, in words: of a file that has changed, its digests say nothing to anybody."""
     of = name.removesuffix("_sha256")
-    return (
-        f"{name} was {before!r}, is now {now!r}" if of == name or None in (before, now) else f"another {of} than it was"
-    )
+    return f"{name} was {before!r}, is now {now!r}" if of == name or None in (before, now) else f"{of} changed"
 
 
 def _from(run: Path, path: Path) -> str:
