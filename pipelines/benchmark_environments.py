@@ -206,7 +206,8 @@ def _run(run: Path, expert: Expert, shown: Shown, encoder: TrainedEncoder, metho
     )
     weights = sha256(run / "embed/encoder/encoder.safetensors")
     stage = Stage.named(run, f"{method}-{seed}")
-    if not stage.begin(kept_settings(wanted) | {"method": method, "encoder_sha256": weights}):
+    sums = {"demo_sha256": sha256(shown.video), "encoder_sha256": weights}
+    if not stage.begin(kept_settings(wanted) | sums | {"method": method}):
         print(f"{stage.folder} has learned already")
         return stage
     sight = _sight(encoder, wanted, method)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from imitate.errors import UserError
+from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage
 from imitate.pipelines import benchmark_environments as benchmark
 from imitate.pipelines.environments.experts import EXPERTS, Expert, _bent, _reacher
@@ -91,7 +92,7 @@ def test_what_was_learned_is_not_learned_again_and_others_are_added(rows, run, c
 def test_runs_of_another_encoder_are_not_taken_for_this_ones(rows, run):
     weights = run / "slider/embed/encoder/encoder.safetensors"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark, "sha256", lambda path: "0" * 64 if path == weights else None)
+        patch.setattr(benchmark, "sha256", lambda path: "0" * 64 if path == weights else sha256(path))
         with pytest.raises(UserError, match=r"was made with other settings \(encoder changed"):
             benchmark.run(benchmark.Settings(run=run, environments=("slider",), methods=("video",), seeds=(0,)))
 

@@ -313,6 +313,10 @@ def test_what_its_author_has_to_mend_is_one_line_that_names_the_place(tmp_path, 
         UserError, match=r"env 'breaks:Breaks-v0' broke off: RuntimeError: blew up \(.*breaks\.py, line 7\)"
     ):
         recording.run(replace(PLAY, env="breaks:Breaks-v0", run=tmp_path / "run", workers=1))
+    env = Made("breaks:Breaks-v0").make()
+    env.reset(seed=0)
+    with pytest.raises(UserError, match=r"blew up \(.*breaks\.py, line 7\)"):  # whoever steps it
+        env.step(env.action_space.sample())
 
 
 def test_actions_that_nobody_can_play_leave_nothing_behind(tmp_path):
@@ -327,7 +331,7 @@ def test_actions_that_nobody_can_play_leave_nothing_behind(tmp_path):
 def test_commands_of_the_arm_say_that_it_is_another_environments_run(run, trained, video):
     for command in (imitating_command, follow):
         with pytest.raises(
-            UserError, match="is a run of Slider-v0, and this command the arm's: say 'imitate imitate env"
+            UserError, match="an encoder of Slider-v0, and this command is the arm's: say 'imitate imitate"
         ):
             command.run(command.Settings(run=run, demo=video))
 

@@ -289,8 +289,11 @@ def test_a_network_in_training_is_refused(demonstration):
     def embed(frames):
         return network(torch.from_numpy(frames).movedim(3, 1) / 255)
 
-    with pytest.raises(UserError, match=r"otherwise alone than beside another, .* call its \.eval\(\)"):
-        VideoReward(made(), demonstration, embed)
+    lit = (demonstration.frames * np.linspace(0.2, 1, LENGTH)[:, None, None, None]).astype(np.uint8)
+    for frames in (lit, lit[[0, 0, *range(LENGTH)]]):  # it may begin at rest
+        shown = Demonstration("lit", frames, None)
+        with pytest.raises(UserError, match=r"otherwise alone than beside another, .* call its \.eval\(\)"):
+            VideoReward(made(), shown, embed)
     network.eval()
     env = VideoReward(made(), demonstration, embed)
     env.reset(seed=0, options={"place": 0.3})

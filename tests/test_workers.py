@@ -10,7 +10,7 @@ from time import perf_counter, sleep
 import pytest
 
 from imitate.errors import UserError
-from imitate.keeping.workers import Crew, WorkerDied, end_with_parent, is_worker, start_method, worked_off
+from imitate.keeping.workers import SDL_LEAVES, Crew, WorkerDied, end_with_parent, is_worker, start_method, worked_off
 
 
 def square(number):
@@ -93,6 +93,11 @@ def test_what_fails_or_is_closed_ends_the_rest():
     with closing(worked_off([partial(sleep, 60), partial(square, 3)], 2)) as done:
         assert next(done) == 9
     assert perf_counter() - start < 30
+
+
+def test_what_pygame_draws_with_leaves_workers_the_signal_that_ends_them(method):
+    with closing(worked_off([partial(os.getenv, SDL_LEAVES)], 1)) as found:
+        assert list(found) == ["1"]
 
 
 def test_ctrl_c_is_not_for_workers():

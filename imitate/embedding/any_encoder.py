@@ -26,7 +26,8 @@ class AnyEncoder:
 
     Attributes:
         function: From (n, image_size, image_size, 3) uint8 to (n, dim): an array, or a tensor on any device.
-        shown: (n, image_size, image_size, 3) uint8 that it will have to embed: it is tried on two of them.
+        shown: (2, image_size, image_size, 3) uint8 that it will have to embed: two unlike each other, that it
+            is tried on.
         image_size: Pixels a side of the frames that it is given.
         dim: Of the embeddings.
         camera: That its frames must come from: it does not say.
@@ -44,14 +45,14 @@ class AnyEncoder:
     norm: float = math.inf
 
     def __post_init__(self) -> None:
-        two, self.image_size = self.shown[:2], self.shown.shape[1]
+        two, self.image_size = self.shown, self.shown.shape[1]
         made = self._made(two)
         if made.ndim != 2 or len(made) != 2 or made.shape[1] < 1:
             raise UserError(
                 f"the encoder makes {made.shape} of 2 frames {two.shape}, expected (2, dim): an embedding each"
             )
         self.dim = made.shape[1]
-        check_alone(self.embed(two), self.embed(two[:1]))
+        check_alone(self.embed(two), np.concatenate([self.embed(two[:1]), self.embed(two[1:])]))
 
     def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed (n, image_size, image_size, 3) uint8 frames to (n, dim) float32.
@@ -83,19 +84,19 @@ class AnyEncoder:
             raise UserError(f"the encoder makes no numbers of {len(frames)} frames ({first_line(error)})") from None
 
 
-def check_alone(two: NDArray[np.float32], one: NDArray[np.float32]) -> None:
+def check_alone(beside: NDArray[np.float32], alone: NDArray[np.float32]) -> None:
     """Refuse an encoder that sees a frame otherwise alone than beside another, as batch normalisation in training does.
 
     A demonstration is embedded as a whole, an environment frame by frame: they would not be alike where they are.
 
     Args:
-        two: (2, dim) embeddings of two frames.
-        one: (1, dim) of the first of them.
+        beside: (n, dim) embeddings of frames, of one call.
+        alone: (n, dim) of the same, of a call each.
 
     Raises:
         UserError: It does.
     """
-    if np.linalg.norm(one[0] - two[0]) > ROUNDED * np.linalg.norm(two[0]):
+    if np.linalg.norm(alone - beside, axis=1).max() > ROUNDED * np.linalg.norm(beside, axis=1).max():
         raise UserError(
             "the encoder embeds a frame otherwise alone than beside another, expected the same: if it is a network in "
             "training, call its .eval()"

@@ -83,6 +83,7 @@ def _begin() -> None:
     """In a worker: know that it is one, and leave Ctrl-C to the process that started it."""
     global _working
     _working = True
+    os.environ[SDL_LEAVES] = "1"  # where a server forks it, nothing was inherited
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 

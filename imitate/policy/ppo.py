@@ -257,7 +257,7 @@ def _check_members(path: Path, algorithm: type[PPO | SAC]) -> None:
     A compressed member may be a thousand times as large as it looks, and the name of one says which attribute of the
     model takes it.
     """
-    wanted = MEMBERS[algorithm]
+    wanted = next(members for known, members in MEMBERS.items() if issubclass(algorithm, known))
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             stem, dot, suffix = member.filename.rpartition(".")

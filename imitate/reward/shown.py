@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imitate.data.demonstration import Demonstration, demonstration_from_video
 from imitate.data.rendering import Rendering
@@ -21,6 +22,7 @@ from imitate.reward.targets import Encoder
 
 Video = Demonstration | str | Path
 Embedding = TrainedEncoder | Function | str | Path
+FEW = 9  # frames of a demonstration, evenly spaced
 
 
 class Shown(NamedTuple):
@@ -74,7 +76,7 @@ def shown_to(
     sized = isinstance(encoder, TrainedEncoder) or frames.size is not None
     samples = [Sample(f"demonstration {one.name}", *_sides(one), seen=sized) for one in read]
     if not isinstance(encoder, TrainedEncoder):
-        return Shown(seen, AnyEncoder(encoder, seen[0].frames[:2]), tuple(samples))
+        return Shown(seen, AnyEncoder(encoder, _unlike(seen[0].frames)), tuple(samples))
     if encoder.rendering is not None and encoder.rendering.height:
         fitted = "those that the encoder was fitted to"
         samples.append(Sample(fitted, encoder.rendering.height, encoder.rendering.width, exact=True))
@@ -91,6 +93,12 @@ def _read(env: Any, video: Video, fps: float | None) -> Demonstration:
     if fps is not None:
         raise UserError(f"demonstration {video.name}: frames of no rate, which fps means nothing to: leave fps out")
     return video
+
+
+def _unlike(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(2, size, size, 3) uint8: the first, and whichever of a few is least like it."""
+    few = frames[np.linspace(0, len(frames) - 1, FEW).astype(int)]
+    return few[[0, np.abs(few.astype(np.int16) - few[0]).mean(axis=(1, 2, 3)).argmax()]]
 
 
 def _sides(demonstration: Demonstration) -> tuple[int, int]:

@@ -19,7 +19,8 @@ from imitate.reward.wrapper import EmbeddingReward
 class VideoReward(EmbeddingReward):
     """Any Gymnasium environment that renders, rewarded for looking like a video.
 
-    Its own reward stays in the info as ``env_reward``. An episode is truncated at the last frame of the demonstration.
+    Its own reward stays in the info as ``env_reward``. An episode is truncated at the last frame of the demonstration,
+    and where the environment terminates it, which the info has as ``env_terminated``: see ``Following.ends``.
 
     Args:
         env: The environment, made with ``render_mode="rgb_array"``; or one that observes its pictures.

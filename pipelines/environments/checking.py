@@ -135,18 +135,20 @@ def _coarse(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _moves(pixels: NDArray[np.float32]) -> list[NDArray[np.bool_]]:
     """Whether a demonstration moves between the two frames of a grade and the next, of (length, dim) its pixels.
 
-    Where it stands still, noise says which of the two is nearer.
+    Where it stands still, noise says which of the two is nearer. Where it is slow throughout, all of it moves.
 
     Returns:
         A (length - farther,) for each pair of neighbouring ``GRADES`` that it is long enough for.
     """
     length = len(pixels)
     least = STILL * max(l2_distance(pixels[lag:], pixels[:-lag]).max() for lag in range(1, length))
-    return [
-        l2_distance(pixels[farther:], pixels[nearer : length - farther + nearer]) > least
+    apart = [
+        l2_distance(pixels[farther:], pixels[nearer : length - farther + nearer])
         for nearer, farther in pairwise(GRADES)
         if farther < length
     ]
+    slow = not any((one > least).any() for one in apart)
+    return [(one > least) | slow for one in apart]
 
 
 def _figures(

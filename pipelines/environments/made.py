@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +49,14 @@ class Made:
         return Frames(self.key, self.crop)
 
     def make(self) -> gym.Env:
-        """Make it.
+        """Make it. Whatever it raises from then on is a ``UserError`` that names the place.
 
         Raises:
             UserError: There is none of that id, it lacks a package, or it takes no such keywords.
         """
+        return Foreign(self._make(), self.env)
+
+    def _make(self) -> gym.Env:
         if not self.env:
             raise UserError("env is empty, expected the id of an environment: --env Reacher-v5")
         keywords = dict(map(_keyword, self.env_kwargs))
@@ -70,7 +75,7 @@ class Made:
         Raises:
             UserError: It can't be made, or no picture of it be taken.
         """
-        env = self.make()
+        env = self._make()
         check_environment(env)
         try:
             filming = Filming(env, env.observation_space, self.frames, 16)
@@ -80,7 +85,8 @@ class Made:
             raise
         except Exception as error:
             screen = "; without a screen, MuJoCo wants MUJOCO_GL=osmesa or MUJOCO_GL=egl"
-            advice = screen if "mujoco" in type(env.unwrapped).__module__ else ""
+            drawn = any("mujoco" in one.__module__ for one in type(env.unwrapped).__mro__)
+            advice = screen if drawn else ""
             raise UserError(f"env {self.env!r} can't be rendered: {_said(error)}{advice}") from None
         finally:
             env.close()
@@ -100,12 +106,44 @@ def _keyword(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def stumbled(env: str, error: Exception) -> UserError:
-    """What to say of an environment, somebody else's code, that raised something: with the place in it."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return UserError(
-        f"env {env!r} broke off: {_said(error)} ({last.filename}, line {last.lineno}): mend it, or leave it"
-    )
+class Foreign(gym.Wrapper):
+    """An environment, somebody else's code, of which what it raises is told in one line, with the place in it.
+
+    Args:
+        env: The environment.
+        name: What the user calls it.
+    """
+
+    def __init__(self, env: gym.Env, name: str) -> None:
+        super().__init__(env)
+        self._name = name
+
+    def reset(self, **settings: Any) -> Any:
+        """Reset it."""
+        with self._told():
+            return self.env.reset(**settings)
+
+    def step(self, action: Any) -> Any:
+        """Step it."""
+        with self._told():
+            return self.env.step(action)
+
+    def render(self) -> Any:
+        """Render it."""
+        with self._told():
+            return self.env.render()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            places = traceback.extract_tb(error.__traceback__)
+            own = [place for place in places[2:] if "site-packages" not in place.filename]  # beyond this wrapper
+            at = (own or places)[-1]
+            raise UserError(f"env {self._name!r} broke off: {_said(error)} ({at.filename}, line {at.lineno})") from None
 
 
 def _said(error: Exception) -> str:

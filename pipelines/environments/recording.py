@@ -27,7 +27,7 @@ from imitate.reward.environment import rate_of
 from imitate.reward.filming import Filming
 
 from ..shared.pieces import LEAST, Pieces, check_no_encoder, held_out
-from .made import Made, stumbled
+from .made import Made
 
 PIECE = 1000  # steps that are played in one go: what is lost when the power goes
 
@@ -146,13 +146,9 @@ def _playing(settings: Settings, piece: int) -> Playing:
 def _play_alone(settings: Settings, stage: Stage, piece: int) -> int:
     """Play a piece, in a process of its own."""
     env = settings.make()
-    filming = Filming(env, env.observation_space, settings.frames, settings.image_size)
     try:
+        filming = Filming(env, env.observation_space, settings.frames, settings.image_size)
         return play_piece(env, filming, settings, stage, piece)
-    except (UserError, OSError, MemoryError):
-        raise
-    except Exception as error:  # of whatever kind: it is somebody else's code
-        raise stumbled(settings.env, error) from None
     finally:
         env.close()
 

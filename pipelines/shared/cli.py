@@ -22,6 +22,7 @@ from imitate.keeping.workers import WorkerDied
 
 from .signals import Interrupted, raised
 
+COLOUR = r"\x1b\[[0-9;]*m"  # of a terminal
 CONFIG = "--config"
 DEFAULT = "default"
 DEMO = "demo"  # the setting that may stand by itself: follow my.mp4
@@ -101,7 +102,7 @@ def _warned(name: str) -> Callable[..., None]:
     said: set[str] = set()
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        line = one_line(f"imitate {name}: {message}")
+        line = one_line(re.sub(COLOUR, "", f"imitate {name}: {message}"))
         if line not in said:
             said.add(line)
             print(line, file=sys.stderr)
@@ -225,7 +226,7 @@ def _parse(name: str, presets: Mapping[str, tuple[str, Any]], args: list[str]) -
         if not stop.code:
             print(printed.getvalue())
             raise
-        said = re.sub(r"\x1b\[[0-9;]*m|[│╭╮╰╯─]|-{4,}", " ", printed.getvalue())
+        said = re.sub(rf"{COLOUR}|[│╭╮╰╯─]|-{{4,}}", " ", printed.getvalue())
         said = re.sub(r" Perhaps you meant: (--\S+).*", r", did you mean \1?", " ".join(said.split()))
         said = re.sub(NOISE, "", said).strip()
         raise UserError(f"{said} (imitate {name} {args[0]} --help lists all settings)") from None

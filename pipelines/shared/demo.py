@@ -65,8 +65,8 @@ def check_of_the_arm(run: Path, rendering: Rendering | None) -> None:
     """
     if rendering is not None:
         raise UserError(
-            f"{run} is a run of {rendering.environment}, and this command the arm's: say 'imitate imitate environment "
-            "--demo VIDEO' or 'imitate check-reward environment --demo VIDEO'"
+            f"{run}: an encoder of {rendering.environment}, and this command is the arm's: say 'imitate imitate "
+            f"environment --demo VIDEO --run {run}', or check-reward likewise"
         )
 
 
