@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.data.camera import Camera, check_pixels
+from imitate.data.camera import Camera, Vector, check_pixels
 from imitate.errors import UserError, choose
 
 from .bullet import Bullet, block_means
@@ -40,6 +40,7 @@ class Arm:
         upper: (joints,) upper ends, rad.
         torques: (joints,) torque of a full action, N m. It also sets the viscous damping of torque control,
             so that a full action ends at the full velocity.
+        marks: Points of its last link, in that link's frame, m, by which is seen how it is turned.
     """
 
     file: str
@@ -47,6 +48,7 @@ class Arm:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     torques: tuple[float, ...]
+    marks: tuple[Vector, ...] = ()
 
     @property
     def joints(self) -> int:
@@ -67,6 +69,7 @@ ARMS = {
         lower=tuple(-limit for limit in _IIWA),
         upper=_IIWA,
         torques=_IIWA_TORQUES,
+        marks=((0.2, 0.0, 0.14), (-0.06, 0.0, 0.14)),  # both ends of the tool
     ),
     # The paper's: 7 joints of the arm, one between arm and gripper, and two for each of the two fingers.
     # The gripper's limits in the file are three turns wide: fingers stay within what looks like a gripper.

@@ -32,6 +32,7 @@ from .checking.probes import Probe
 from .checking.verdict import report, weakness
 from .checking.views import arm_of, held_out
 from .embedding.data import Data, digest_of, open_data, videos_of
+from .embedding.recorded import lessons_of
 from .embedding.training import fit_encoder
 from .embedding.validation import baselines_of, validate
 from .shared.cli import command
@@ -202,7 +203,8 @@ def run(settings: Settings) -> Stage:
     snapshots = Snapshots(stage.path(SNAPSHOT), f"{digest_of(dataset, camera.name)} {device.type}")
     kept = snapshots.read()
     baselines = kept["baselines"] if kept else baselines_of(data, trained.to(device))
-    figures = fit_encoder(settings, stage, data, trained, epoch, snapshots, baselines, kept)
+    lessons = lessons_of(settings, data, trained, epoch)
+    figures = fit_encoder(lessons, stage, trained, snapshots, baselines, kept)
     figures |= validate(data, trained.to(device).embed)
     figures |= {f"{name}_{key}": value for name, part in baselines.items() for key, value in part.items()}
     if dataset.rendering is not None:  # what an environment feels is in no unit

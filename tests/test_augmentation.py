@@ -1,25 +1,21 @@
+from dataclasses import replace
 from math import ceil
 
 import numpy as np
 import pytest
 import torch
 
-from imitate.embedding import augmentation
-from imitate.embedding.augmentation import BOX, BRIGHTNESS, SHIFT, TINT, augment
+from imitate.data.domain import Domain
+from imitate.embedding.augmentation import COVERED, GREY, SHIFT, augment
 
 SIZE, COUNT = 32, 400
+NOTHING = Domain(light=(1.0, 1.0), tint=(1.0, 1.0), covered=(0.0, 0.0))
 
 
-@pytest.fixture
-def alone(monkeypatch):
-    """Leaves one of the disturbances on."""
-
-    def leave(name):
-        for other in {"BRIGHTNESS", "TINT", "SHIFT", "COVERED"} - {name}:
-            monkeypatch.setattr(augmentation, other, 0)
-        torch.manual_seed(0)
-
-    return leave
+def disturbed(before, shift=0, **domain):
+    """Frames with one of the disturbances."""
+    torch.manual_seed(0)
+    return augment(before, replace(NOTHING, **domain), shift)
 
 
 def frames(value=100):
@@ -51,33 +47,30 @@ def test_the_same_generator_disturbs_in_the_same_way():
     assert not torch.equal(first, second)
 
 
-def test_nothing_is_disturbed_where_all_is_off(alone):
-    alone("none of them")
-    assert torch.equal(augment(ramps()), ramps())
+def test_nothing_is_disturbed_where_all_is_off():
+    assert torch.equal(disturbed(ramps()), ramps())
 
 
-def test_light_changes_all_colours_alike(alone):
-    alone("BRIGHTNESS")
-    after = augment(frames())
+def test_light_changes_all_colours_alike():
+    after = disturbed(frames(), light=(0.4, 1.5))
     assert torch.equal(after, after[:, :1, :1, :1].expand_as(after))
     gains = after[:, 0, 0, 0].numpy() / 100
-    assert gains.min() == pytest.approx(1 - BRIGHTNESS, abs=0.02)
-    assert gains.max() == pytest.approx(1 + BRIGHTNESS, abs=0.02)
-    assert augment(frames(250)).max() == 255  # and not beyond, where it would begin again at 0
+    assert gains.min() == pytest.approx(0.4, abs=0.02)
+    assert gains.max() == pytest.approx(1.5, abs=0.02)
+    assert (gains < 1).mean() == pytest.approx(0.5, abs=0.1)  # darker as often as brighter
+    assert disturbed(frames(250), light=(0.4, 1.5)).max() == 255  # and not beyond, where it would begin again at 0
 
 
-def test_tints_change_each_colour(alone):
-    alone("TINT")
-    after = augment(frames())
+def test_tints_change_each_colour():
+    after = disturbed(frames(), tint=(0.8, 1.2))
     assert torch.equal(after, after[:, :1, :1].expand_as(after))
     gains = after[:, 0, 0].numpy() / 100
-    assert abs(gains - 1).max() == pytest.approx(TINT, abs=0.01)
+    assert abs(gains - 1).max() == pytest.approx(0.2, abs=0.01)
     assert abs(np.corrcoef(gains.T) - np.eye(3)).max() < 0.2
 
 
-def test_the_camera_moves_both_ways_and_shows_its_edge_again(alone):
-    alone("SHIFT")
-    after = augment(ramps()).int()
+def test_the_camera_moves_both_ways_and_shows_its_edge_again():
+    after = disturbed(ramps(), SHIFT).int()
     middle = SIZE // 2
     for axis in (0, 1):
         by = after[:, middle, middle, axis] - middle
@@ -87,12 +80,14 @@ def test_the_camera_moves_both_ways_and_shows_its_edge_again(alone):
         assert torch.equal(lines, wanted[:, :, None].expand_as(lines))
 
 
-def test_half_of_the_frames_have_a_box_before_them(alone):
-    alone("COVERED")
-    covered = (augment(frames())[..., 0] == 128).numpy()
-    assert covered.any(axis=(1, 2)).mean() == pytest.approx(augmentation.COVERED, abs=0.1)
+def test_half_of_the_frames_have_a_box_before_them():
+    after = disturbed(frames(), covered=(0.0, 0.3))
+    covered = (after != 100).any(dim=-1).numpy()
+    assert covered.any(axis=(1, 2)).mean() == pytest.approx(COVERED, abs=0.1)
     height, width = covered.any(axis=2).sum(axis=1), covered.any(axis=1).sum(axis=1)
     assert np.array_equal(covered.sum(axis=(1, 2)), height * width)  # a rectangle
-    assert max(height.max(), width.max()) == ceil(BOX * SIZE)
+    assert max(height.max(), width.max()) == ceil(0.3 * SIZE)
     assert covered.any(axis=(0, 1)).all()  # it may be anywhere
     assert covered.any(axis=(0, 2)).all()
+    grey = (after == 128).all(dim=-1).numpy().any(axis=(1, 2))
+    assert grey.sum() == pytest.approx(GREY * covered.any(axis=(1, 2)).sum(), rel=0.2)

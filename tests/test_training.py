@@ -4,12 +4,15 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ConstantLR
 
+from imitate.embedding.augmentation import WORSE
+from imitate.embedding.batch import reader, recorded
 from imitate.embedding.encoders import build_encoder
+from imitate.embedding.loss import Loss
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.objectives.triplet import TripletLoss
 from imitate.embedding.sampling import Margins, Videos, triplets
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
-from imitate.embedding.training import PATIENCE, Collapsed, Course, Grain, fit, reader
+from imitate.embedding.training import PATIENCE, Collapsed, Course, Grain, fit
 from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot
 from imitate.measuring.metrics import triplet_accuracy
@@ -43,19 +46,9 @@ def train(objective="triplet", self_regression=0.0, steps=STEPS, seed=0, rate=2e
     module, head = build_encoder("conv", SIZE), PoseHead(32, 2)
     optimizer = torch.optim.AdamW([*module.parameters(), *head.parameters()], rate)
     batches = (sample(TRAIN, 7, MARGINS, rng) for _ in range(steps))
-    arguments = (
-        module,
-        loss(),
-        FRAMES,
-        batches,
-        optimizer,
-        ConstantLR(optimizer, 1.0),
-        head if with_head else None,
-        STATE,
-        self_regression,
-        Course(**disturbed),
-    )
-    return module, list(fit(*arguments))
+    learned = Loss(loss(), head if with_head else None, self_regression)
+    lessons = recorded(FRAMES, batches, torch.device("cpu"), STATE)
+    return module, list(fit(module, learned, lessons, optimizer, ConstantLR(optimizer, 1.0), Course(**disturbed)))
 
 
 def accuracy(module, videos):
@@ -84,7 +77,7 @@ def test_frames_are_read_the_same_from_wherever_they_lie():
 
 def test_the_noise_of_batches_is_gaussian_and_differs():
     torch.manual_seed(0)
-    grain, shape = Grain(0.5), (20, 16, 16, 3)
+    grain, shape = Grain((0.5, 0.5)), (20, 16, 16, 3)
     batches = [torch.full(shape, 2.0) for _ in range(8)]
     for batch in batches:
         grain.add_to(batch)
@@ -99,9 +92,19 @@ def test_the_noise_of_batches_is_gaussian_and_differs():
     assert larger.std() == pytest.approx(0.5, rel=0.02)
 
 
+def test_frames_have_noise_of_their_own_deviation_within_the_range():
+    torch.manual_seed(0)
+    frames = torch.zeros(200, 16, 16, 3)
+    Grain((0.1, 0.4)).add_to(frames)
+    deviations = frames.flatten(1).std(dim=1)
+    assert deviations.min() == pytest.approx(0.1, abs=0.02)
+    assert deviations.max() == pytest.approx(0.4, abs=0.02)
+    assert deviations.mean() == pytest.approx(0.25, abs=0.02)
+
+
 def test_noise_goes_on_where_it_was():
     torch.manual_seed(0)
-    course, other = Course(0.5), Course(0.5)
+    course, other = Course((0.5, 0.5)), Course((0.5, 0.5))
     other.restore(Snapshot.of(course.state()).unpacked(), torch.device("cpu"))  # before there is any
     course.grain.add_to(torch.zeros(4, 8, 8, 3))
     course.alike = 3
@@ -125,7 +128,9 @@ def test_noise_in_training_makes_the_embedding_move_less_with_noise():
     disturbed = disturbed.round().clip(0, 255).astype(np.uint8)
 
     def moved(noise):
-        encoder = TrainedEncoder("conv", train("infonce", noise=noise)[0], SIZE, 32, None).to(torch.device("cpu"))
+        encoder = TrainedEncoder("conv", train("infonce", noise=(noise, noise))[0], SIZE, 32, None).to(
+            torch.device("cpu")
+        )
         clean, noisy = encoder.embed(FRAMES), encoder.embed(disturbed)
         spread = np.linalg.norm(clean[:, None] - clean[None], axis=-1).mean()
         return np.linalg.norm(clean - noisy, axis=-1).mean() / spread
@@ -136,14 +141,14 @@ def test_noise_in_training_makes_the_embedding_move_less_with_noise():
 def test_augmentation_makes_the_embedding_move_less_with_light():
     darker = (0.7 * FRAMES).round().astype(np.uint8)
 
-    def moved(augmented):
-        module, _ = train("infonce", augmented=augmented)
+    def moved(domain):
+        module, _ = train("infonce", domain=domain)
         encoder = TrainedEncoder("conv", module, SIZE, 32, None).to(torch.device("cpu"))
         clean, dark = encoder.embed(FRAMES), encoder.embed(darker)
         spread = np.linalg.norm(clean[:, None] - clean[None], axis=-1).mean()
         return np.linalg.norm(clean - dark, axis=-1).mean() / spread
 
-    assert moved(True) < 0.7 * moved(False)
+    assert moved(WORSE) < 0.7 * moved(None)
 
 
 def test_equal_seeds_give_equal_training():
@@ -188,7 +193,8 @@ def fit_stub(same, steps):
     stub, rng = Stub(same), np.random.default_rng(0)
     optimizer = torch.optim.SGD(stub.parameters(), 1e-9)
     batches = (triplets(TRAIN, 1, MARGINS, rng) for _ in range(steps))
-    for _ in fit(stub, TripletLoss(), FRAMES, batches, optimizer, ConstantLR(optimizer, 1.0)):
+    lessons = recorded(FRAMES, batches, torch.device("cpu"))
+    for _ in fit(stub, Loss(TripletLoss()), lessons, optimizer, ConstantLR(optimizer, 1.0)):
         pass
     return stub.steps
 

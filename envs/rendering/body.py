@@ -20,8 +20,12 @@ TOUCHING = 1e-5  # m; corners that are nearer than this are the same
 CREASE = np.cos(np.radians(50))  # triangles that turn more than this from each other meet at an edge that is seen
 
 
-def body_of(links: Sequence[Link]) -> Body:
+def body_of(links: Sequence[Link], smooth: bool = True) -> Body:
     """Load what is seen of an arm.
+
+    Args:
+        links: Of the arm.
+        smooth: Whether it may be shaded as if it were round. To find out how takes longer than all else.
 
     Raises:
         UserError: A mesh that can't be read or has no triangles, or an arm of which nothing is seen.
@@ -49,6 +53,8 @@ def body_of(links: Sequence[Link]) -> Body:
     seen = lengths > 0  # what has no area is not seen
     if not seen.any():
         raise UserError("nothing is seen of the arm: none of its triangles has an area")
+    own, directions = np.concatenate(owners)[seen], normals[seen] / lengths[seen, None]
+    bent = _bent(points, corners[seen], own, normals[seen]) if smooth else np.repeat(directions[:, None], 3, axis=1)
     return Body(
         parents=np.array([link.parent for link in links], np.int32),
         joints=np.array([link.joint for link in links], np.int32),
@@ -57,10 +63,31 @@ def body_of(links: Sequence[Link]) -> Body:
         starts=np.array(starts, np.int32),
         vertices=np.ascontiguousarray(points, np.float64),
         triangles=np.ascontiguousarray(corners[seen]),
-        owners=np.concatenate(owners)[seen],
-        normals=normals[seen] / lengths[seen, None],
-        bent=_bent(points, corners[seen], np.concatenate(owners)[seen], normals[seen]),
+        owners=own,
+        normals=directions,
+        bent=bent,
         colours=np.concatenate(colours)[seen],
+    )
+
+
+def built(body: Body, factors: Floats, lengths: Floats) -> Body:
+    """The same arm, otherwise built.
+
+    Args:
+        body: Of it.
+        factors: (links, 3) that what is seen of each link is larger by, along the axes of its frame.
+        lengths: (links,) that each is farther from its parent by.
+    """
+    vertices = body.vertices * np.repeat(factors, np.diff(body.starts), axis=0)
+    frames = body.frames.copy()
+    frames[:, :, 3] *= lengths[:, None]
+    across = factors[body.owners]  # a surface turns the other way than its corners move
+    normals, bent = body.normals / across, body.bent / across[:, None]
+    return body._replace(
+        vertices=vertices,
+        frames=frames,
+        normals=normals / np.linalg.norm(normals, axis=-1, keepdims=True),
+        bent=bent / np.linalg.norm(bent, axis=-1, keepdims=True),
     )
 
 

@@ -124,7 +124,7 @@ def _lit(scene: Scene, view: View, side: int) -> Lit:
     shadowed, ground = colours.copy(), np.zeros((side, side, 2))
     if not (pieces := furniture_of(scene)):
         return Lit(depth, colours, shadowed, ground)
-    body = body_of([piece.link for piece in pieces])
+    body = body_of([piece.link for piece in pieces], smooth=False)
     scratch = scratch_of(body, depth)
     kernel.place(body, NOTHING, scratch.links)
     kernel.find_nearest(body, view, scratch)
@@ -186,7 +186,7 @@ def _shadows(scene: Scene, pieces: Sequence[Piece], where: Floats, levels: NDArr
         own = levels == level
         above = [piece.link for piece in pieces if piece.level > level and (level == FLOOR or piece.above)]
         if scene.light.shadow and above and own.any():
-            body = body_of(above)
+            body = body_of(above, smooth=False)
             scratch = scratch_of(body, np.zeros((1, 1), np.float32))
             kernel.place(body, NOTHING, scratch.links)
             kernel.cast(body, _direction(scene.light), _blur(scene), ANYWHERE, scratch)

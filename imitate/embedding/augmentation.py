@@ -4,52 +4,74 @@ from __future__ import annotations
 
 import torch
 
-BRIGHTNESS, TINT = 0.3, 0.15  # at most so much more or less, of all colours and of each
-SHIFT = 2  # pixels at most, to either side, and up or down
-COVERED, BOX = 0.5, 0.3  # share of the frames with a box before them, and its longest side, of the frame's
+from imitate.data.domain import Domain, Range
+
+SHIFT = 2  # pixels that a camera which can't be moved itself may have moved, to either side, and up or down
+COVERED = 0.5  # share of the frames with a box before them
+GREY = 0.5  # share of these boxes that are, and of no colour of their own
+WORSE = Domain(light=(0.7, 1.3), tint=(0.85, 1.15), covered=(0.0, 0.3))  # that a recording is disturbed in
 
 
-def augment(frames: torch.Tensor) -> torch.Tensor:
-    """Disturb each frame in its own way: other light, a camera that has moved, a grey box before the picture.
+def augment(frames: torch.Tensor, domain: Domain = WORSE, shift: int = SHIFT) -> torch.Tensor:
+    """Disturb each frame in its own way: other light, a camera that has moved, a box before the picture.
 
     All is drawn from PyTorch's generator of the CPU, whatever the device, so that a snapshot of it is enough to go on.
 
     Args:
         frames: (batch, height, width, 3) uint8.
+        domain: How bright, how coloured and how much covered they may be.
+        shift: Pixels that the camera has moved, at most.
 
     Returns:
         The same shape and type, anew.
     """
     height, width = frames.shape[1:3]
-    rows, columns = _shifted(height, frames), _shifted(width, frames)
-    every = torch.arange(len(frames), device=frames.device)[:, None, None]
-    moved = frames[every, rows[:, :, None], columns[:, None, :]]
-    lit = moved * _gains(frames)
+    lit = (_shifted(frames, shift) if shift else frames) * _gains(frames, domain)
     shaded = lit.round_().clamp_(0, 255).to(torch.uint8)
-    shaded.masked_fill_(_boxes(height, width, frames)[..., None], 128)
-    return shaded
+    covered = _boxes(height, width, frames, domain.covered)
+    return torch.where(covered[..., None], _colours(frames), shaded)
 
 
-def _shifted(size: int, frames: torch.Tensor) -> torch.Tensor:
-    """(batch, size) which row, or column, each one shows: those at the edge again where the camera shows no more."""
-    by = torch.randint(-SHIFT, SHIFT + 1, (len(frames), 1))
-    return (torch.arange(size) + by).clamp_(0, size - 1).to(frames.device)
+def _shifted(frames: torch.Tensor, most: int) -> torch.Tensor:
+    """What a camera shows that has moved: at its edge the same again, where it shows no more."""
+    places = []
+    for size in frames.shape[1:3]:
+        by = torch.randint(-most, most + 1, (len(frames), 1))
+        places.append((torch.arange(size) + by).clamp_(0, size - 1).to(frames.device))
+    rows, columns = places
+    every = torch.arange(len(frames), device=frames.device)[:, None, None]
+    return frames[every, rows[:, :, None], columns[:, None, :]]
 
 
-def _gains(frames: torch.Tensor) -> torch.Tensor:
+def _gains(frames: torch.Tensor, domain: Domain) -> torch.Tensor:
     """(batch, 1, 1, 3) factors of the colours."""
-    light = 1 + BRIGHTNESS * (2 * torch.rand(len(frames), 1, 1, 1) - 1)
-    tint = 1 + TINT * (2 * torch.rand(len(frames), 1, 1, 3) - 1)
+    light = _between(domain.light, len(frames), 1, 1, 1)
+    tint = _between(domain.tint, len(frames), 1, 1, 3)
     return (light * tint).to(frames.device)
 
 
-def _boxes(height: int, width: int, frames: torch.Tensor) -> torch.Tensor:
+def _between(ends: Range, *shape: int) -> torch.Tensor:
+    """As often below 1 as above it, wherever it lies between the ends."""
+    low, high = ends
+    by = 2 * torch.rand(shape) - 1
+    return torch.where(by < 0, 1 + by * (1 - low), 1 + by * (high - 1))
+
+
+def _boxes(height: int, width: int, frames: torch.Tensor, sides: Range) -> torch.Tensor:
     """(batch, height, width) whether a box covers the pixel."""
+    low, high = sides
     there = torch.rand(len(frames), 1, 1) < COVERED
     inside = []
     for size in (height, width):
-        side = (BOX * size * torch.rand(len(frames), 1)).ceil()
+        side = (size * (low + (high - low) * torch.rand(len(frames), 1))).ceil()
         first = (torch.rand(len(frames), 1) * (size - side + 1)).floor()
         place = torch.arange(size)
         inside.append((place >= first) & (place < first + side))
     return (there & inside[0][:, :, None] & inside[1][:, None, :]).to(frames.device)
+
+
+def _colours(frames: torch.Tensor) -> torch.Tensor:
+    """(batch, 1, 1, 3) uint8, of the boxes."""
+    drawn = torch.randint(0, 256, (len(frames), 1, 1, 3))
+    grey = torch.rand(len(frames), 1, 1, 1) < GREY
+    return torch.where(grey, torch.full_like(drawn, 128), drawn).to(torch.uint8).to(frames.device)

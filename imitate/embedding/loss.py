@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from imitate.embedding.batch import Batch
+from imitate.embedding.encoders.layers import Seen
 from imitate.embedding.trained_encoder import PoseHead
 
 SPREAD_OF = 256  # embeddings: their distances are as many as their pairs
+NEAR = 0.05  # of a landmark, in half sides of the picture: what it is off by counts squared up to there
 
 
 class Progress(NamedTuple):
@@ -22,6 +25,7 @@ class Progress(NamedTuple):
         loss: What was minimised.
         contrastive: The objective's part.
         self_regression: The pose head's part, mean squared error of sines and cosines.
+        landmarks: The landmarks' part (Huber, of half sides of the picture).
         active: Share of the samples that still teach the objective something.
         spread: Mean distance between the anchors' embeddings.
     """
@@ -29,6 +33,7 @@ class Progress(NamedTuple):
     loss: float
     contrastive: float
     self_regression: float
+    landmarks: float
     active: float
     spread: float
 
@@ -40,48 +45,50 @@ class Parts(NamedTuple):
         whole: What is minimised.
         contrastive: The objective's part.
         self_regression: The pose head's part, not yet weighed.
+        landmarks: Theirs, not yet weighed.
     """
 
     whole: torch.Tensor
     contrastive: torch.Tensor
     self_regression: torch.Tensor
+    landmarks: torch.Tensor
 
 
 class Loss:
-    """The objective, and beside it the error of the pose head.
+    """The objective, and beside it the errors of the pose head, and of the landmarks.
 
     Args:
         objective: From one tensor of embeddings a group to a loss.
-        pose_head: Predicts the robot's joints; None: the objective stands alone.
-        joints: (frames, joints) rad.
+        pose_head: Predicts the robot's joints; None: it does not.
         self_regression: Weight of the pose head's error. At 0 the head learns to read an embedding that learns
             nothing of joints from it.
+        landmarks: Weight of their error, where the encoder finds landmarks.
     """
 
     def __init__(
         self,
         objective: nn.Module,
-        pose_head: PoseHead | None,
-        joints: NDArray[np.floating] | None,
-        self_regression: float,
+        pose_head: PoseHead | None = None,
+        self_regression: float = 0.0,
+        landmarks: float = 0.0,
     ) -> None:
         self.objective = objective
-        self.pose_head, self.joints = pose_head, joints
-        self.self_regression = self_regression
+        self.pose_head = pose_head
+        self.self_regression, self.landmarks = self_regression, landmarks
 
-    def of(self, embeddings: torch.Tensor, indices: NDArray[np.int64]) -> Parts:
-        """The loss of embeddings (groups * batch, dim) of the frames at ``indices`` (groups, batch)."""
-        contrastive = self.objective(*embeddings.chunk(len(indices)))
-        regression = self._regression(embeddings, indices.ravel())
-        return Parts(contrastive + (self.self_regression or 1.0) * regression, contrastive, regression)
+    def of(self, seen: Seen, batch: Batch) -> Parts:
+        """The loss of what was seen of a batch."""
+        contrastive = self.objective(*seen.embeddings.chunk(batch.groups))
+        regression, landmarks = self._regression(seen, batch), _landmarks(seen, batch)
+        whole = contrastive + (self.self_regression or 1.0) * regression + self.landmarks * landmarks
+        return Parts(whole, contrastive, regression, landmarks)
 
-    def _regression(self, embeddings: torch.Tensor, indices: NDArray[np.int64]) -> torch.Tensor:
-        device = embeddings.device
-        if self.pose_head is None or self.joints is None:
-            return torch.zeros((), device=device)
-        angles = torch.from_numpy(np.asarray(self.joints[indices], np.float32)).to(device)
+    def _regression(self, seen: Seen, batch: Batch) -> torch.Tensor:
+        if self.pose_head is None or batch.joints is None:
+            return seen.embeddings.new_zeros(())
+        angles = _beside(seen.embeddings, batch.joints)
         target = torch.cat([angles.sin(), angles.cos()], dim=-1)
-        known = embeddings if self.self_regression else embeddings.detach()
+        known = seen.embeddings if self.self_regression else seen.embeddings.detach()
         return functional.mse_loss(self.pose_head(known), target)
 
     @torch.no_grad()
@@ -94,3 +101,15 @@ class Loss:
         told = torch.stack([*parts, active, spread, embeddings[0].norm()])
         *figures, norm = told.tolist()  # at once: a GPU is waited for only here
         return Progress(*figures), norm
+
+
+def _landmarks(seen: Seen, batch: Batch) -> torch.Tensor:
+    """What they are off by; of one that is outside the picture, it need only be known on which side."""
+    if seen.landmarks is None or batch.landmarks is None:
+        return seen.embeddings.new_zeros(())
+    return functional.huber_loss(seen.landmarks, _beside(seen.embeddings, batch.landmarks).clamp(-1, 1), delta=NEAR)
+
+
+def _beside(tensor: torch.Tensor, values: NDArray[np.floating]) -> torch.Tensor:
+    """Values on the device of a tensor, in float32."""
+    return torch.from_numpy(np.asarray(values, np.float32)).to(tensor.device)

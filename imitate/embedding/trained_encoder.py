@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from imitate.data.camera import Camera
+from imitate.data.domain import Domain
 from imitate.data.rendering import Rendering
 from imitate.embedding.device import mixed_precision
-from imitate.embedding.encoders import build_encoder
+from imitate.embedding.encoders import build_encoder, look
 from imitate.embedding.encoders.layers import NORM
 from imitate.embedding.preprocess import preprocess
 from imitate.errors import UserError, first_line
@@ -29,7 +30,9 @@ from imitate.keeping.runs import read_json, write_json, written_aside
 
 FORMAT = 1
 PREPROCESSING = "[-1, 1]"  # what `preprocess` makes of pixels
-BOUNDS = {"image_size": (16, 1024), "dim": (1, 100_000), "pose_head_joints": (0, 10_000)}  # of an encoder that is read
+BOUNDS = {  # of an encoder that is read
+    "image_size": (16, 1024), "dim": (1, 100_000), "pose_head_joints": (0, 10_000), "landmarks": (0, 10_000),
+}  # fmt: skip
 CHUNK = 512  # frames that are embedded at once
 
 # A process that is forked from one that has computed, as Gymnasium forks its AsyncVectorEnv's, lacks the threads that
@@ -77,6 +80,8 @@ class TrainedEncoder:
         camera: That took the frames.
         pose_head: From embeddings to joints, if one was trained.
         rendering: What the frames must be rendered with; None: nobody says, or a camera took them.
+        landmarks: How many it finds.
+        domain: In what frames may differ from what the camera takes in the plain scene; None: in nothing.
     """
 
     name: str
@@ -86,6 +91,8 @@ class TrainedEncoder:
     camera: Camera
     pose_head: PoseHead | None = None
     rendering: Rendering | None = None
+    landmarks: int = 0
+    domain: Domain | None = None
 
     @property
     def device(self) -> torch.device:
@@ -104,24 +111,44 @@ class TrainedEncoder:
             self.pose_head = self.pose_head.to(device).eval()
         return self
 
-    @torch.inference_mode()
     def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed (n, image_size, image_size, 3) uint8 frames to (n, dim) float32, of the encoder's norm.
 
         Raises:
             UserError: Frames of another size.
         """
+        return self._seen(frames)[0]
+
+    def find(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Where the robot's parts are in each of (n, image_size, image_size, 3) uint8 frames.
+
+        Returns:
+            (n, landmarks, 2) from -1, the left and upper edge, to 1.
+
+        Raises:
+            UserError: Frames of another size, or an encoder that finds nothing.
+        """
+        if not self.landmarks:
+            raise UserError("this encoder finds no landmarks, expected one of the preset open of 'embed'")
+        return self._seen(frames)[1]
+
+    @torch.inference_mode()
+    def _seen(self, frames: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Embeddings (n, dim) and landmarks (n, landmarks, 2)."""
         size = self.image_size
         if frames.shape[1:] != (size, size, 3) or frames.dtype != np.uint8:
             raise UserError(f"frames of shape {frames.shape} {frames.dtype}, expected (n, {size}, {size}, 3) uint8")
         out = np.empty((len(frames), self.dim), np.float32)
+        found = np.empty((len(frames), self.landmarks, 2), np.float32)
         for first in range(0, len(frames), CHUNK):
             chunk = torch.from_numpy(np.ascontiguousarray(frames[first : first + CHUNK]))
             with mixed_precision(self.device):
-                embedded = self.module(preprocess(chunk.to(self.device, non_blocking=True)))
-            out[first : first + CHUNK] = embedded.float().cpu().numpy()
+                seen = look(self.module, preprocess(chunk.to(self.device, non_blocking=True)))
+            out[first : first + CHUNK] = seen.embeddings.float().cpu().numpy()
+            if seen.landmarks is not None:
+                found[first : first + CHUNK] = seen.landmarks.float().cpu().numpy()
         check_finite("an embedding", out, "the encoder is of no use: train it anew")
-        return out
+        return out, found
 
     @torch.inference_mode()
     def decode_joints(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -137,7 +164,7 @@ class TrainedEncoder:
         return joints
 
     def check_camera(self, camera: Camera, image_size: int) -> None:
-        """Refuse to score what another camera sees.
+        """Refuse to score what another camera sees, unless it is within the encoder's domain.
 
         Raises:
             UserError: The camera, or the size of its pictures, differs; the message says in what. Or it is not known
@@ -148,7 +175,9 @@ class TrainedEncoder:
                 f"the encoder was trained on a dataset that does not say where its camera {self.camera.name!r} stood: "
                 "nothing can be filmed for it; train one on what 'record' makes"
             )
-        differences = self.camera.differences(camera)
+        differences = (
+            self.camera.differences(camera) if self.domain is None else self.domain.differences(self.camera, camera)
+        )
         if image_size != self.image_size:
             differences.append(f"image_size {self.image_size} != {image_size}")
         if differences:
@@ -219,6 +248,8 @@ class TrainedEncoder:
             "camera": self.camera.to_json(),
             "preprocessing": PREPROCESSING,
             "pose_head_joints": joints,
+            **({"landmarks": self.landmarks} if self.landmarks else {}),
+            **({} if self.domain is None else {"domain": self.domain.to_json()}),
             **({} if self.rendering is None else {"rendering": self.rendering.to_json()}),
             "sha256": hashlib.sha256(weights).hexdigest(),
         }
@@ -241,8 +272,9 @@ def load_encoder(folder: str | Path, device: torch.device | None = None) -> Trai
         if facts.get("sha256", digest) != digest:  # encoders of older versions do not tell theirs
             raise ValueError("another sha256 than it was written with")
         state = load_file(weights)
+        landmarks = facts.setdefault("landmarks", 0)
         _check_sizes(facts)
-        module = build_encoder(facts["encoder"], facts["image_size"], facts["dim"])
+        module = build_encoder(facts["encoder"], facts["image_size"], facts["dim"], landmarks)
         joints = facts["pose_head_joints"]
         head = PoseHead(facts["dim"], joints) if joints else None
         module.load_state_dict(_part(state, "encoder."))
@@ -257,7 +289,9 @@ def load_encoder(folder: str | Path, device: torch.device | None = None) -> Trai
     check_weights(str(weights), state, "damaged: train the encoder anew")
     camera = Camera.from_json(facts.get("camera"))
     rendering = Rendering.from_json(facts["rendering"]) if "rendering" in facts else None
-    encoder = TrainedEncoder(facts["encoder"], module, facts["image_size"], facts["dim"], camera, head, rendering)
+    domain = Domain.from_json(facts["domain"]) if "domain" in facts else None
+    name, size, dim = facts["encoder"], facts["image_size"], facts["dim"]
+    encoder = TrainedEncoder(name, module, size, dim, camera, head, rendering, landmarks, domain)
     return encoder.to(device or torch.device("cpu"))
 
 

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from imitate.embedding.augmentation import augment
+from imitate.data.domain import Domain, Range
+from imitate.embedding.augmentation import SHIFT, augment
+from imitate.embedding.batch import Batch
 from imitate.embedding.device import mixed_precision
+from imitate.embedding.encoders import look
 from imitate.embedding.loss import Loss, Progress
 from imitate.embedding.preprocess import preprocess
-from imitate.embedding.trained_encoder import PoseHead
 from imitate.errors import UserError
 
 PATIENCE = 50  # steps that embeddings may all be alike before a run counts as collapsed
-COPIED = 10_000  # frames at once
 ALIKE = 0.005  # of the norm: the least mean distance between embeddings of a batch
 
 
@@ -34,21 +34,26 @@ class Grain:
     on the same pixels. Drawn anew, it would take a fifth of a step.
 
     Args:
-        deviation: Its standard deviation.
+        deviation: Its standard deviation, from the least to the most that a frame may have.
     """
 
-    def __init__(self, deviation: float) -> None:
+    def __init__(self, deviation: Range) -> None:
         self.deviation = deviation
         self._drawn = torch.empty(0)
         self._before = torch.empty(0)
 
     def add_to(self, frames: torch.Tensor) -> None:
         """Add it to a batch, in place. It should be contiguous in memory."""
-        count = frames.numel()
+        count, (least, most) = frames.numel(), self.deviation
         if len(self._drawn) < 2 * count:
             self._draw(2 * count, frames.device)
         first = int(torch.randint(len(self._drawn) - count, ()))
-        frames.add_(self._drawn[first : first + count].view(frames.shape), alpha=self.deviation)
+        drawn = self._drawn[first : first + count].view(frames.shape)
+        if least == most:
+            frames.add_(drawn, alpha=most)
+        else:
+            own = least + (most - least) * torch.rand(len(frames), 1, 1, 1)
+            frames.addcmul_(drawn, own.to(frames.device))
 
     def _draw(self, count: int, device: torch.device) -> None:
         cuda = device.type == "cuda"
@@ -75,22 +80,23 @@ class Course:
     """A training, while it lasts: what is no part of encoder, optimiser or schedule, but goes on from step to step.
 
     Args:
-        noise: Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1].
-        augmented: Whether frames are disturbed as ``augment`` does.
+        noise: Standard deviation of Gaussian noise on the frames, whose pixels are in [-1, 1]: its least and its most.
+        domain: In which frames are disturbed, as ``augment`` does; None: they are not.
+        shift: Pixels that they are moved by then, at most.
 
     Attributes:
         alike: For how many steps all embeddings have been alike.
     """
 
-    def __init__(self, noise: float = 0.0, augmented: bool = False) -> None:
+    def __init__(self, noise: Range = (0.0, 0.0), domain: Domain | None = None, shift: int = SHIFT) -> None:
         self.grain = Grain(noise)
-        self.augmented = augmented
+        self.domain, self.shift = domain, shift
         self.alike = 0
 
     def disturbed(self, frames: torch.Tensor) -> torch.Tensor:
         """What the encoder sees of frames (batch, size, size, 3) uint8: (batch, 3, size, size)."""
-        images = preprocess(augment(frames) if self.augmented else frames)
-        if self.grain.deviation:
+        images = preprocess(frames if self.domain is None else augment(frames, self.domain, self.shift))
+        if self.grain.deviation[1]:
             self.grain.add_to(images.permute(0, 2, 3, 1))  # as it lies in memory
         return images
 
@@ -123,37 +129,12 @@ class Course:
         self.grain.restore(state["grain"], device)
 
 
-def reader(frames: NDArray[np.uint8], device: torch.device, room: int) -> Callable[[NDArray[np.int64]], torch.Tensor]:
-    """Return what reads frames by their indices onto a device.
-
-    Args:
-        frames: (frames, height, width, 3) uint8.
-        device: Where they are wanted.
-        room: Bytes that frames may take there. If all fit, they are copied once, and a batch never leaves the device.
-    """
-    if frames.nbytes > room:
-        return lambda indices: torch.from_numpy(frames[indices]).to(device, non_blocking=True)
-    there = torch.empty(frames.shape, dtype=torch.uint8, device=device)
-    for first in range(0, len(frames), COPIED):
-        there[first : first + COPIED] = torch.from_numpy(np.array(frames[first : first + COPIED]))
-    return lambda indices: there[torch.from_numpy(indices).to(device)]
-
-
-def _room(device: torch.device) -> int:
-    """Half of what is free on a GPU. In main memory frames lie already: the system keeps what is read of a file."""
-    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 0
-
-
 def fit(
     encoder: nn.Module,
-    objective: nn.Module,
-    frames: NDArray[np.uint8],
-    batches: Iterable[NDArray[np.int64]],
+    loss: Loss,
+    batches: Iterable[Batch],
     optimizer: torch.optim.Optimizer,
     scheduler: LRScheduler,
-    pose_head: PoseHead | None = None,
-    joints: NDArray[np.floating] | None = None,
-    self_regression: float = 0.0,
     course: Course | None = None,
 ) -> Iterator[Progress]:
     """Train, yielding after each step.
@@ -163,32 +144,25 @@ def fit(
 
     Args:
         encoder: From frames to embeddings.
-        objective: From one tensor of embeddings a group to a loss.
-        frames: (frames, height, width, 3) uint8; only the frames of a batch are read.
-        batches: (groups, batch) indices of frames.
+        loss: What is made small.
+        batches: To train on.
         optimizer: Over the parameters of encoder and pose head.
         scheduler: Stepped after each step.
-        pose_head: Predicts the robot's joints.
-        joints: (frames, joints) rad.
-        self_regression: Weight of the pose head's error. At 0 the head learns to read an embedding that learns
-            nothing of joints from it.
         course: Of the training; None: a new one, of frames as they are.
 
     Raises:
         Collapsed: All embeddings are alike, or the loss is no number.
     """
     device = next(encoder.parameters()).device
-    read = reader(frames, device, _room(device))
     course = course or Course()
-    loss = Loss(objective, pose_head, joints, self_regression)
     encoder.train()
-    for indices in batches:
-        images = course.disturbed(read(indices.ravel()))
+    for batch in batches:
+        images = course.disturbed(batch.frames)
         with mixed_precision(device):
-            embeddings = encoder(images)  # (groups * batch, dim), float32
-        parts = loss.of(embeddings, indices)
+            seen = look(encoder, images)  # of all groups, float32
+        parts = loss.of(seen, batch)
         _descend(parts.whole, optimizer, scheduler)
-        progress, norm = loss.told(parts, embeddings, len(indices))
+        progress, norm = loss.told(parts, seen.embeddings, batch.groups)
         course.check(progress, norm)
         yield progress
     encoder.eval()

@@ -2,69 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from imitate.embedding.objectives import OBJECTIVES
-from imitate.embedding.sampling import Epoch, Margins, Videos
+from imitate.embedding.batch import Batch
+from imitate.embedding.loss import Loss, Progress
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.embedding.training import Course, Progress, fit
+from imitate.embedding.training import Course, fit
 from imitate.keeping.finite import check_weights
 from imitate.keeping.runs import Stage
 from imitate.keeping.snapshot import Snapshot, Snapshots, random_states, restore_random_states
 
 from ..shared.signals import held_back
-from .data import Data
-
-if TYPE_CHECKING:
-    from ..embed import Settings
 
 SHORTEST_CYCLE = 11  # steps: of 10 or fewer, a tenth leaves nothing to rise in
 TOLD = 20  # steps between two points of a curve
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What an encoder learns, and how.
+
+    Attributes:
+        steps: That there are in all.
+        batches: Those from a step on.
+        loss: What is made small.
+        course: How frames are disturbed.
+        optimizer: adamw or sgd.
+        learning_rate: The highest.
+    """
+
+    steps: int
+    batches: Callable[[int], Iterator[Batch]]
+    loss: Loss
+    course: Course
+    optimizer: str
+    learning_rate: float
 
 
 class Training:
     """An encoder in training, from its first step or from a snapshot on.
 
     Args:
-        settings: Of the command.
-        data: To train on.
+        lessons: Of it.
         trained: The encoder that is trained.
-        epoch: What is drawn anew each epoch.
         baselines: What was measured before; it is kept in the snapshot.
 
     Attributes:
         steps: That there are in all.
         done: Steps that were taken.
-        loss: The last one's.
+        last: The loss of the last one.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        data: Data,
-        trained: TrainedEncoder,
-        epoch: Epoch,
-        baselines: dict[str, dict[str, float]] | None = None,
+        self, lessons: Lessons, trained: TrainedEncoder, baselines: dict[str, dict[str, float]] | None = None
     ) -> None:
-        self.steps = settings.epochs * epoch.steps
-        self.done, self.loss = 0, 0.0
-        self._settings, self._epoch = settings, epoch
-        self._data, self._trained, self._baselines = data, trained, baselines
+        self.steps = lessons.steps
+        self.done, self.last = 0, 0.0
+        self._lessons, self._trained, self._baselines = lessons, trained, baselines
         self._modules = [trained.module] + ([trained.pose_head] if trained.pose_head is not None else [])
         for module in self._modules:
             module.train()
-        self._optimizer, self._scheduler = optimizer_of(settings, self._modules, self.steps)
-        self._course = Course(settings.noise, settings.augment)
+        self._optimizer, self._scheduler = optimizer_of(lessons, self._modules, self.steps)
         self._frames, self._start = 0, perf_counter()
 
     @property
@@ -95,70 +101,57 @@ class Training:
                 "step": self.done,
                 "frames": self._frames,
                 "seconds": self.seconds,
-                "loss": self.loss,
+                "loss": self.last,
                 "baselines": self._baselines,
                 "parts": [part.state_dict() for part in self._parts],
-                "course": self._course.state(),
+                "course": self._lessons.course.state(),
                 "random": random_states(),
             }
         )
 
     def restore(self, kept: dict[str, Any]) -> None:
         """Go on from a snapshot."""
-        self.done, self._frames, seconds, self.loss = (kept[name] for name in ("step", "frames", "seconds", "loss"))
+        self.done, self._frames, seconds, self.last = (kept[name] for name in ("step", "frames", "seconds", "loss"))
         for part, state in zip(self._parts, kept["parts"], strict=True):
             part.load_state_dict(state)
-        self._course.restore(kept["course"], self._trained.device)
+        self._lessons.course.restore(kept["course"], self._trained.device)
         restore_random_states(kept["random"])
         self._start = perf_counter() - seconds
 
     def missing(self) -> Iterator[Progress]:
         """Take the steps that are missing, yielding after each."""
-        settings, trained = self._settings, self._trained
-        chosen = OBJECTIVES[settings.objective]
-        objective = chosen.loss(getattr(settings, chosen.setting))
+        lessons = self._lessons
+        batches = self._counted(lessons.batches(self.done))
         for progress in fit(
-            trained.module, objective, self._data.frames, self._batches(), self._optimizer, self._scheduler,
-            trained.pose_head, self._data.poses.joints, settings.self_regression, self._course,
-        ):  # fmt: skip
+            self._trained.module, lessons.loss, batches, self._optimizer, self._scheduler, lessons.course
+        ):
             self.done += 1
-            self.loss = progress.loss
+            self.last = progress.loss
             yield progress
 
-    def _batches(self) -> Iterator[NDArray[np.int64]]:
-        drawn = batches(self._settings, self._epoch, self._data.train)
-        for indices in islice(drawn, self.done, None):  # those before are drawn once more
-            self._frames += indices.size
-            yield indices
+    def _counted(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self._frames += len(batch.frames)
+            yield batch
 
 
 def optimizer_of(
-    settings: Settings, modules: list[torch.nn.Module], steps: int
+    lessons: Lessons, modules: list[torch.nn.Module], steps: int
 ) -> tuple[torch.optim.Optimizer, LRScheduler]:
-    """The optimizer of the settings, with its schedule over so many steps."""
+    """The optimizer of the lessons, with its schedule over so many steps."""
     parameters = [p for module in modules for p in module.parameters()]
-    if settings.optimizer == "sgd":
-        sgd = torch.optim.SGD(parameters, settings.learning_rate, momentum=0.9)
+    if lessons.optimizer == "sgd":
+        sgd = torch.optim.SGD(parameters, lessons.learning_rate, momentum=0.9)
         return sgd, MultiStepLR(sgd, [max(1, steps * k // 4) for k in (1, 2, 3)], gamma=0.1)
-    adamw = torch.optim.AdamW(parameters, settings.learning_rate, weight_decay=1e-4, fused=True)
+    adamw = torch.optim.AdamW(parameters, lessons.learning_rate, weight_decay=1e-4, fused=True)
     cycle = max(steps, SHORTEST_CYCLE)
-    return adamw, OneCycleLR(adamw, settings.learning_rate, total_steps=cycle, pct_start=0.1)
-
-
-def batches(settings: Settings, epoch: Epoch, videos: Videos) -> Iterator[NDArray[np.int64]]:
-    """Draw the batches of all epochs, (groups, batch) indices of frames each."""
-    rng = np.random.default_rng(settings.seed)
-    sample = OBJECTIVES[settings.objective].sample
-    for _ in range(settings.epochs):
-        yield from epoch.batches(videos, sample, Margins(settings.positive, settings.negative), rng)
+    return adamw, OneCycleLR(adamw, lessons.learning_rate, total_steps=cycle, pct_start=0.1)
 
 
 def fit_encoder(
-    settings: Settings,
+    lessons: Lessons,
     stage: Stage,
-    data: Data,
     trained: TrainedEncoder,
-    epoch: Epoch,
     snapshots: Snapshots | None = None,
     baselines: dict[str, dict[str, float]] | None = None,
     kept: dict[str, Any] | None = None,
@@ -166,16 +159,14 @@ def fit_encoder(
     """Train, and say how fast: the loss and the rest of it stand in the stage's ``tensorboard`` folder.
 
     Args:
-        settings: Of the command.
+        lessons: That it learns.
         stage: That keeps the figures of each step.
-        data: To train on.
         trained: The encoder that is trained.
-        epoch: What is drawn anew each epoch.
         snapshots: Where snapshots go, which do not change what is learned; None: there are none.
         baselines: What was measured before; it is kept in the snapshot.
         kept: The last snapshot, to go on with.
     """
-    training = Training(settings, data, trained, epoch, baselines)
+    training = Training(lessons, trained, baselines)
     if kept is not None:
         training.restore(kept)
     steps, done = training.steps, training.done
@@ -194,5 +185,5 @@ def fit_encoder(
     return {
         "train_seconds": training.seconds,
         "frames_per_second": training.frames_per_second,
-        "final_loss": training.loss,
+        "final_loss": training.last,
     }

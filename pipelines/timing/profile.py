@@ -15,6 +15,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 import imitate.data.lerobot.writer
+import imitate.embedding.batch
 import imitate.embedding.training
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.sampling import Epoch
@@ -25,6 +26,7 @@ from imitate.envs.rendering.rasteriser import Rasteriser
 from imitate.keeping.runs import Stage, read_json, write_json
 
 from .. import record
+from ..embedding.recorded import lessons_of
 from ..embedding.training import fit_encoder
 from .imitating import learning
 from .stopwatch import REST, Call, Stopwatch
@@ -85,20 +87,25 @@ def profile_embed(subject: Subject) -> list[Part]:
         Call(torch.Tensor, "backward", "backward"),
         Call(OPTIMIZERS[settings.optimizer], "step", "optimizer"),
     ]
-    reader = imitate.embedding.training.reader
+    reader = imitate.embedding.batch.reader
 
     def watched_reader(*args: Any) -> Any:
         return watch.around(reader(*args), "gather batch")
 
-    fit = partial(fit_encoder, settings, Stage(subject.folder / "profile-embed"))
+    stage = Stage(subject.folder / "profile-embed")
+
+    def fit() -> None:
+        trained = subject.untrained(settings.encoder, dataset)
+        fit_encoder(lessons_of(settings, data, trained, epoch_of(settings)), stage, trained)
+
     with quiet():
-        fit(data, subject.untrained(settings.encoder, dataset), epoch_of(settings))
+        fit()
         with (
-            patch.object(imitate.embedding.training, "reader", watched_reader),
+            patch.object(imitate.embedding.batch, "reader", watched_reader),
             watch.watching(calls),
             watch.part(REST),
         ):
-            fit(data, subject.untrained(settings.encoder, dataset), epoch_of(settings))
+            fit()
     return _parts("embed", watch.seconds)
 
 

@@ -17,6 +17,7 @@ from imitate.keeping.runs import Stage
 
 from .. import embed
 from ..embedding.data import Data, open_data, videos_of
+from ..embedding.recorded import lessons_of
 from ..embedding.training import fit_encoder
 from .rows import Measure, Row, compare
 from .subject import Subject, quiet
@@ -41,7 +42,8 @@ def training(subject: Subject, paper: bool = False) -> Measure:
     def rate() -> float:
         trained = subject.untrained(settings.encoder, dataset)
         with quiet():
-            return fit_encoder(settings, stage, data, trained, epoch_of(settings))["frames_per_second"]
+            lessons = lessons_of(settings, data, trained, epoch_of(settings))
+            return fit_encoder(lessons, stage, trained)["frames_per_second"]
 
     rate()  # the first steps choose kernels
     return rate

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 NORM = 10.0  # of an embedding (section III.A of the paper)
+
+
+class Seen(NamedTuple):
+    """What an encoder sees in pictures.
+
+    Attributes:
+        embeddings: (batch, dim) of norm ``NORM``.
+        landmarks: (batch, landmarks, 2) where the robot's parts are in the picture, from -1, its left and upper edge,
+            to 1; None: the encoder does not find any.
+    """
+
+    embeddings: torch.Tensor
+    landmarks: torch.Tensor | None = None
 
 
 class SpatialSoftmax(nn.Module):

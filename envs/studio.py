@@ -1,0 +1,108 @@
+"""A studio: an arm is filmed in scene after scene, and no frame comes twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.data.camera import Camera
+from imitate.data.domain import Domain
+
+from .kuka import Arm, body_of
+from .landmarks import pictured, placed
+from .perturbations import random_poses
+from .rendering.body import built
+from .rendering.rasteriser import Rasteriser
+from .scenes.random_scene import random_scene
+from .scenes.scene import PLAIN, Scene
+
+SETS, RENEWED = 160, 2  # that stand at once, and of which so many are others a step later
+POSES = 12  # that are filmed in a set, at a step: what is seen in all of these tells none of them from another
+USUAL, BARE, OWN = 0.15, 0.5, 0.4  # shares: of plain scenes; of the others those without furniture; of arms as they are
+STILL, MOVING = 0, 1  # what random numbers of a set are told apart by from those of a step
+
+
+@dataclass(frozen=True)
+class Set:
+    """What is filmed, and what films it.
+
+    Attributes:
+        rasteriser: That draws the arm.
+        scene: That it stands in.
+        camera: That films it.
+    """
+
+    rasteriser: Rasteriser
+    scene: Scene
+    camera: Camera
+
+
+class Takes(NamedTuple):
+    """Moments, each filmed twice: in one set, and in another.
+
+    Attributes:
+        frames: (2 * moments, size, size, 3) uint8; all of the first sets, then the same moments in the others.
+        joints: (2 * moments, joints) rad.
+        landmarks: (2 * moments, landmarks, 2) where they are in the picture, from -1 to 1.
+    """
+
+    frames: NDArray[np.uint8]
+    joints: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+
+
+class Studio:
+    """Sets, in which an arm is filmed at random poses. What is filmed at a step does not depend on those before it.
+
+    Args:
+        arm: That is filmed.
+        camera: That films it, or would if it were as usual.
+        size: Pixels a side.
+        domain: What may differ from set to set.
+        seed: Of everything random.
+        sets: That stand at once.
+    """
+
+    def __init__(
+        self, arm: Arm, camera: Camera, size: int, domain: Domain, seed: int | tuple[int, ...], sets: int = SETS
+    ) -> None:
+        self.arm, self.camera, self.size, self.domain = arm, camera, size, domain
+        self._seed = seed if isinstance(seed, tuple) else (seed,)
+        self._sets = sets
+        self._body = body_of(arm.file)
+        self._kept = lru_cache(maxsize=sets)(self._drawn)
+
+    def takes(self, step: int, moments: int) -> Takes:
+        """Film random moments, each in two sets, ``POSES`` of them in each."""
+        rng = self._rng(MOVING, step)
+        poses = random_poses(self.arm, moments, rng)
+        shared = [poses[first : first + POSES] for first in range(0, moments, POSES)]
+        frames, landmarks = [], []
+        for own in (*shared, *shared):
+            one = self.set(step, int(rng.integers(self._sets)))
+            frames.append(one.rasteriser.draw(own, one.camera, self.size, (one.scene,)))
+            landmarks.append(pictured(placed(self.arm, one.rasteriser.body, own), one.camera))
+        return Takes(np.concatenate(frames), np.concatenate([poses, poses]), np.concatenate(landmarks))
+
+    def set(self, step: int, place: int) -> Set:
+        """What stands in one of the places of the studio at a step."""
+        newest = self._sets - 1 + RENEWED * step  # they are numbered in the order in which they are put up
+        return self._kept(newest - (newest - place) % self._sets)
+
+    def _drawn(self, number: int) -> Set:
+        rng = self._rng(STILL, number)
+        domain, body = self.domain, self._body
+        if rng.random() >= OWN:
+            factors = domain.draw("build", rng, (len(body.parents), 3))
+            body = built(body, factors, domain.draw("build", rng, (len(body.parents),)) ** 0.25)
+        scene = PLAIN
+        if domain.scenes and rng.random() >= USUAL:
+            scene = random_scene(rng, f"set {number}", bare=rng.random() < BARE)
+        return Set(Rasteriser(body, threads=1), scene, domain.draw_camera(self.camera, rng))
+
+    def _rng(self, kind: int, number: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([*self._seed, kind, number]))
