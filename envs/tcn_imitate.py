@@ -163,12 +163,12 @@ def _resolve(
     camera, image_size = robot.eyes(trained.camera, trained.image_size)
     trained.check_camera(camera, image_size)
     trained.check_arm(robot.joints)
-    if robot.surroundings != PLAIN:
+    if robot.surroundings != PLAIN and not trained.any_scene:
         raise UserError(
-            f"scene {robot.surroundings.name!r}: encoders are trained in the plain one, expected that; others are of "
-            "KukaEnv"
+            f"scene {robot.surroundings.name!r}: this encoder was trained in the plain one, expected that, or an "
+            "encoder of 'embed open'; others are of KukaEnv"
         )
-    _check_demonstrations(demonstrations, robot)
+    _check_demonstrations(demonstrations, robot, trained)
     if following.observe_pose or robot.midway > 0:
         demonstrations = [believing(shown, trained, robot.arm) for shown in demonstrations]
     targets = Targets(trained, demonstrations)
@@ -179,15 +179,16 @@ def _resolve(
     return trained, targets, {"references": references, "robot": replace(robot, camera=camera, image_size=image_size)}
 
 
-def _check_demonstrations(demonstrations: Sequence[Demonstration], robot: Robot) -> None:
-    """Refuse what is none, or is of another arm."""
+def _check_demonstrations(demonstrations: Sequence[Demonstration], robot: Robot, encoder: TrainedEncoder) -> None:
+    """Refuse what is none, or is of another arm, or shows it where the encoder does not know it."""
     for shown in demonstrations:
         if not isinstance(shown, Demonstration):
             raise UserError(f"a demonstration of type {type(shown).__name__}, expected a Demonstration")
-        if shown.scene is not None and (scene := Scene.from_json(shown.scene)) != PLAIN:
+        plain = shown.scene is None or encoder.any_scene or (scene := Scene.from_json(shown.scene)) == PLAIN
+        if not plain:
             raise UserError(
-                f"demonstration {shown.name} was recorded in the scene {scene.name!r}: encoders are trained in the "
-                "plain one, expected that"
+                f"demonstration {shown.name} was recorded in the scene {scene.name!r}: this encoder was trained in the "
+                "plain one, expected that, or an encoder of 'embed open'"
             )
         for poses in (shown.joints, shown.believed):
             if poses is not None and poses.shape[1] != robot.joints:

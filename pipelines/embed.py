@@ -31,6 +31,7 @@ from .checking.faithfulness import draw, measure
 from .checking.probes import Probe
 from .checking.verdict import report, weakness
 from .checking.views import arm_of, held_out
+from .embedding import open_world
 from .embedding.data import Data, digest_of, open_data, videos_of
 from .embedding.recorded import lessons_of
 from .embedding.training import fit_encoder
@@ -138,6 +139,9 @@ PRESETS = {
     "thorough": ("Three times the videos, twice the epochs.", Settings(epochs=2500, preset="thorough")),
     "paper": ("Table 1 of the paper; 2,000 epochs want a GPU, so set --epochs.", PAPER),
 }
+ELSEWHERE = {
+    "open": ("Blind to light, scene and a moved camera: from frames that are drawn meanwhile.", open_world.Settings()),
+}
 
 
 def check(settings: Settings) -> None:
@@ -216,6 +220,11 @@ def run(settings: Settings) -> Stage:
     stage.finish(figures)
     _report(figures, stage)
     return stage
+
+
+def run_any(settings: Settings | open_world.Settings) -> Stage:
+    """Train on a recording, or on what is drawn meanwhile."""
+    return run(settings) if isinstance(settings, Settings) else open_world.run(settings)
 
 
 def find_encoder(folder: Path, encoder: Path | None, preset: str, device: str) -> Path:
@@ -333,7 +342,7 @@ def _report(figures: dict[str, Any], stage: Stage) -> None:
 
 def main() -> None:
     """Run from the command line."""
-    command("embed", PRESETS, run)
+    command("embed", {**PRESETS, **ELSEWHERE}, run_any)
 
 
 if __name__ == "__main__":

@@ -100,6 +100,11 @@ class TrainedEncoder:
         return next(self.module.parameters()).device
 
     @property
+    def any_scene(self) -> bool:
+        """Whether it knows the robot in scenes that it has not seen it in."""
+        return self.domain is not None and self.domain.scenes
+
+    @property
     def norm(self) -> float:
         """Of its embeddings."""
         return NORM

@@ -70,18 +70,21 @@ def check_of_the_arm(run: Path, rendering: Rendering | None) -> None:
         )
 
 
-def check_scenes(dataset: LeRobotDataset, episodes: Sequence[int] | None = None) -> None:
-    """Refuse episodes, or any, whose pictures hold more than the robot: nothing reads or learns from them yet.
+def check_scenes(
+    dataset: LeRobotDataset, episodes: Sequence[int] | None = None, encoder: TrainedEncoder | None = None
+) -> None:
+    """Refuse episodes, or any, whose pictures hold more than the robot, unless the encoder sees through that.
 
     Raises:
         UserError: One was recorded in another scene than the plain one.
     """
-    told = dataset.scenes() or []
+    told = [] if encoder is not None and encoder.any_scene else dataset.scenes() or []
     for text in dict.fromkeys(told if episodes is None else [told[episode] for episode in episodes if told]):
         if (scene := Scene.from_json(text)) != PLAIN:
             raise UserError(
-                f"{dataset.folder} was recorded in the scene {scene.name!r}, and nothing reads or learns from other "
-                "scenes than the plain one yet: record with --scene plain"
+                f"{dataset.folder} was recorded in the scene {scene.name!r}, and "
+                + ("nothing learns from recordings" if encoder is None else "this encoder was not trained on frames")
+                + " in other scenes than the plain one: record with --scene plain, or take an encoder of 'embed open'"
             )
 
 
@@ -162,7 +165,7 @@ def load_demo(text: str, run: Path, encoder: TrainedEncoder, resize: bool = Fals
     dataset, episode = episode_of(head, number, run)
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
-    check_scenes(dataset, [episode])
+    check_scenes(dataset, [episode], encoder)
     demonstration = dataset.demonstration(episode, camera.name).followed(dataset.fps, CONTROL_HZ)
     demonstration.check_size(encoder.image_size)
     return demonstration
@@ -209,7 +212,7 @@ def _own(dataset: LeRobotDataset, episodes: Sequence[int], encoder: TrainedEncod
     """Episodes of a run's own dataset, which this encoder can score."""
     camera = dataset.camera(encoder.camera.name)
     encoder.check_camera(camera, dataset.image_size(camera.name))
-    check_scenes(dataset, episodes)
+    check_scenes(dataset, episodes, encoder)
     return dataset.demonstrations(episodes, camera.name)
 
 

@@ -101,7 +101,7 @@ class View:
         Raises:
             UserError: A file is damaged, or frames hold more than the arm.
         """
-        check_scenes(self.dataset)
+        check_scenes(self.dataset, encoder=self.encoder)
         with tqdm(total=int(self.dataset.lengths.sum()), unit="frame", desc="decode", leave=False) as bar:
             frames = decoded_frames(self.dataset, self.camera, bar.update, self._scaled, cache)
         chunks = range(0, len(frames), CHUNK)
@@ -136,7 +136,7 @@ def frames_of(text: str, run: Path, encoder: TrainedEncoder, camera: str | None 
     head, number = parse_demo(text)
     if number is not None:
         dataset, episode = episode_of(head, number, run)
-        check_scenes(dataset, [episode])
+        check_scenes(dataset, [episode], encoder)
         return View.of(dataset, encoder, camera).frames(episode)
     crop = encoder.rendering.crop if encoder.rendering is not None else None
     if crop is None:

@@ -62,7 +62,7 @@ class Mind:
         dataset = LeRobotDataset(self.run / "record" / "dataset")
         camera, train = dataset.camera(self.encoder.camera.name), dataset.split("train")
         self.encoder.check_camera(camera, dataset.image_size(camera.name))
-        check_scenes(dataset, train)
+        check_scenes(dataset, train, self.encoder)
         count, quiet = int(dataset.lengths.sum()), self.workers == 0
         with tqdm(total=count, unit="frame", desc="decode", leave=False, disable=quiet) as bar:
             frames = decoded_frames(dataset, camera.name, bar.update)
