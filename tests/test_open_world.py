@@ -1,0 +1,201 @@
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from imitate.data.domain import Domain
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.kuka import ARMS, body_of
+from imitate.envs.landmarks import number_of
+from imitate.envs.tcn_imitate import TCNImitateEnv
+from imitate.errors import UserError
+from imitate.keeping.runs import Stage, read_json, write_json
+from imitate.pipelines import embed, follow, record
+from imitate.pipelines.embedding import blindness, open_world
+from imitate.pipelines.shared.demo import load_demo
+
+pytestmark = pytest.mark.slow
+SIZE, FRONT, LANDMARKS = 32, CAMERAS["front"], number_of(ARMS["iiwa"], body_of("iiwa.urdf"))
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Moments that are measured on."""
+    monkeypatch.setattr(blindness, "STEPS", 1)
+    monkeypatch.setattr(blindness, "MOMENTS", 24)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return open_world.Settings(run=tmp_path / "run", image_size=SIZE, steps=4, moments=8)
+
+
+@pytest.fixture(scope="module")
+def blind():
+    """An untrained encoder that says it has become blind to all that it may be."""
+    torch.manual_seed(0)
+    module = build_encoder("residual", SIZE, 32, LANDMARKS)
+    trained = TrainedEncoder("residual", module, SIZE, 32, FRONT, PoseHead(32, 7), None, LANDMARKS, Domain())
+    return trained.to(torch.device("cpu"))
+
+
+def test_what_is_drawn_meanwhile_is_learned(tmp_path):
+    """Pairs of one moment find each other, and landmarks their places, on scenes that were not learned from."""
+    settings = open_world.Settings(run=tmp_path, image_size=SIZE, steps=150, moments=24, learning_rate=4e-3)
+    narrow = replace(settings, domain=replace(Domain(), scenes=False, covered=(0.0, 0.0), light=(0.8, 1.2)))
+    figures = open_world.run(narrow).metrics
+    assert figures["open_landmark_error_px"] < 0.6 * figures["untrained_open_landmark_error_px"]
+    assert figures["plain_joint_error_rad"] < 0.95 * figures["untrained_plain_joint_error_rad"]
+    assert figures["retrieval_ee_error_m"] < 0.8 * figures["untrained_retrieval_ee_error_m"]
+
+
+def test_the_encoder_says_what_it_is_blind_to(tiny, capsys):
+    stage = open_world.run(tiny)
+    assert "the same moment, seen plain" in capsys.readouterr().out
+    trained = load_encoder(stage.path("encoder"))
+    assert (trained.domain, trained.landmarks, trained.camera) == (Domain(), LANDMARKS, FRONT)
+    assert trained.any_scene
+    assert stage.path("seen.png").is_file()
+    kept = read_json(stage.path("encoder") / "encoder.json")
+    assert kept["domain"] == Domain().to_json()
+    assert set(stage.metrics) >= {
+        "plain_joint_error_rad",
+        "open_landmark_error_px",
+        "same_moment",
+        "pixels_same_moment",
+    }
+    assert open_world.run(tiny).finished
+    assert capsys.readouterr().out == f"{stage.folder} is trained already\n"
+
+
+def test_a_stopped_training_learns_the_same(tiny, monkeypatch):
+    monkeypatch.setattr("imitate.keeping.snapshot.SHARE", float("inf"))  # one each step
+    whole = load_encoder(open_world.run(tiny).path("encoder"))
+    other, steps = replace(tiny, run=tiny.run.parent / "other"), []
+    step = torch.optim.AdamW.step
+
+    def stopped(self, *args):
+        steps.append(self)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        open_world.run(other)
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    again = load_encoder(open_world.run(other).path("encoder"))
+    for key, value in whole.module.state_dict().items():
+        torch.testing.assert_close(again.module.state_dict()[key], value, rtol=0, atol=0)
+
+
+def test_a_training_may_begin_with_another_encoder(tiny, tmp_path, encoder):
+    first = open_world.run(tiny).path("encoder")
+    further = replace(tiny, run=tmp_path / "further", start=first, steps=1, learning_rate=1e-9)
+    trained, before = load_encoder(open_world.run(further).path("encoder")), load_encoder(first)
+    for (key, value), was in zip(
+        trained.module.named_parameters(), before.module.state_dict(keep_vars=True).values(), strict=False
+    ):
+        assert value.shape == before.module.get_parameter(key).shape
+        torch.testing.assert_close(value, before.module.get_parameter(key), atol=1e-6, rtol=0)
+        assert was is not value
+    encoder.save(tmp_path / "conv")
+    with pytest.raises(UserError, match=r"start .*conv: name is conv, expected residual"):
+        open_world.run(replace(further, start=tmp_path / "conv", name="again"))
+    with pytest.raises(UserError, match=r"nowhere.*: no such file"):
+        open_world.run(replace(further, start=tmp_path / "nowhere", name="again"))
+    assert not (further.run / "again").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"arm": "panda"}, "unknown arm 'panda'"),
+        ({"camera": "back"}, "unknown camera 'back'"),
+        ({"camera": "front_aliased"}, "renderer 'tiny', which draws no scenes"),
+        ({"encoder": "conv"}, "the encoder 'conv' finds no landmarks, expected residual"),
+        ({"steps": 0}, "steps is 0"),
+        ({"moments": 1}, "moments is 1"),
+        ({"image_size": 8}, "image_size is 8"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0, expected more than 0"),
+        ({"temperature": float("nan")}, "temperature is nan, expected more than 0"),
+        ({"landmarks": -1.0}, "landmarks is -1.0, expected 0 or more"),
+        ({"self_regression": float("inf")}, "self_regression is inf, expected 0 or more"),
+    ],
+)
+def test_other_settings_are_refused_before_anything_is_written(tiny, changed, said):
+    with pytest.raises(UserError, match=said):
+        open_world.run(replace(tiny, **changed))
+    assert not tiny.run.exists()
+
+
+def test_within_its_domain_an_encoder_takes_other_cameras(blind):
+    near = replace(FRONT, eye=(1.9, -1.25, 1.2))
+    blind.check_camera(near, SIZE)
+    with pytest.raises(UserError, match=r"azimuth -6\.015, expected -4 to 4; distance 1\.07, expected 0\.95 to 1\.05"):
+        blind.check_camera(replace(FRONT, eye=(1.9, -1.5, 1.2)), SIZE)
+    with pytest.raises(UserError, match="image_size 32 != 64"):
+        blind.check_camera(near, 64)
+
+
+def test_an_environment_in_another_scene_is_accepted_by_a_blind_encoder_only(blind, encoder, demonstrations):
+    camera = replace(FRONT, eye=(1.9, -1.25, 1.2))
+    env = TCNImitateEnv(blind, demonstrations[0], scene="table", camera=camera)
+    frame = env.reset(seed=0)[0]
+    assert np.isfinite(frame).all()
+    assert np.isfinite(env.step(env.action_space.sample())[1])
+    env.close()
+    with pytest.raises(UserError, match="scene 'table': this encoder was trained in the plain one"):
+        TCNImitateEnv(encoder, demonstrations[0], scene="table")
+
+
+def test_demonstrations_in_other_scenes_are_read_by_a_blind_encoder_only(blind, encoder, tmp_path):
+    few = {"train": 1, "validation": 2, "test": 1, "frames": 3, "held_out_frames": 12, "held_out_travel": 0.0}
+    record.run(record.Settings(run=tmp_path, image_size=SIZE, workers=1, scene="random", **few))
+    assert len(load_demo("test:0", tmp_path, blind)) == 12
+    with pytest.raises(UserError, match="this encoder was not trained on frames in other scenes"):
+        load_demo("test:0", tmp_path, encoder)
+    blind.save(tmp_path / "blind")
+    wanted = follow.Settings(run=tmp_path, demo="test:0", encoder=tmp_path / "blind", policy="direct", workers=1)
+    stage = follow.run(wanted)
+    assert stage.metrics["ee_error_m"] >= 0
+
+
+def test_the_preset_of_the_command_is_this_one(tiny, tmp_path):
+    assert isinstance(embed.ELSEWHERE["open"][1], open_world.Settings)
+    assert embed.run_any(tiny).folder == Stage(tiny.run / "embed").folder
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"domain": {"light": [0.5, 1.0]}}, "not a domain"),
+        ({"domain": Domain().to_json() | {"light": [2.0, 1.0]}}, "domain: light is from 2 to 1, which is empty"),
+        ({"landmarks": 3}, "damaged, or not of this encoder"),
+        ({"landmarks": -1}, "landmarks is -1, expected 0 to"),
+        ({"landmarks": "many"}, "landmarks is 'many', expected 0 to"),
+        ({"encoder": "conv"}, "the encoder 'conv' finds no landmarks, expected residual"),
+    ],
+)
+def test_a_damaged_encoder_is_refused(blind, tmp_path, changed, said):
+    blind.save(tmp_path / "blind")
+    facts = read_json(tmp_path / "blind/encoder.json")
+    write_json(tmp_path / "blind/encoder.json", facts | changed)
+    with pytest.raises(UserError, match=said):
+        load_encoder(tmp_path / "blind")
+    shutil.rmtree(tmp_path / "blind")
+
+
+def test_landmarks_are_kept_with_the_encoder(blind, encoder, tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE, 3), np.uint8)
+    found = blind.find(frames)
+    assert found.shape == (5, LANDMARKS, 2)
+    assert np.abs(found).max() <= 1
+    blind.save(tmp_path / "blind")
+    np.testing.assert_array_equal(load_encoder(tmp_path / "blind").find(frames), found)
+    with pytest.raises(UserError, match="this encoder finds no landmarks"):
+        encoder.find(frames)

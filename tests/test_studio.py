@@ -1,0 +1,123 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from imitate.data.domain import NOMINAL, WIDEST, Domain
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.kuka import ARMS, Kuka, body_of
+from imitate.envs.landmarks import number_of, pictured, placed
+from imitate.envs.perturbations import random_poses
+from imitate.envs.rendering.body import built
+from imitate.envs.rendering.rasteriser import Rasteriser
+from imitate.envs.scenes.random_scene import random_scene
+from imitate.envs.scenes.scene import PLAIN
+from imitate.envs.studio import POSES, RENEWED, Studio
+
+FRONT, IIWA, SIZE, SETS = CAMERAS["front"], ARMS["iiwa"], 32, 10
+USUAL = Domain(scenes=False, **{name: (NOMINAL.get(name, 0.0),) * 2 for name in WIDEST})
+
+
+def studio(domain=Domain(), seed=0, arm=IIWA, size=SIZE):  # noqa: B008
+    return Studio(arm, FRONT, size, domain, seed, SETS)
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_landmarks_are_where_the_simulation_has_the_links(name):
+    arm = ARMS[name]
+    kuka, body = Kuka(arm), body_of(arm.file)
+    poses = random_poses(arm, 20, np.random.default_rng(0))
+    found = placed(arm, body, poses)
+    assert found.shape == (20, number_of(arm, body), 3)
+    flange = kuka.links.index(arm.flange)
+    np.testing.assert_allclose(found[:, flange], kuka.flange_positions(poses), atol=1e-6)
+    kuka.close()
+
+
+def test_landmarks_are_where_the_picture_has_them():
+    """The ends of the tool lie on it: where they are seen, it is drawn."""
+    body = body_of(IIWA.file)
+    poses = random_poses(IIWA, 60, np.random.default_rng(1))
+    drawn = Rasteriser(body).identify(poses, FRONT, 256)
+    places = ((pictured(placed(IIWA, body, poses), FRONT)[:, -2:] + 1) / 2 * 256).astype(int)
+    tool, seen = len(body.parents) - 1, []
+    for ids, ends in zip(drawn, places, strict=True):
+        for across, down in ends:
+            if 4 <= across < 252 and 4 <= down < 252:
+                around = ids[down - 4 : down + 5, across - 4 : across + 5]
+                assert tool in around or (around > 0).any()  # or something of the arm is before it
+                seen.append(tool in around)
+    assert np.mean(seen) > 0.6
+
+
+def test_a_moment_is_filmed_twice_in_other_sets():
+    takes = studio().takes(3, 2 * POSES)
+    assert takes.frames.shape == (4 * POSES, SIZE, SIZE, 3)
+    assert takes.landmarks.shape == (4 * POSES, number_of(IIWA, body_of(IIWA.file)), 2)
+    first, second = np.split(takes.joints, 2)
+    np.testing.assert_array_equal(first, second)
+    assert len(np.unique(first, axis=0)) == 2 * POSES
+    apart = np.abs(takes.frames[: 2 * POSES].astype(int) - takes.frames[2 * POSES :]).mean(axis=(1, 2, 3))
+    assert np.median(apart) > 10  # of 255: another scene
+
+
+def test_a_step_does_not_depend_on_those_before_it():
+    one, other = studio(), studio()
+    for step in range(4):
+        one.takes(step, POSES)
+    for mine, theirs in zip(one.takes(7, POSES), other.takes(7, POSES), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert not np.array_equal(one.takes(8, POSES).joints, other.takes(7, POSES).joints)
+    assert not np.array_equal(studio(seed=1).takes(7, POSES).joints, other.takes(7, POSES).joints)
+
+
+def test_sets_are_put_up_one_after_the_other():
+    one = studio()
+
+    def standing(step):
+        return [one.set(step, place).camera for place in range(SETS)]
+
+    for step in range(SETS // RENEWED):
+        kept = [a == b for a, b in zip(standing(step), standing(step + 1), strict=True)]
+        assert kept.count(False) == RENEWED
+    assert not set(standing(0)) & set(standing(SETS // RENEWED))
+
+
+def test_where_nothing_varies_the_robot_films_itself_as_ever():
+    takes = studio(USUAL).takes(0, POSES)
+    plain = Rasteriser(body_of(IIWA.file)).draw(takes.joints, FRONT, SIZE)
+    assert np.abs(takes.frames.astype(int) - plain).max() <= 1  # angles of the camera are rounded
+    assert studio(USUAL).set(0, 0).scene == PLAIN
+
+
+def test_the_plain_scene_and_bare_ones_are_among_the_sets():
+    wide = Studio(IIWA, FRONT, SIZE, Domain(), 0, 200)
+    scenes = [wide.set(0, place).scene for place in range(200)]
+    plain = [scene for scene in scenes if scene == PLAIN]
+    bare = [scene for scene in scenes if scene != PLAIN and scene.table is None]
+    assert 10 < len(plain) < 60
+    assert 50 < len(bare) < 120
+    assert all(scene.floor is None and not scene.clutter for scene in bare)
+    assert len({scene.background for scene in scenes if scene != PLAIN}) == 200 - len(plain)
+
+
+def test_an_arm_of_another_build_has_longer_and_thicker_links():
+    body = body_of(IIWA.file)
+    links = len(body.parents)
+    larger = built(body, np.full((links, 3), 1.1), np.full(links, 1.1))
+    arm, home = replace(IIWA, marks=()), np.zeros((1, 7))
+    np.testing.assert_allclose(placed(arm, larger, home), 1.1 * placed(arm, body, home), atol=1e-9)
+    np.testing.assert_allclose(larger.normals, body.normals)  # alike in all directions
+    thinner = built(body, np.tile([0.5, 1.0, 1.0], (links, 1)), np.ones(links))
+    corners = thinner.vertices[thinner.triangles]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    np.testing.assert_allclose(thinner.normals, across, atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(thinner.bent, axis=-1), 1.0)
+
+
+def test_a_bare_scene_has_the_light_and_the_background_of_the_whole_one():
+    whole, bare = (random_scene(np.random.default_rng(5), bare=bare) for bare in (False, True))
+    assert (whole.light, whole.background) == (bare.light, bare.background)
+    assert whole.table is not None
+    assert (bare.table, bare.floor, bare.clutter) == (None, None, ())
