@@ -25,13 +25,14 @@ from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.envs.robot import Robot
+from imitate.envs.scenes.scene import PLAIN
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from imitate.keeping.workers import end_with_parent, worked_off
 
 from . import record
-from .benchmarking.conditions import CONDITIONS, Condition, Frames
+from .benchmarking.conditions import CONDITIONS, IN_THE_OPEN, WORSE, Condition, Frames
 from .benchmarking.ways import of_all, print_ways, summarise
 from .checking.views import drawn
 from .reporting.gallery import write_gallery
@@ -90,7 +91,11 @@ PRESETS = {
     "default": ("A hundred demonstrations, other speeds, other starts.", Settings()),
     "disturbed": (
         "Twenty demonstrations whose pictures are not what they were.",
-        Settings(name="benchmark-follow-disturbed", demos=20, conditions=("plain", *list(CONDITIONS)[4:])),
+        Settings(name="benchmark-follow-disturbed", demos=20, conditions=WORSE),
+    ),
+    "open": (
+        "Twenty demonstrations from the open world, for an encoder of 'embed open'.",
+        Settings(name="benchmark-follow-open", demos=20, conditions=IN_THE_OPEN, policy="direct"),
     ),
 }
 
@@ -286,10 +291,11 @@ def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedE
     assert joints is not None  # it was recorded here
     rng = np.random.default_rng(seed)
     if condition.times is not None:
-        kuka = Kuka()
         joints = make_interp_spline(np.arange(len(joints)), joints, k=3)(condition.times(len(joints), rng))
-        frames = drawn(kuka, encoder.camera, encoder.image_size, joints).frames
-        kuka.close()
+    if condition.times is not None or condition.scene is not None:
+        scene = PLAIN if condition.scene is None else condition.scene(rng)
+        with closing(Kuka(scene=scene)) as kuka:
+            frames = drawn(kuka, encoder.camera, encoder.image_size, joints).frames
     return Demonstration(demonstration.name, condition.seen(frames, rng), joints)
 
 

@@ -325,11 +325,11 @@ def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder
 def _report(figures: dict[str, Any], stage: Stage) -> None:
     rows = ["retrieval_ee_error_m", "retrieval_joint_error_rad", "pose_spearman_ee", "pose_spearman_joint"]
     rows += ["triplet_accuracy", "triplet_accuracy_margin"]
-    print(f"{'validation':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}")
-    for row in rows:
-        values = [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_")]
-        if values == [None] * 3:
-            continue
+    known = {row: [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_")] for row in rows}
+    told = {row: values for row, values in known.items() if values != [None] * 3}
+    if told:
+        print(f"{'validation':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}")
+    for row, values in told.items():
         cells = ["-" if value is None else f"{value:.3f}" for value in values]
         print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}")
     if "visibility" in figures:

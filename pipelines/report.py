@@ -26,10 +26,12 @@ from .shared.results import read_results
 MARKS = {  # settings that only one command has
     "learner": "imitate",
     "objective": "embed",
+    "moments": "embed",  # open
     "demos": "evaluate",
     "probe": "check-reward",
     "plays": "check-reward",  # in another environment
 }
+ELSEWHERE = ("imitate", "check-reward")  # what has a preset for other environments, and is shown a video there
 RUNNING = {  # below a video: title, scale, digits to read out
     "embedding_distance": ("embedding distance", 1, 1),
     "ee_error_m": ("flange error, cm", 100, 1),
@@ -100,9 +102,20 @@ def run(settings: Settings) -> Path:
 
 
 def _typed(run: Path, stages: Mapping[str, Sequence[Stage]], command: str, *words: str) -> str:
-    """What makes what is missing; empty where nothing would: in other scenes than the plain one nothing learns yet."""
-    elsewhere = any(stage.settings.get("scene", "plain") != "plain" for stage in stages.get("record", []))
-    return "" if elsewhere and command != "record" else typed(run, command, *words)
+    """What makes what is missing; empty where nothing would.
+
+    From recordings in other scenes than the plain one nothing learns, and of another environment than the arm's
+    nothing is made by commands of the arm.
+    """
+    recorded = [stage.settings for stage in stages.get("record", [])]
+    if any(settings.get("scene", "plain") != "plain" for settings in recorded) and command != "record":
+        return ""
+    if not any(settings.get("env") for settings in recorded):
+        return typed(run, command, *words)
+    if command.startswith("benchmark"):
+        return ""
+    shown = ("--demo", "VIDEO") if command in ELSEWHERE else ()
+    return typed(run, command, *(("environment",) if command in ELSEWHERE else ()), *words, *shown)
 
 
 def _stages(run: Path) -> tuple[dict[str, list[Stage]], list[str]]:

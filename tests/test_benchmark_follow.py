@@ -221,7 +221,7 @@ def test_the_command_in_the_results_makes_them_again(monkeypatch):
     [
         ({"demos": 0}, "demos is 0, expected 1 to 1000000"),
         ({"jobs": -1}, "jobs is -1, expected 0 to 1024"),
-        ({"conditions": ("upside_down",)}, "unknown condition 'upside_down': choose one of away, covered"),
+        ({"conditions": ("upside_down",)}, "unknown condition 'upside_down': choose one of all_at_once, away, covered"),
         ({"policy": "imitate"}, "imitate: no finished policy there"),
         ({"films": 101}, "films is 101, expected 0 to the 100 demonstrations"),
         ({"films": 1, "conditions": ("away",)}, "and plain among conditions"),
@@ -234,3 +234,22 @@ def test_what_cannot_be_measured(unlearned, tmp_path, changed, message):
     with pytest.raises(UserError, match=message):
         benchmark_follow.run(replace(PRESETS["default"][1], run=run, **changed))
     assert not (run / "benchmark-follow").exists()
+
+
+def test_conditions_of_the_open_world_leave_the_movement_as_it_is(shipped):
+    """What is filmed anew in another scene is the same arm at the same poses."""
+    plain = shipped.frames.astype(int)
+    for name in ("textured", "room", "all_at_once"):
+        seen = [benchmark_follow._shown(shipped, CONDITIONS[name], load_encoder(ASSETS / "encoder"), n) for n in (0, 1)]
+        assert np.abs(seen[0].frames.astype(int) - seen[1].frames).mean() > 10  # another scene for each demonstration
+        assert np.abs(seen[0].frames - plain).mean() > 20
+        again = benchmark_follow._shown(shipped, CONDITIONS[name], load_encoder(ASSETS / "encoder"), 0)
+        np.testing.assert_array_equal(again.frames, seen[0].frames)
+    half = benchmark_follow._shown(shipped, CONDITIONS["half_light"], load_encoder(ASSETS / "encoder"), 0).frames
+    np.testing.assert_allclose(half, 0.5 * plain, atol=0.51)
+    for name, by in (("shifted_2", 2), ("shifted_3", 3)):
+        moved = benchmark_follow._shown(shipped, CONDITIONS[name], load_encoder(ASSETS / "encoder"), 0).frames
+        places = [(y, x) for y in (-by, by) for x in (-by, by)]
+        inside = slice(8, 56)
+        alike = [np.array_equal(moved[:, inside, inside], plain[:, 8 + y : 56 + y, 8 + x : 56 + x]) for y, x in places]
+        assert alike.count(True) == 1

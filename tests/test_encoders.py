@@ -182,3 +182,13 @@ def test_code_in_a_weights_file_does_not_run(tmp_path, monkeypatch):
 def test_inception_refuses_small_images():
     with pytest.raises(UserError, match="at least 75 pixels, got 64"):
         build_encoder("inception", 64)
+
+
+def test_a_run_is_no_encoder_and_the_encoder_in_it_is_named(tmp_path):
+    stage = tmp_path / "run/embed/encoder"
+    TrainedEncoder("conv", build_encoder("conv", 32), 32, 32, CAMERA).save(stage)
+    for folder in (tmp_path / "run", tmp_path / "run/embed"):
+        with pytest.raises(UserError, match=f"expected the folder of an encoder, such as {stage}"):
+            load_encoder(folder)
+    with pytest.raises(UserError, match=r"encoder\.json: no such file$"):
+        load_encoder(tmp_path)

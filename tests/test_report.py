@@ -474,3 +474,22 @@ def test_without_scripts_the_plots_are_there(browser, page):
     assert len(found["nodeIds"]) == 7
     box = browser.call("DOM.getBoxModel", nodeId=found["nodeIds"][0])["model"]
     assert min(box["width"], box["height"]) > 30
+
+
+def test_a_run_of_another_environment_is_not_told_to_do_what_the_arm_does(tmp_path):
+    finish(tmp_path / "record", {"env": "Pendulum-v1", "steps": 3}, {"episodes": 3})
+    page = " ".join(unescape(run(Settings(run=tmp_path)).read_text()).split())
+    assert "benchmark-imitation" not in page
+    for command in ("imitate", "check-reward"):
+        assert f"imitate {command} environment --run {tmp_path} --demo VIDEO" in page
+    assert f"imitate embed --run {tmp_path}" in page
+
+
+def test_an_encoder_for_the_open_world_is_an_encoder(tmp_path):
+    figures = {"plain_joint_error_rad": 0.31, "open_joint_error_rad": 0.42}
+    settings = {"moments": 96, "encoder": "residual", "self_regression": 50.0, "domain": {"light": [0.4, 1.5]}}
+    finish(tmp_path / "embed-open", settings, figures, ["seen.png"])
+    page = " ".join(unescape(run(Settings(run=tmp_path)).read_text()).split())
+    assert "embed-open<" in page
+    assert "residual, in the open, self-regression" in page
+    assert "in the plain scene and in the open" in page

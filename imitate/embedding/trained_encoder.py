@@ -268,6 +268,13 @@ def load_encoder(folder: str | Path, device: torch.device | None = None) -> Trai
         UserError: It is missing, damaged, or of another version.
     """
     folder = Path(folder)
+    if not (folder / "encoder.json").is_file():
+        inside = [
+            *folder.glob("encoder/encoder.json"),
+            *sorted(folder.glob("*/encoder/encoder.json")),
+        ]  # a stage, a run
+        hint = f", expected the folder of an encoder, such as {inside[0].parent}" if inside else ""
+        raise UserError(f"{folder / 'encoder.json'}: no such file{hint}")
     facts = read_json(folder / "encoder.json")
     if not isinstance(facts, dict) or (facts.get("format"), facts.get("preprocessing")) != (FORMAT, PREPROCESSING):
         raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT} with pixels in {PREPROCESSING}")

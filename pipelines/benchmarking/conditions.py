@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.envs.kuka import CONTROL_HZ
+from imitate.envs.scenes.random_scene import random_scene
+from imitate.envs.scenes.scene import Scene
 
 Frames = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -23,12 +25,14 @@ class Condition:
         says: What it is.
         times: Which moments of the movement are shown, in frames, of one of so many; None: each frame once.
         away: From the first pose, where the robot starts, rad in each joint, to either side.
+        scene: Where it was filmed; None: in the plain one.
         seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
     """
 
     says: str
     times: Callable[[int, np.random.Generator], Floats] | None = None
     away: float = 0.0
+    scene: Callable[[np.random.Generator], Scene] | None = None
     seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
 
 
@@ -55,9 +59,9 @@ def noisy(frames: Frames, rng: np.random.Generator) -> Frames:
     return _pixels(frames + rng.normal(0, 10, frames.shape))
 
 
-def darker(frames: Frames, rng: np.random.Generator) -> Frames:
-    """Four fifths of the brightness."""
-    return _pixels(0.8 * frames)
+def darker(share: float, frames: Frames, rng: np.random.Generator) -> Frames:
+    """That share of the brightness."""
+    return _pixels(share * frames)
 
 
 def tinted(frames: Frames, rng: np.random.Generator) -> Frames:
@@ -74,11 +78,26 @@ def covered(frames: Frames, rng: np.random.Generator) -> Frames:
     return frames
 
 
-def shifted(frames: Frames, rng: np.random.Generator) -> Frames:
-    """The camera has moved by one pixel, to the side and up or down."""
-    y, x = rng.choice([0, 2], 2)
-    wider = np.pad(frames, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+def shifted(by: int, frames: Frames, rng: np.random.Generator) -> Frames:
+    """The camera has moved by so many pixels, to the side and up or down."""
+    y, x = rng.choice([0, 2 * by], 2)
+    wider = np.pad(frames, ((0, 0), (by, by), (by, by), (0, 0)), mode="edge")
     return wider[:, y : y + frames.shape[1], x : x + frames.shape[2]]
+
+
+def all_at_once(frames: Frames, rng: np.random.Generator) -> Frames:
+    """A camera that has moved by three pixels, something before it, half of the light, tinted, and noise."""
+    for worse in (partial(shifted, 3), covered, partial(darker, 0.5), tinted, noisy):
+        frames = worse(frames, rng)
+    return frames
+
+
+def textured(rng: np.random.Generator) -> Scene:
+    """A pattern behind the robot, in the usual light."""
+    drawn = random_scene(rng, bare=True)
+    while drawn.background.kind == "plain":
+        drawn = random_scene(rng, bare=True)
+    return Scene("textured", background=drawn.background)
 
 
 def _pixels(values: NDArray[np.floating]) -> Frames:
@@ -93,8 +112,19 @@ CONDITIONS = {
     "paused": Condition("stopping twice for a second", pausing),
     "dropped": Condition("a tenth of the frames lost", seen=dropped),
     "noisy": Condition("noise of 10 in 255", seen=noisy),
-    "darker": Condition("a fifth darker", seen=darker),
+    "darker": Condition("a fifth darker", seen=partial(darker, 0.8)),
     "tinted": Condition("more red, less blue", seen=tinted),
     "covered": Condition("a box over a sixteenth of the picture", seen=covered),
-    "shifted": Condition("the camera moved by a pixel", seen=shifted),
+    "shifted": Condition("the camera moved by a pixel", seen=partial(shifted, 1)),
 }
+OPEN = {
+    "half_light": Condition("at half of the light", seen=partial(darker, 0.5)),
+    "shifted_2": Condition("the camera moved by two pixels", seen=partial(shifted, 2)),
+    "shifted_3": Condition("the camera moved by three pixels", seen=partial(shifted, 3)),
+    "textured": Condition("before a textured background", scene=textured),
+    "all_at_once": Condition("all of these at once", scene=textured, seen=all_at_once),
+    "room": Condition("in a room as nobody has arranged it", scene=random_scene),
+}
+WORSE = ("plain", *list(CONDITIONS)[4:])  # pictures that are not what they were
+IN_THE_OPEN = ("plain", "tinted", "noisy", "covered", "shifted", *OPEN)
+CONDITIONS |= OPEN

@@ -49,8 +49,9 @@ def plain(value: Any) -> str:
 
 
 def typed(run: Path, command: str, *words: str) -> str:
-    """A command on a run, to be typed: a word stays one, whatever it holds."""
-    return shlex.join(["imitate", command, "--run", str(run), *words])
+    """A command on a run, to be typed: a word stays one, whatever it holds. The preset, if any, is the first word."""
+    preset = words[:1] if words and not words[0].startswith("-") else ()
+    return shlex.join(["imitate", command, *preset, "--run", str(run), *words[len(preset) :]])
 
 
 def data_uri(path: Path) -> str:
