@@ -12,8 +12,8 @@ from sphinx.application import Sphinx
 import imitate
 
 ALIASES = (
-    "Arrays", "Colour", "Colours", "Floats", "Function", "Indices", "Integers", "NDArray", "Picture", "Place", "Reward",
-    "Sampler", "See", "Things", "Times", "Vector", "Video",
+    "Arrays", "Colour", "Colours", "Floats", "Function", "Indices", "Integers", "NDArray", "Picture", "Place", "Range",
+    "Reward", "Sampler", "See", "Things", "Times", "Vector", "Video",
 )  # fmt: skip
 
 project = "imitate"

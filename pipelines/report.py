@@ -31,7 +31,7 @@ MARKS = {  # settings that only one command has
     "probe": "check-reward",
     "plays": "check-reward",  # in another environment
 }
-ELSEWHERE = ("imitate", "check-reward")  # what has a preset for other environments, and is shown a video there
+ANYWHERE = ("imitate", "check-reward")  # what has a preset for other environments, and is shown a video there
 RUNNING = {  # below a video: title, scale, digits to read out
     "embedding_distance": ("embedding distance", 1, 1),
     "ee_error_m": ("flange error, cm", 100, 1),
@@ -114,8 +114,8 @@ def _typed(run: Path, stages: Mapping[str, Sequence[Stage]], command: str, *word
         return typed(run, command, *words)
     if command.startswith("benchmark"):
         return ""
-    shown = ("--demo", "VIDEO") if command in ELSEWHERE else ()
-    return typed(run, command, *(("environment",) if command in ELSEWHERE else ()), *words, *shown)
+    shown = ("--demo", "VIDEO") if command in ANYWHERE else ()
+    return typed(run, command, *(("environment",) if command in ANYWHERE else ()), *words, *shown)
 
 
 def _stages(run: Path) -> tuple[dict[str, list[Stage]], list[str]]:
