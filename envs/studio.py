@@ -22,7 +22,9 @@ from .scenes.scene import PLAIN, Scene
 
 SETS, RENEWED = 160, 2  # that stand at once, and of which so many are others a step later
 POSES = 12  # that are filmed in a set, at a step: what is seen in all of these tells none of them from another
-USUAL, BARE, OWN = 0.15, 0.5, 0.4  # shares: of plain scenes; of the others those without furniture; of arms as they are
+USUAL, BARE = 0.15, 0.5  # shares of plain scenes, and of those without furniture among the others
+OWN, EMPTY = 0.4, 0.25  # shares of arms that are built as ever, and of those without a tool among the others
+GONE = 1e-3  # what of a tool is left that is not there
 STILL, MOVING = 0, 1  # what random numbers of a set are told apart by from those of a step
 
 
@@ -98,6 +100,8 @@ class Studio:
         domain, body = self.domain, self._body
         if rng.random() >= OWN:
             factors = domain.draw("build", rng, (len(body.parents), 3))
+            if rng.random() < EMPTY and body.joints[-1] < 0 and domain.build[0] < domain.build[1]:
+                factors[-1] = GONE
             body = built(body, factors, domain.draw("build", rng, (len(body.parents),)) ** 0.25)
         scene = PLAIN
         if domain.scenes and rng.random() >= USUAL:

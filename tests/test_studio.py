@@ -121,3 +121,15 @@ def test_a_bare_scene_has_the_light_and_the_background_of_the_whole_one():
     assert (whole.light, whole.background) == (bare.light, bare.background)
     assert whole.table is not None
     assert (bare.table, bare.floor, bare.clutter) == (None, None, ())
+
+
+def test_some_arms_have_no_tool_and_none_where_arms_are_as_ever():
+    def tools(domain):
+        one = Studio(IIWA, FRONT, SIZE, domain, 0, 100)
+        bodies = [one.set(0, place).rasteriser.body for place in range(100)]
+        return [float(np.ptp(body.vertices[body.starts[-2] :], axis=0).max()) for body in bodies]
+
+    lengths = np.array(tools(Domain()))
+    assert 5 <= (lengths < 0.001).sum() <= 30
+    assert (lengths[lengths > 0.001] > 0.2).all()
+    assert np.ptp(tools(USUAL)) < 1e-6
