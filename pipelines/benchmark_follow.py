@@ -25,7 +25,6 @@ from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
 from imitate.envs.robot import Robot
-from imitate.envs.scenes.scene import PLAIN
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
@@ -34,7 +33,6 @@ from imitate.keeping.workers import end_with_parent, worked_off
 from . import record
 from .benchmarking.conditions import CONDITIONS, IN_THE_OPEN, WORSE, Condition, Frames
 from .benchmarking.ways import of_all, print_ways, summarise
-from .checking.views import drawn
 from .reporting.gallery import write_gallery
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
@@ -183,6 +181,8 @@ def _check(settings: Settings) -> None:
     check_bounds(settings, demos=(1, MANY), seed=SEED, jobs=PROCESSES)
     if not settings.conditions:
         raise UserError("no conditions, expected at least one")
+    for name in settings.conditions:
+        CONDITIONS[name].wants()
     if not 0 <= settings.films <= settings.demos or (settings.films and "plain" not in settings.conditions):
         raise UserError(
             f"films is {settings.films}, expected 0 to the {settings.demos} demonstrations, and plain among conditions"
@@ -292,10 +292,11 @@ def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedE
     rng = np.random.default_rng(seed)
     if condition.times is not None:
         joints = make_interp_spline(np.arange(len(joints)), joints, k=3)(condition.times(len(joints), rng))
-    if condition.times is not None or condition.scene is not None:
-        scene = PLAIN if condition.scene is None else condition.scene(rng)
-        with closing(Kuka(scene=scene)) as kuka:
-            frames = drawn(kuka, encoder.camera, encoder.image_size, joints).frames
+    if condition.filmed is not None:
+        frames = condition.filmed(joints, encoder.camera, encoder.image_size, rng)
+    elif condition.times is not None:
+        with closing(Kuka()) as kuka:
+            frames = kuka.film_at(joints, encoder.camera, encoder.image_size)
     return Demonstration(demonstration.name, condition.seen(frames, rng), joints)
 
 

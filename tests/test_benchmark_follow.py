@@ -4,6 +4,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -13,11 +14,15 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ASSETS
+from imitate.envs.landmarks import pictured
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import benchmark_follow, imitate, record
 from imitate.pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
+from imitate.pipelines.benchmarking import sister
+from imitate.pipelines.benchmarking.conditions import SISTERS
 from imitate.pipelines.benchmarking.ways import FEW, FIGURES, summarise
 from imitate.pipelines.shared.cli import command_line
 from imitate.pipelines.shared.reading import GUESSES
@@ -30,7 +35,9 @@ def shipped():
     return LeRobotDataset(ASSETS / "demonstration").demonstration(0)
 
 
-@pytest.mark.parametrize("name", [name for name in CONDITIONS if name not in ("plain", "away", "half_speed", "paused")])
+@pytest.mark.parametrize(
+    "name", [name for name in CONDITIONS if name not in ("plain", "away", "half_speed", "paused", *SISTERS)]
+)
 def test_a_condition_changes_what_is_seen_and_nothing_else(shipped, name):
     condition = CONDITIONS[name]
     seen = benchmark_follow._shown(shipped, condition, load_encoder(ASSETS / "encoder"), seed=1)
@@ -253,3 +260,50 @@ def test_conditions_of_the_open_world_leave_the_movement_as_it_is(shipped):
         inside = slice(8, 56)
         alike = [np.array_equal(moved[:, inside, inside], plain[:, 8 + y : 56 + y, 8 + x : 56 + x]) for y, x in places]
         assert alike.count(True) == 1
+
+
+ARM = """
+<mujoco model="smaller">
+  <worldbody>
+    <body name="one">
+      <joint name="a" axis="0 0 1"/>
+      <geom type="box" size="0.3 0.1 0.1" pos="0.2 0 0.5" rgba="1 0.4 0 1" group="1"/>
+      <geom type="box" size="0.6 0.6 0.6" pos="0 0 0.6" rgba="0 1 0 1" group="2"/>
+      <body name="two" pos="0.5 0 0.5"><joint name="b" axis="0 1 0"/>
+        <geom type="sphere" size="0.15" rgba="0.3 0.3 0.3 1" group="1"/></body>
+    </body>
+  </worldbody>
+</mujoco>
+"""
+
+
+def test_a_sister_arm_is_filmed_by_the_same_camera(tmp_path, monkeypatch):
+    """Of a model in robosuite's place: what is seen, and not what it bumps into with, where our camera looks."""
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    monkeypatch.setattr(sister, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"the sister arm's model is robosuite's, which is not installed: pip install"):
+        CONDITIONS["sister"].wants()
+    (tmp_path / "robosuite" / sister.MODEL).parent.mkdir(parents=True)
+    (tmp_path / "robosuite" / sister.MODEL).write_text(ARM)
+    found = SimpleNamespace(submodule_search_locations=[str(tmp_path / "robosuite")])
+    monkeypatch.setattr(sister, "find_spec", lambda name: found)
+    CONDITIONS["sister"].wants()
+    camera, poses = CAMERAS["front"], np.array([[0.0, 0.0], [1.2, 0.0]])
+    try:
+        plain, room = (
+            CONDITIONS[name].filmed(poses, camera, 48, np.random.default_rng(0)) for name in ("sister", "sister_room")
+        )
+    except UserError as error:
+        pytest.skip(str(error))  # no OpenGL here
+    assert plain.shape == (2, 48, 48, 3)
+    np.testing.assert_array_equal(plain[0, 0, 0], [255] * 3)
+    assert not ((plain[..., 1] > plain[..., 0]) & (plain[..., 1] > plain[..., 2])).any()  # nothing green
+    orange = plain[..., 0].astype(int) - plain[..., 2] > 60
+    assert orange.any(axis=(1, 2)).all()
+    assert (orange[0] != orange[1]).any()  # it turned
+    for seen, angle in zip(orange, poses[:, 0], strict=True):  # and is where our camera has it
+        middle = np.array([[0.2 * np.cos(angle), 0.2 * np.sin(angle), 0.5]])
+        across, down = ((pictured(middle, camera)[0] + 1) * 24).astype(int)
+        assert seen[down - 2 : down + 3, across - 2 : across + 3].any()
+    assert (room != plain).mean() > 0.8
+    assert len(np.unique(room.reshape(-1, 3), axis=0)) > 10

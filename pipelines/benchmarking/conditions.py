@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imitate.envs.kuka import CONTROL_HZ
+from imitate.data.camera import Camera
+from imitate.envs.kuka import CONTROL_HZ, Kuka
 from imitate.envs.scenes.random_scene import random_scene
 from imitate.envs.scenes.scene import Scene
+
+from .sister import film_sister, model_file
 
 Frames = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -25,14 +29,17 @@ class Condition:
         says: What it is.
         times: Which moments of the movement are shown, in frames, of one of so many; None: each frame once.
         away: From the first pose, where the robot starts, rad in each joint, to either side.
-        scene: Where it was filmed; None: in the plain one.
+        filmed: What films it anew, of poses (n, joints), rad, by a camera, so many pixels a side; None: it is as it was
+            recorded, or drawn as ever at other moments.
+        wants: Raises a UserError where something is not installed that it needs.
         seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
     """
 
     says: str
     times: Callable[[int, np.random.Generator], Floats] | None = None
     away: float = 0.0
-    scene: Callable[[np.random.Generator], Scene] | None = None
+    filmed: Callable[[Floats, Camera, int, np.random.Generator], Frames] | None = None
+    wants: Callable[[], object] = lambda: None
     seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
 
 
@@ -92,6 +99,14 @@ def all_at_once(frames: Frames, rng: np.random.Generator) -> Frames:
     return frames
 
 
+def in_a_scene(
+    drawn: Callable[[np.random.Generator], Scene], poses: Floats, camera: Camera, size: int, rng: np.random.Generator
+) -> Frames:
+    """Our arm, in a scene that is drawn."""
+    with closing(Kuka(scene=drawn(rng))) as kuka:
+        return kuka.film_at(poses, camera, size)
+
+
 def textured(rng: np.random.Generator) -> Scene:
     """A pattern behind the robot, in the usual light."""
     drawn = random_scene(rng, bare=True)
@@ -121,10 +136,16 @@ OPEN = {
     "half_light": Condition("at half of the light", seen=partial(darker, 0.5)),
     "shifted_2": Condition("the camera moved by two pixels", seen=partial(shifted, 2)),
     "shifted_3": Condition("the camera moved by three pixels", seen=partial(shifted, 3)),
-    "textured": Condition("before a textured background", scene=textured),
-    "all_at_once": Condition("all of these at once", scene=textured, seen=all_at_once),
-    "room": Condition("in a room as nobody has arranged it", scene=random_scene),
+    "textured": Condition("before a textured background", filmed=partial(in_a_scene, textured)),
+    "all_at_once": Condition("all of these at once", filmed=partial(in_a_scene, textured), seen=all_at_once),
+    "room": Condition("in a room as nobody has arranged it", filmed=partial(in_a_scene, random_scene)),
+}
+SISTERS = {
+    "sister": Condition("a sister arm, drawn by another renderer", filmed=film_sister, wants=model_file),
+    "sister_room": Condition(
+        "the same in a textured room", filmed=partial(film_sister, textured=True), wants=model_file
+    ),
 }
 WORSE = ("plain", *list(CONDITIONS)[4:])  # pictures that are not what they were
 IN_THE_OPEN = ("plain", "tinted", "noisy", "covered", "shifted", *OPEN)
-CONDITIONS |= OPEN
+CONDITIONS |= OPEN | SISTERS
