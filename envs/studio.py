@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,11 +32,15 @@ class Set:
     """What is filmed, and what films it.
 
     Attributes:
-        rasteriser: That draws the arm.
+        number: Of all that were put up.
+        arm: That stands in it; marks of a tool that is not there are NaN.
+        rasteriser: That draws it.
         scene: That it stands in.
         camera: That films it.
     """
 
+    number: int
+    arm: Arm
     rasteriser: Rasteriser
     scene: Scene
     camera: Camera
@@ -49,7 +52,8 @@ class Takes(NamedTuple):
     Attributes:
         frames: (2 * moments, size, size, 3) uint8; all of the first sets, then the same moments in the others.
         joints: (2 * moments, joints) rad.
-        landmarks: (2 * moments, landmarks, 2) where they are in the picture, from -1 to 1.
+        landmarks: (2 * moments, landmarks, 2) where they are in the picture, from -1 to 1, or beyond it; NaN: this one
+            is not there.
     """
 
     frames: NDArray[np.uint8]
@@ -66,7 +70,7 @@ class Studio:
         size: Pixels a side.
         domain: What may differ from set to set.
         seed: Of everything random.
-        sets: That stand at once.
+        sets: That stand at once, at least 2.
     """
 
     def __init__(
@@ -76,37 +80,46 @@ class Studio:
         self._seed = seed if isinstance(seed, tuple) else (seed,)
         self._sets = sets
         self._body = body_of(arm.file)
-        self._kept = lru_cache(maxsize=sets)(self._drawn)
+        self._standing: dict[int, Set] = {}  # by their places
 
     def takes(self, step: int, moments: int) -> Takes:
         """Film random moments, each in two sets, ``POSES`` of them in each."""
         rng = self._rng(MOVING, step)
         poses = random_poses(self.arm, moments, rng)
         shared = [poses[first : first + POSES] for first in range(0, moments, POSES)]
+        first = rng.integers(self._sets, size=len(shared))
+        second = (first + rng.integers(1, self._sets, size=len(shared))) % self._sets
         frames, landmarks = [], []
-        for own in (*shared, *shared):
-            one = self.set(step, int(rng.integers(self._sets)))
+        for own, place in zip((*shared, *shared), (*first, *second), strict=True):
+            one = self.set(step, int(place))
             frames.append(one.rasteriser.draw(own, one.camera, self.size, (one.scene,)))
-            landmarks.append(pictured(placed(self.arm, one.rasteriser.body, own), one.camera))
+            landmarks.append(pictured(placed(one.arm, one.rasteriser.body, own), one.camera))
         return Takes(np.concatenate(frames), np.concatenate([poses, poses]), np.concatenate(landmarks))
 
     def set(self, step: int, place: int) -> Set:
-        """What stands in one of the places of the studio at a step."""
-        newest = self._sets - 1 + RENEWED * step  # they are numbered in the order in which they are put up
-        return self._kept(newest - (newest - place) % self._sets)
+        """What stands in one of the places of the studio at a step. It is put up when it is first asked for."""
+        newest = self._sets - 1 + RENEWED * step  # they are numbered in the order in which they come
+        number = newest - (newest - place) % self._sets
+        standing = self._standing.get(place)
+        if standing is None or standing.number != number:
+            standing = self._standing[place] = self._put_up(number)
+        return standing
 
-    def _drawn(self, number: int) -> Set:
+    def _put_up(self, number: int) -> Set:
         rng = self._rng(STILL, number)
-        domain, body = self.domain, self._body
+        domain, body, arm = self.domain, self._body, self.arm
         if rng.random() >= OWN:
             factors = domain.draw("build", rng, (len(body.parents), 3))
-            if rng.random() < EMPTY and body.joints[-1] < 0 and domain.build[0] < domain.build[1]:
+            empty = rng.random() < EMPTY and body.joints[-1] < 0 and domain.build[0] < domain.build[1]
+            if empty:
                 factors[-1] = GONE
             body = built(body, factors, domain.draw("build", rng, (len(body.parents),)) ** 0.25)
+            marks = np.array(arm.marks).reshape(-1, 3) * (np.nan if empty else factors[-1])
+            arm = replace(arm, marks=tuple(map(tuple, marks.tolist())))
         scene = PLAIN
         if domain.scenes and rng.random() >= USUAL:
             scene = random_scene(rng, f"set {number}", bare=rng.random() < BARE)
-        return Set(Rasteriser(body, threads=1), scene, domain.draw_camera(self.camera, rng))
+        return Set(number, arm, Rasteriser(body, threads=1), scene, domain.draw_camera(self.camera, rng))
 
     def _rng(self, kind: int, number: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([*self._seed, kind, number]))

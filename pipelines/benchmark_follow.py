@@ -8,7 +8,7 @@ next.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -106,7 +106,7 @@ def run(settings: Settings) -> Results:
     encoder, policy = chosen(settings.run, settings.policy, settings.encoder, RECORD.arm)
     reading = reading_at_once(settings.guess, settings.practice, policy)
     if not stage.finished:
-        _shown_to(encoder)
+        _check_filmed(conditions.values(), _shown_to(encoder))
         reading.check(load_encoder(encoder), settings.run)
     weights = sha256(encoder / "encoder.safetensors")
     kept = kept_settings(replace(settings, out=None, jobs=0))
@@ -208,6 +208,19 @@ def _shown_to(folder: Path) -> record.Settings:
     encoder.check_camera(record.cameras_of(planned)[0], planned.image_size)
     encoder.check_arm(ARMS[planned.arm].joints)
     return planned
+
+
+def _check_filmed(conditions: Iterable[Condition], shown: record.Settings) -> None:
+    """Refuse what can't be filmed anew as the encoder knows it.
+
+    Raises:
+        UserError: PyBullet would have to draw a scene.
+    """
+    for condition in conditions:
+        if condition.filmed is not None and shown.renderer == "tiny":
+            raise UserError(
+                f"'{condition.says}' can't be drawn by PyBullet, whose pictures this encoder knows: leave it out"
+            )
 
 
 def _row(folder: Path, condition: str, number: int) -> Path:

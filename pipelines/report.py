@@ -104,11 +104,13 @@ def run(settings: Settings) -> Path:
 def _typed(run: Path, stages: Mapping[str, Sequence[Stage]], command: str, *words: str) -> str:
     """What makes what is missing; empty where nothing would.
 
-    From recordings in other scenes than the plain one nothing learns, and of another environment than the arm's
-    nothing is made by commands of the arm.
+    From recordings in other scenes than the plain one nothing learns but by an encoder for the open world, and of
+    another environment than the arm's nothing is made by commands of the arm.
     """
     recorded = [stage.settings for stage in stages.get("record", [])]
-    if any(settings.get("scene", "plain") != "plain" for settings in recorded) and command != "record":
+    elsewhere = any(settings.get("scene", "plain") != "plain" for settings in recorded)
+    open_eyed = any("domain" in stage.settings for stage in stages.get("embed", []))
+    if elsewhere and not (command == "record" or (open_eyed and command == "imitate")):
         return ""
     if not any(settings.get("env") for settings in recorded):
         return typed(run, command, *words)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from imitate.data.domain import Domain
+from imitate.data.domain import USUAL, Domain
+from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
@@ -15,8 +16,11 @@ from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json, write_json
 from imitate.pipelines import embed, follow, record
+from imitate.pipelines.checking.views import held_out
 from imitate.pipelines.embedding import blindness, open_world
-from imitate.pipelines.shared.demo import load_demo
+from imitate.pipelines.shared.demo import load_demo, load_training
+from imitate.pipelines.shared.embedded import View, frames_of
+from imitate.pipelines.shared.reading import Mind
 
 pytestmark = pytest.mark.slow
 SIZE, FRONT, LANDMARKS = 32, CAMERAS["front"], number_of(ARMS["iiwa"], body_of("iiwa.urdf"))
@@ -39,7 +43,7 @@ def blind():
     """An untrained encoder that says it has become blind to all that it may be."""
     torch.manual_seed(0)
     module = build_encoder("residual", SIZE, 32, LANDMARKS)
-    trained = TrainedEncoder("residual", module, SIZE, 32, FRONT, PoseHead(32, 7), None, LANDMARKS, Domain())
+    trained = TrainedEncoder("residual", module, SIZE, 32, FRONT, PoseHead(32, 7), domain=Domain())
     return trained.to(torch.device("cpu"))
 
 
@@ -50,7 +54,7 @@ def test_what_is_drawn_meanwhile_is_learned(tmp_path):
     figures = open_world.run(narrow).metrics
     assert figures["open_landmark_error_px"] < 0.6 * figures["untrained_open_landmark_error_px"]
     assert figures["plain_joint_error_rad"] < 0.95 * figures["untrained_plain_joint_error_rad"]
-    assert figures["retrieval_ee_error_m"] < 0.8 * figures["untrained_retrieval_ee_error_m"]
+    assert figures["nearest_ee_error_m"] < 0.8 * figures["untrained_nearest_ee_error_m"]
 
 
 def test_the_encoder_says_what_it_is_blind_to(tiny, capsys):
@@ -96,15 +100,17 @@ def test_a_stopped_training_learns_the_same(tiny, monkeypatch):
 def test_a_training_may_begin_with_another_encoder(tiny, tmp_path, encoder):
     first = open_world.run(tiny).path("encoder")
     further = replace(tiny, run=tmp_path / "further", start=first, steps=1, learning_rate=1e-9)
-    trained, before = load_encoder(open_world.run(further).path("encoder")), load_encoder(first)
-    for (key, value), was in zip(
-        trained.module.named_parameters(), before.module.state_dict(keep_vars=True).values(), strict=False
-    ):
-        assert value.shape == before.module.get_parameter(key).shape
-        torch.testing.assert_close(value, before.module.get_parameter(key), atol=1e-6, rtol=0)
-        assert was is not value
+    stage = open_world.run(further)
+    trained, before = load_encoder(stage.path("encoder")), load_encoder(first)
+    for key, value in before.module.named_parameters():
+        torch.testing.assert_close(trained.module.get_parameter(key), value, atol=1e-6, rtol=0)
+    kept = Stage(tiny.run / "embed").metrics  # what is beside it has learned nothing, there as here
+    for name in ("untrained_plain_joint_error_rad", "untrained_same_moment"):
+        assert stage.metrics[name] == kept[name]
+    shutil.rmtree(first.parent)
+    assert open_world.run(further).finished  # though what it began with is gone
     encoder.save(tmp_path / "conv")
-    with pytest.raises(UserError, match=r"start .*conv: name is conv, expected residual"):
+    with pytest.raises(UserError, match=r"start .*conv: encoder is conv, expected residual"):
         open_world.run(replace(further, start=tmp_path / "conv", name="again"))
     with pytest.raises(UserError, match=r"nowhere.*: no such file"):
         open_world.run(replace(further, start=tmp_path / "nowhere", name="again"))
@@ -117,13 +123,12 @@ def test_a_training_may_begin_with_another_encoder(tiny, tmp_path, encoder):
         ({"arm": "panda"}, "unknown arm 'panda'"),
         ({"camera": "back"}, "unknown camera 'back'"),
         ({"camera": "front_aliased"}, "renderer 'tiny', which draws no scenes"),
-        ({"encoder": "conv"}, "the encoder 'conv' finds no landmarks, expected residual"),
         ({"steps": 0}, "steps is 0"),
         ({"moments": 1}, "moments is 1"),
         ({"image_size": 8}, "image_size is 8"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0, expected more than 0"),
         ({"temperature": float("nan")}, "temperature is nan, expected more than 0"),
-        ({"landmarks": -1.0}, "landmarks is -1.0, expected 0 or more"),
+        ({"landmark_weight": 0.0}, "landmark_weight is 0.0, expected more than 0"),
         ({"self_regression": float("inf")}, "self_regression is inf, expected 0 or more"),
     ],
 )
@@ -149,16 +154,30 @@ def test_an_environment_in_another_scene_is_accepted_by_a_blind_encoder_only(bli
     assert np.isfinite(frame).all()
     assert np.isfinite(env.step(env.action_space.sample())[1])
     env.close()
-    with pytest.raises(UserError, match="scene 'table': this encoder was trained in the plain one"):
-        TCNImitateEnv(encoder, demonstrations[0], scene="table")
+    for other in (encoder, replace(blind, domain=USUAL)):
+        with pytest.raises(UserError, match="scene 'table': this encoder was trained in the plain one"):
+            TCNImitateEnv(other, demonstrations[0], scene="table")
 
 
 def test_demonstrations_in_other_scenes_are_read_by_a_blind_encoder_only(blind, encoder, tmp_path):
     few = {"train": 1, "validation": 2, "test": 1, "frames": 3, "held_out_frames": 12, "held_out_travel": 0.0}
     record.run(record.Settings(run=tmp_path, image_size=SIZE, workers=1, scene="random", **few))
     assert len(load_demo("test:0", tmp_path, blind)) == 12
-    with pytest.raises(UserError, match="this encoder was not trained on frames in other scenes"):
-        load_demo("test:0", tmp_path, encoder)
+    dataset = LeRobotDataset(tmp_path / "record/dataset")
+    for other in (encoder, replace(blind, domain=USUAL)):
+        for use in (load_demo, frames_of):
+            with pytest.raises(UserError, match="domain holds no scenes: it was not trained on frames in other scenes"):
+                use("test:0", tmp_path, other)
+        with pytest.raises(UserError, match="domain holds no scenes"):
+            load_training(1, tmp_path, other)
+        with pytest.raises(UserError, match="domain holds no scenes"):
+            View.of(dataset, other).embeddings(None)
+    assert frames_of("test:0", tmp_path, blind).shape == (12, SIZE, SIZE, 3)
+    assert len(load_training(1, tmp_path, blind)) == 1
+    assert len(View.of(dataset, blind).embeddings(tmp_path / "cache")) == 4
+    assert len(Mind(blind, "iiwa", tmp_path, 0).recollection[0])
+    with pytest.raises(UserError, match="no reward is checked in other scenes than the plain one"):
+        held_out(dataset, blind, "test", 1)
     blind.save(tmp_path / "blind")
     wanted = follow.Settings(run=tmp_path, demo="test:0", encoder=tmp_path / "blind", policy="direct", workers=1)
     stage = follow.run(wanted)
@@ -176,6 +195,7 @@ def test_the_preset_of_the_command_is_this_one(tiny, tmp_path):
         ({"domain": {"light": [0.5, 1.0]}}, "not a domain"),
         ({"domain": Domain().to_json() | {"light": [2.0, 1.0]}}, "domain: light is from 2 to 1, which is empty"),
         ({"landmarks": 3}, "damaged, or not of this encoder"),
+        ({"landmarks": 0}, "damaged, or not of this encoder"),
         ({"landmarks": -1}, "landmarks is -1, expected 0 to"),
         ({"landmarks": "many"}, "landmarks is 'many', expected 0 to"),
         ({"encoder": "conv"}, "the encoder 'conv' finds no landmarks, expected residual"),
@@ -199,3 +219,31 @@ def test_landmarks_are_kept_with_the_encoder(blind, encoder, tmp_path):
     np.testing.assert_array_equal(load_encoder(tmp_path / "blind").find(frames), found)
     with pytest.raises(UserError, match="this encoder finds no landmarks"):
         encoder.find(frames)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--domain.light", "1.5", "0.4"], "domain: light is from 1.5 to 0.4, which is empty"),
+        (["--domain.azimuth", "5", "9"], "domain: azimuth is from 5 to 9, expected to hold 0"),
+        (["--domain.fog", "0", "1"], "--domain.fog"),
+        (["--domain.zoom", "1", "3.0"], None),
+    ],
+)
+def test_a_domain_from_the_command_line(words, said, tmp_path, monkeypatch, capsys):
+    run = ["--run", str(tmp_path / "run"), "--steps", "1", "--moments", "4", "--image-size", "32"]
+    monkeypatch.setattr("sys.argv", ["embed", "open", *run, "--domain.no-scenes", *words])
+    if said is None:
+        said = "zoom is up to 3 times the 52 degrees of camera 'front', expected less than 170 degrees"
+        monkeypatch.setattr(open_world, "WIDEST_VIEW", 150.0)
+    with pytest.raises(SystemExit) as stopped:
+        embed.main()
+    assert stopped.value.code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert said.replace("170", "150") in lines[0]
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr("sys.argv", ["embed", "open", *run, "--domain.no-scenes", "--domain.azimuth", "-9", "3"])
+    embed.main()
+    kept = Domain.from_json(read_json(tmp_path / "run/embed/config.json")["settings"]["domain"])
+    assert (kept.azimuth, kept.scenes) == ((-9.0, 3.0), False)

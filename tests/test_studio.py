@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from imitate.data.domain import NOMINAL, WIDEST, Domain
+from imitate.data.domain import USUAL, Domain
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, Kuka, body_of
 from imitate.envs.landmarks import number_of, pictured, placed
@@ -15,7 +15,6 @@ from imitate.envs.scenes.scene import PLAIN
 from imitate.envs.studio import POSES, RENEWED, Studio
 
 FRONT, IIWA, SIZE, SETS = CAMERAS["front"], ARMS["iiwa"], 32, 10
-USUAL = Domain(scenes=False, **{name: (NOMINAL.get(name, 0.0),) * 2 for name in WIDEST})
 
 
 def studio(domain=Domain(), seed=0, arm=IIWA, size=SIZE):  # noqa: B008
@@ -59,6 +58,26 @@ def test_a_moment_is_filmed_twice_in_other_sets():
     assert len(np.unique(first, axis=0)) == 2 * POSES
     apart = np.abs(takes.frames[: 2 * POSES].astype(int) - takes.frames[2 * POSES :]).mean(axis=(1, 2, 3))
     assert np.median(apart) > 10  # of 255: another scene
+
+
+def test_no_moment_is_filmed_twice_in_the_same_set(monkeypatch):
+    one, asked = Studio(IIWA, FRONT, SIZE, Domain(), 0, 2), []
+    own = Studio.set
+    monkeypatch.setattr(Studio, "set", lambda self, step, place: asked.append(place) or own(self, step, place))
+    for step in range(6):
+        one.takes(step, POSES)
+    assert all(first != second for first, second in zip(asked[::2], asked[1::2], strict=True))
+
+
+def test_a_set_stands_until_another_takes_its_place(monkeypatch):
+    one, put_up = studio(), []
+    own = Studio._put_up
+    monkeypatch.setattr(Studio, "_put_up", lambda self, number: put_up.append(number) or own(self, number))
+    for step in range(20):
+        for place in range(SETS):
+            one.set(step, place)
+    assert put_up[:SETS] == list(range(SETS))
+    assert sorted(put_up) == list(range(SETS + 19 * RENEWED))  # each once
 
 
 def test_a_step_does_not_depend_on_those_before_it():
@@ -129,7 +148,24 @@ def test_some_arms_have_no_tool_and_none_where_arms_are_as_ever():
         bodies = [one.set(0, place).rasteriser.body for place in range(100)]
         return [float(np.ptp(body.vertices[body.starts[-2] :], axis=0).max()) for body in bodies]
 
+    whole = np.ptp(body_of(IIWA.file).vertices[body_of(IIWA.file).starts[-2] :], axis=0).max()
     lengths = np.array(tools(Domain()))
     assert 5 <= (lengths < 0.001).sum() <= 30
-    assert (lengths[lengths > 0.001] > 0.2).all()
+    assert (lengths[lengths > 0.001] > 0.8 * whole).all()
     assert np.ptp(tools(USUAL)) < 1e-6
+
+
+def test_the_ends_of_a_tool_are_where_it_is_drawn_and_nowhere_if_it_is_not():
+    one = Studio(IIWA, FRONT, SIZE, Domain(), 0, 60)
+    pose, found = np.zeros((1, 7)), []
+    for place in range(60):
+        stands = one.set(0, place)
+        body = stands.rasteriser.body
+        ends = placed(stands.arm, body, pose)[0, -2:]
+        vertices = body.vertices[body.starts[-2] :]
+        there = np.ptp(vertices, axis=0).max() > 0.01
+        assert np.isfinite(ends).all() == there
+        if there:  # its handle's end is as far out as the tool reaches
+            np.testing.assert_allclose(stands.arm.marks[0][0], vertices[:, 0].max(), atol=0.01)
+        found.append(there)
+    assert 0 < found.count(False) < 30

@@ -29,15 +29,16 @@ class Domain:
     """Ranges of what is filmed, and of what films it, that an encoder has been made blind to.
 
     It was trained on frames from all over them (domain randomization; Tobin et al., 2017). What is outside them it has
-    never seen, and refuses as far as that is known. Each range holds what is usual: 1 of a factor, else 0.
+    never seen: another camera it refuses, and scenes, if there were none. What a frame's light is, and what covers it,
+    is not known beforehand. Each range holds what is usual: 1 of a factor, else 0.
 
     Attributes:
         scenes: Whether the robot stands in any scene, and not in the plain one only.
-        light: Brightness, a factor.
+        light: Brightness, a factor, whatever the light of the scene.
         tint: Brightness of each colour by itself, a factor.
         noise: Standard deviation of what pixels are off by, of 255.
         covered: Sides of what covers a part of the picture, as shares of its side.
-        azimuth: Of where the camera stands, about the point that it looks at, degrees to the left.
+        azimuth: Of where the camera stands, about the point that it looks at, degrees counterclockwise, from above.
         elevation: The same upwards.
         distance: From that point, a factor.
         aim: What that point is off by along each axis, m.
@@ -56,7 +57,7 @@ class Domain:
     azimuth: Range = (-4.0, 4.0)
     elevation: Range = (-4.0, 4.0)
     distance: Range = (0.95, 1.05)
-    aim: Range = (-0.05, 0.05)
+    aim: Range = (-0.12, 0.12)
     zoom: Range = (0.97, 1.03)
     build: Range = (0.85, 1.15)
 
@@ -123,8 +124,8 @@ class Domain:
 
     def differences(self, camera: Camera, other: Camera) -> list[str]:
         """Name what of another camera is outside the domain of one: ``"azimuth 12.0, expected -4.0 to 4.0"``."""
-        exact = [text for text in camera.differences(other) if text.split()[0] in ("up", "samples", "renderer")]
-        if exact or not other.known:
+        alike = replace(camera, eye=other.eye, target=other.target, fov=other.fov)
+        if exact := alike.differences(other):
             return exact
         (turned, raised, distance), (turned_too, raised_too, distance_too) = _polar(camera), _polar(other)
         azimuth = math.degrees(turned_too - turned)
@@ -136,7 +137,8 @@ class Domain:
             "aim": [float(value) for value in off],
             "zoom": [other.fov / camera.fov],
         }
-        outside = []
+        steep = abs(math.degrees(raised_too)) > STEEPEST + ROUNDED
+        outside = [f"looks more than {STEEPEST:g} degrees down or up"] if steep else []
         for name, values in found.items():
             low, high = getattr(self, name)
             outside += [
@@ -161,3 +163,6 @@ def _vector(values: np.ndarray) -> tuple[float, float, float]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+USUAL = Domain(scenes=False, **{name: (NOMINAL.get(name, 0.0),) * 2 for name in WIDEST})  # in which nothing differs

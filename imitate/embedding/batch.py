@@ -20,7 +20,7 @@ class Batch(NamedTuple):
         groups: Of them.
         joints: (groups * batch, joints) rad; None: unknown.
         landmarks: (groups * batch, landmarks, 2) where the robot's parts are in the picture, from -1, its left and
-            upper edge, to 1; None: unknown.
+            upper edge, to 1; NaN: this one is not there. None: unknown.
     """
 
     frames: torch.Tensor

@@ -62,7 +62,7 @@ class Loss:
         pose_head: Predicts the robot's joints; None: it does not.
         self_regression: Weight of the pose head's error. At 0 the head learns to read an embedding that learns
             nothing of joints from it.
-        landmarks: Weight of their error, where the encoder finds landmarks.
+        landmark_weight: Of what the landmarks are off by, where the encoder finds some.
     """
 
     def __init__(
@@ -70,17 +70,17 @@ class Loss:
         objective: nn.Module,
         pose_head: PoseHead | None = None,
         self_regression: float = 0.0,
-        landmarks: float = 0.0,
+        landmark_weight: float = 0.0,
     ) -> None:
         self.objective = objective
         self.pose_head = pose_head
-        self.self_regression, self.landmarks = self_regression, landmarks
+        self.self_regression, self.landmark_weight = self_regression, landmark_weight
 
     def of(self, seen: Seen, batch: Batch) -> Parts:
         """The loss of what was seen of a batch."""
         contrastive = self.objective(*seen.embeddings.chunk(batch.groups))
         regression, landmarks = self._regression(seen, batch), _landmarks(seen, batch)
-        whole = contrastive + (self.self_regression or 1.0) * regression + self.landmarks * landmarks
+        whole = contrastive + (self.self_regression or 1.0) * regression + self.landmark_weight * landmarks
         return Parts(whole, contrastive, regression, landmarks)
 
     def _regression(self, seen: Seen, batch: Batch) -> torch.Tensor:
@@ -107,7 +107,9 @@ def _landmarks(seen: Seen, batch: Batch) -> torch.Tensor:
     """What they are off by; of one that is outside the picture, it need only be known on which side."""
     if seen.landmarks is None or batch.landmarks is None:
         return seen.embeddings.new_zeros(())
-    return functional.huber_loss(seen.landmarks, _beside(seen.embeddings, batch.landmarks).clamp(-1, 1), delta=NEAR)
+    known = _beside(seen.embeddings, batch.landmarks).clamp(-1, 1)  # NaN stays NaN
+    there = known.isfinite()
+    return functional.huber_loss(seen.landmarks[there], known[there], delta=NEAR)
 
 
 def _beside(tensor: torch.Tensor, values: NDArray[np.floating]) -> torch.Tensor:

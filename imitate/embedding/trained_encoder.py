@@ -80,7 +80,6 @@ class TrainedEncoder:
         camera: That took the frames.
         pose_head: From embeddings to joints, if one was trained.
         rendering: What the frames must be rendered with; None: nobody says, or a camera took them.
-        landmarks: How many it finds.
         domain: In what frames may differ from what the camera takes in the plain scene; None: in nothing.
     """
 
@@ -91,13 +90,17 @@ class TrainedEncoder:
     camera: Camera
     pose_head: PoseHead | None = None
     rendering: Rendering | None = None
-    landmarks: int = 0
     domain: Domain | None = None
 
     @property
     def device(self) -> torch.device:
         """Where the network is."""
         return next(self.module.parameters()).device
+
+    @property
+    def landmarks(self) -> int:
+        """How many it finds."""
+        return getattr(self.module, "landmarks", 0)
 
     @property
     def any_scene(self) -> bool:
@@ -153,6 +156,7 @@ class TrainedEncoder:
             if seen.landmarks is not None:
                 found[first : first + CHUNK] = seen.landmarks.float().cpu().numpy()
         check_finite("an embedding", out, "the encoder is of no use: train it anew")
+        check_finite("a landmark", found, "the encoder is of no use: train it anew")
         return out, found
 
     @torch.inference_mode()
@@ -188,7 +192,7 @@ class TrainedEncoder:
         if differences:
             raise UserError(
                 f"the encoder was trained on another camera than {camera.name!r} ({'; '.join(differences)}): "
-                "use that camera, or train an encoder on this one"
+                f"use that camera{', or one within its domain' if self.domain else ''}, or train an encoder on this one"
             )
 
     def check_rendering(self, rendering: Rendering) -> None:
@@ -303,7 +307,7 @@ def load_encoder(folder: str | Path, device: torch.device | None = None) -> Trai
     rendering = Rendering.from_json(facts["rendering"]) if "rendering" in facts else None
     domain = Domain.from_json(facts["domain"]) if "domain" in facts else None
     name, size, dim = facts["encoder"], facts["image_size"], facts["dim"]
-    encoder = TrainedEncoder(name, module, size, dim, camera, head, rendering, landmarks, domain)
+    encoder = TrainedEncoder(name, module, size, dim, camera, head, rendering, domain)
     return encoder.to(device or torch.device("cpu"))
 
 

@@ -19,6 +19,7 @@ from imitate.embedding.loss import Loss, Progress
 from imitate.embedding.preprocess import preprocess
 from imitate.errors import UserError
 
+HALF = 127.5  # of what a pixel may be: 1, as an encoder sees it
 PATIENCE = 50  # steps that embeddings may all be alike before a run counts as collapsed
 ALIKE = 0.005  # of the norm: the least mean distance between embeddings of a batch
 
@@ -92,6 +93,12 @@ class Course:
         self.grain = Grain(noise)
         self.domain, self.shift = domain, shift
         self.alike = 0
+
+    @classmethod
+    def within(cls, domain: Domain) -> Course:
+        """Of frames that differ as far as a domain goes, and that a camera has moved already."""
+        least, most = domain.noise
+        return cls((least / HALF, most / HALF), domain, shift=0)
 
     def disturbed(self, frames: torch.Tensor) -> torch.Tensor:
         """What the encoder sees of frames (batch, size, size, 3) uint8: (batch, 3, size, size)."""

@@ -15,7 +15,7 @@ from imitate.envs.kuka import CONTROL_HZ, Kuka
 from imitate.envs.scenes.random_scene import random_scene
 from imitate.envs.scenes.scene import Scene
 
-from .sister import film_sister, model_file
+from .sister import check_sister, film_sister
 
 Frames = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -31,7 +31,7 @@ class Condition:
         away: From the first pose, where the robot starts, rad in each joint, to either side.
         filmed: What films it anew, of poses (n, joints), rad, by a camera, so many pixels a side; None: it is as it was
             recorded, or drawn as ever at other moments.
-        wants: Raises a UserError where something is not installed that it needs.
+        wants: Raises a UserError where something is missing that it needs.
         seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
     """
 
@@ -141,9 +141,9 @@ OPEN = {
     "room": Condition("in a room as nobody has arranged it", filmed=partial(in_a_scene, random_scene)),
 }
 SISTERS = {
-    "sister": Condition("a sister arm, drawn by another renderer", filmed=film_sister, wants=model_file),
+    "sister": Condition("a sister arm, drawn by another renderer", filmed=film_sister, wants=check_sister),
     "sister_room": Condition(
-        "the same in a textured room", filmed=partial(film_sister, textured=True), wants=model_file
+        "the same in a textured room", filmed=partial(film_sister, textured=True), wants=check_sister
     ),
 }
 WORSE = ("plain", *list(CONDITIONS)[4:])  # pictures that are not what they were

@@ -62,6 +62,20 @@ def film_sister(
     return frames
 
 
+def check_sister() -> None:
+    """Refuse to film it where that can't be done, before hours of work.
+
+    Raises:
+        UserError: As ``film_sister`` does.
+    """
+    model_file()
+    mujoco = _mujoco()
+    try:
+        mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujoco/>"), 8, 8).close()
+    except Exception as error:  # whatever OpenGL raises where there is none
+        raise _cannot_draw(error) from None
+
+
 def model_file() -> Path:
     """Where robosuite, which is not imported, has its model.
 

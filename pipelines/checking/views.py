@@ -14,6 +14,8 @@ from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import ARMS, Kuka
 from imitate.errors import UserError
 
+from ..shared.demo import check_scenes
+
 
 @dataclass(frozen=True)
 class Views:
@@ -64,11 +66,12 @@ def held_out(dataset: LeRobotDataset, encoder: TrainedEncoder, split: str, demos
     """The first demonstrations of a split.
 
     Raises:
-        UserError: The encoder's camera did not take them.
+        UserError: The encoder's camera did not take them, or in another scene than the plain one.
     """
-    camera = dataset.camera(encoder.camera.name)
+    camera, episodes = dataset.camera(encoder.camera.name), dataset.split(split)[:demos]
     encoder.check_camera(camera, dataset.image_size(camera.name))
-    return recorded(dataset, camera, dataset.split(split)[:demos])
+    check_scenes(dataset, episodes, why="no reward is checked")  # beside what is drawn in the plain one
+    return recorded(dataset, camera, episodes)
 
 
 def arm_of(dataset: LeRobotDataset) -> str:

@@ -1,4 +1,4 @@
-"""The encoder for the open world: it learns from frames that are drawn while it learns, in scenes that never repeat.
+"""The encoder for the open world: it learns from frames that are drawn while it learns, and of which none comes twice.
 
 Two frames of one moment, in other scenes and light, through other cameras, are a pair (multi-view time contrast;
 Sermanet et al., 2017, section III.A): the same pose, and nothing else in common. In each scene many moments are filmed,
@@ -18,7 +18,7 @@ from imitate.data.camera import Camera
 from imitate.data.domain import Domain
 from imitate.embedding.batch import Batch
 from imitate.embedding.device import pick_device
-from imitate.embedding.encoders import ENCODERS, build_encoder
+from imitate.embedding.encoders import build_encoder
 from imitate.embedding.loss import Loss
 from imitate.embedding.objectives.infonce import InfoNCE
 from imitate.embedding.trained_encoder import BOUNDS, PoseHead, TrainedEncoder, load_encoder
@@ -35,7 +35,8 @@ from imitate.keeping.snapshot import Snapshots
 from .blindness import report, seen_by
 from .training import Lessons, fit_encoder
 
-WIDTH = 127.5  # of what an encoder is told of a pixel: half of 255
+WIDEST_VIEW = 170.0  # degrees
+ENCODER = "residual"  # of those that there are, it finds landmarks
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,6 @@ class Settings:
     """Pixels a side."""
     domain: Domain = field(default_factory=Domain)
     """What it is to be blind to."""
-    encoder: str = "residual"
-    """residual: of those there are, it finds landmarks."""
     dim: int = 32
     """Dimensions of the embedding; its L2 norm is 10."""
     start: Path | None = None
@@ -68,8 +67,8 @@ class Settings:
     """Of infonce, in squared distance."""
     self_regression: float = 50.0
     """Weight of the error of the robot's own joints, predicted from the embedding."""
-    landmarks: float = 50.0
-    """Weight of the error of where its parts are in the picture."""
+    landmark_weight: float = 50.0
+    """Of what it is off by where it finds its parts in the picture."""
     learning_rate: float = 2e-3
     """The highest, in one cycle up to it and down to 0."""
     seed: int = 0
@@ -84,7 +83,6 @@ def check(settings: Settings) -> None:
     Raises:
         UserError: One is unknown, or out of its range.
     """
-    choose(ENCODERS, settings.encoder, "encoder")
     choose(ARMS, settings.arm, "arm")
     camera = choose(CAMERAS, settings.camera, "camera")
     pick_device(settings.device)
@@ -92,12 +90,16 @@ def check(settings: Settings) -> None:
     check_bounds(settings, steps=(1, 10**9), moments=(2, MANY))
     if camera.renderer != "raster":
         raise UserError(f"camera {settings.camera!r} has the renderer {camera.renderer!r}, which draws no scenes")
-    for name in ("learning_rate", "temperature"):
+    if not camera.fov * settings.domain.zoom[1] < WIDEST_VIEW:
+        raise UserError(
+            f"domain: zoom is up to {settings.domain.zoom[1]:g} times the {camera.fov:g} degrees of camera "
+            f"{settings.camera!r}, expected less than {WIDEST_VIEW:g} degrees"
+        )
+    for name in ("learning_rate", "temperature", "landmark_weight"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UserError(f"{name} is {getattr(settings, name)}, expected more than 0")
-    for name in ("self_regression", "landmarks"):
-        if not 0 <= getattr(settings, name) < float("inf"):
-            raise UserError(f"{name} is {getattr(settings, name)}, expected 0 or more")
+    if not 0 <= settings.self_regression < float("inf"):
+        raise UserError(f"self_regression is {settings.self_regression}, expected 0 or more")
 
 
 def run(settings: Settings) -> Stage:
@@ -105,16 +107,19 @@ def run(settings: Settings) -> Stage:
     check(settings)
     arm, camera = ARMS[settings.arm], CAMERAS[settings.camera]
     stage = Stage.named(settings.run, settings.name)
-    trained = _untrained(settings, camera)
-    began = None if settings.start is None else sha256(settings.start / "encoder.safetensors")
-    wanted = kept_settings(settings) | {"encoder_sha256": began}
-    if not stage.begin(wanted):
+    wanted = kept_settings(settings)
+    if stage.finished and not stage.begin(wanted):
         print(f"{stage.folder} is trained already")
         return stage
+    untrained = _untrained(settings, camera)
+    trained = untrained if settings.start is None else _started(settings.start, untrained)
+    if not stage.begin(wanted):
+        return stage
     studio = Studio(arm, camera, settings.image_size, settings.domain, settings.seed)
-    snapshots = Snapshots(stage.path(SNAPSHOT), f"{settings.camera} {trained.device.type}")
+    begun = "" if settings.start is None else sha256(settings.start / "encoder.safetensors")
+    snapshots = Snapshots(stage.path(SNAPSHOT), f"{settings.camera} {trained.device.type} {begun}")
     kept = snapshots.read()
-    baselines = kept["baselines"] if kept else {"untrained": seen_by(trained, arm, settings.seed)}
+    baselines = kept["baselines"] if kept else {"untrained": seen_by(untrained, arm, settings.seed)}
     figures = fit_encoder(_lessons(settings, studio, trained), stage, trained, snapshots, baselines, kept)
     figures |= seen_by(trained, arm, settings.seed, stage.path("seen.png"))
     figures |= {f"untrained_{name}": value for name, value in baselines["untrained"].items()}
@@ -126,26 +131,26 @@ def run(settings: Settings) -> Stage:
 
 
 def _untrained(settings: Settings, camera: Camera) -> TrainedEncoder:
-    """The encoder as it begins."""
-    arm, device = ARMS[settings.arm], pick_device(settings.device)
+    """The encoder before it has learned anything."""
+    arm, size, dim = ARMS[settings.arm], settings.image_size, settings.dim
     torch.manual_seed(settings.seed)
-    landmarks = number_of(arm, body_of(arm.file))
-    module = build_encoder(settings.encoder, settings.image_size, settings.dim, landmarks)
-    head = PoseHead(settings.dim, arm.joints)
-    trained = TrainedEncoder(
-        settings.encoder, module, settings.image_size, settings.dim, camera, head, None, landmarks, settings.domain
-    )
-    if settings.start is not None:
-        before = load_encoder(settings.start)
-        for name in ("name", "image_size", "dim", "landmarks"):
-            was, wanted = getattr(before, name), getattr(trained, name)
-            if was != wanted:
-                raise UserError(f"start {settings.start}: {name} is {was}, expected {wanted}")
-        before.check_arm(arm.joints)
-        if before.pose_head is None:
-            raise UserError(f"start {settings.start}: an encoder without a pose head, expected one that has it")
-        trained = replace(trained, module=before.module, pose_head=before.pose_head)
-    return trained.to(device)
+    module = build_encoder(ENCODER, size, dim, number_of(arm, body_of(arm.file)))
+    head = PoseHead(dim, arm.joints)
+    trained = TrainedEncoder(ENCODER, module, size, dim, camera, head, domain=settings.domain)
+    return trained.to(pick_device(settings.device))
+
+
+def _started(folder: Path, untrained: TrainedEncoder) -> TrainedEncoder:
+    """The encoder in a folder, to go on from, as one of the camera and the domain of this one."""
+    before = load_encoder(folder, untrained.device)
+    for name, what in (("name", "encoder"), ("image_size",) * 2, ("dim",) * 2, ("landmarks",) * 2):
+        was, wanted = getattr(before, name), getattr(untrained, name)
+        if was != wanted:
+            raise UserError(f"start {folder}: {what} is {was}, expected {wanted}")
+    joints = before.pose_head.joints if before.pose_head else 0
+    if untrained.pose_head is not None and joints != untrained.pose_head.joints:
+        raise UserError(f"start {folder}: its pose head has {joints} joints, expected {untrained.pose_head.joints}")
+    return replace(untrained, module=before.module, pose_head=before.pose_head)
 
 
 def _lessons(settings: Settings, studio: Studio, trained: TrainedEncoder) -> Lessons:
@@ -160,12 +165,11 @@ def _lessons(settings: Settings, studio: Studio, trained: TrainedEncoder) -> Les
                 frames = torch.from_numpy(takes.frames).to(trained.device)
                 yield Batch(frames, 2, takes.joints, takes.landmarks)
 
-    low, high = settings.domain.noise
     return Lessons(
         settings.steps,
         batches,
-        Loss(InfoNCE(settings.temperature), trained.pose_head, settings.self_regression, settings.landmarks),
-        Course((low / WIDTH, high / WIDTH), settings.domain, shift=0),
+        Loss(InfoNCE(settings.temperature), trained.pose_head, settings.self_regression, settings.landmark_weight),
+        Course.within(settings.domain),
         "adamw",
         settings.learning_rate,
     )

@@ -71,9 +71,18 @@ def check_of_the_arm(run: Path, rendering: Rendering | None) -> None:
 
 
 def check_scenes(
-    dataset: LeRobotDataset, episodes: Sequence[int] | None = None, encoder: TrainedEncoder | None = None
+    dataset: LeRobotDataset,
+    episodes: Sequence[int] | None = None,
+    encoder: TrainedEncoder | None = None,
+    why: str = "nothing learns from recordings",
 ) -> None:
     """Refuse episodes, or any, whose pictures hold more than the robot, unless the encoder sees through that.
+
+    Args:
+        dataset: Of them.
+        episodes: Which; None: all.
+        encoder: That is to embed them; None: none is.
+        why: They are refused, whatever the encoder.
 
     Raises:
         UserError: One was recorded in another scene than the plain one.
@@ -83,7 +92,7 @@ def check_scenes(
         if (scene := Scene.from_json(text)) != PLAIN:
             raise UserError(
                 f"{dataset.folder} was recorded in the scene {scene.name!r}, and "
-                + ("nothing learns from recordings" if encoder is None else "this encoder was not trained on frames")
+                + (why if encoder is None else "this encoder's domain holds no scenes: it was not trained on frames")
                 + " in other scenes than the plain one: record with --scene plain, or take an encoder of 'embed open'"
             )
 
