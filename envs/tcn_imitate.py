@@ -50,14 +50,15 @@ class TCNImitateEnv(gym.Env):
         encoder: A trained encoder, or the folder of one. None: the one that comes with the package.
         demonstrations: To follow; one is drawn at each reset. None: the one that comes with the package.
         following: How a demonstration is followed.
-        robot: That follows. Its camera is the encoder's; any other is refused. With ``midway``, as with
+        robot: That follows. Its camera is the encoder's, or one within the encoder's domain; any other is refused, and
+            so is another scene than the plain one, unless the domain holds scenes. With ``midway``, as with
             ``observe_pose``, the poses of each demonstration are read off it first, which takes seconds.
         settings: Of ``Following`` and ``Robot``, in place of theirs, as ``gym.make`` hands them on: ``lookahead=2,
             start_noise=0.1``; and of ``KukaEnv``: render_mode, render_size, max_episode_steps.
 
     Raises:
-        UserError: An unknown name, a camera or an arm that is not the encoder's, another scene than the plain one, in
-            which encoders are trained, or a demonstration of the wrong size.
+        UserError: An unknown name, a camera, a scene or an arm that the encoder does not know, or a demonstration of
+            the wrong size.
     """
 
     metadata = KukaEnv.metadata

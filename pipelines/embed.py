@@ -63,7 +63,7 @@ class Settings:
     """Crop the middle of the frames and scale it to this, pixels a side; None: as they were recorded. Only for a
     dataset that does not say where its camera stood: frames scaled down are not what that camera films at the size."""
     encoder: str = "shallow"
-    """shallow (small), conv (a layer more, and slower) or inception (the paper's)."""
+    """shallow (small), conv (a layer more, and slower), residual (that of open) or inception (the paper's)."""
     imagenet: Path | None = None
     """torchvision's inception_v3 state_dict, to start the inception encoder from."""
     dim: int = 32
