@@ -130,6 +130,25 @@ def test_reachers_expert_reaches_its_target(monkeypatch):
         assert ends == pytest.approx([0.05, -0.1])
 
 
+def test_pushers_expert_looks_ahead(monkeypatch):
+    """Within a second and a half the tip is at the object, and the object has begun to move; nothing else was moved."""
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    pytest.importorskip("mujoco")
+    env = EXPERTS["pusher"].made.make()
+    observation, _ = env.reset(seed=1000)
+    data, act = env.unwrapped.data, EXPERTS["pusher"].act(env)
+    before, state = EXPERTS["pusher"].truth(env), (data.qpos.copy(), data.qvel.copy(), data.time)
+    first = act(observation)
+    assert (first.shape, first.dtype) == ((7,), np.float32)
+    for kept, now in zip(state, (data.qpos, data.qvel, data.time), strict=True):
+        np.testing.assert_array_equal(kept, now)  # it planned in a copy
+    for _ in range(30):
+        _, _, _, _, info = env.step(act(None))
+    assert info["reward_near"] > -0.5 * 0.15  # half of the distance, m
+    assert EXPERTS["pusher"].apart(EXPERTS["pusher"].truth(env), before) > 0.1
+    env.close()
+
+
 @pytest.mark.parametrize(
     ("name", "module", "earned"), [("pendulum", "pygame", -400), ("pole", "mujoco", 100), ("panda", "panda_gym", -49)]
 )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .episodes import Policy
 from .made import Made
+from .planning import planned
 
 Truth = NDArray[np.float64]
 LINKS = (0.1, 0.11)  # of Reacher's arm, m
@@ -20,6 +21,7 @@ STEADY = (0.5, 10.0, 2.5)  # rad from there, within which it is held; by a torqu
 BALANCE = np.array([1.81, 9.94, 1.86, 1.76])  # force on InvertedPendulum-v5's cart for position, angle, and their rates
 SWING, PERIOD = 0.1, (3.0, 5.0)  # of its cart: m to each side, and s to and fro
 POLE = 0.6  # m
+PUSHING = (4.0, 0.5, 0.02)  # the cost of the object's way to its goal, of the tip's to the object, and of effort
 STRIDE = 0.15  # of the longest step of Panda's hand
 
 
@@ -113,6 +115,20 @@ def _pole(env: gym.Env) -> Policy:
     return act
 
 
+def _pusher(env: gym.Env) -> Policy:
+    """Pushes the object to its goal. The parts of the cost are those of the environment's own reward, weighed anew."""
+    core: Any = env.unwrapped
+    tip, thing, goal = (core.model.body(name).id for name in ("tips_arm", "object", "goal"))
+    far, near, effort = PUSHING
+
+    def cost(data: Any, action: NDArray[np.float64]) -> float:
+        places = data.xipos
+        away, apart = places[thing] - places[goal], places[thing] - places[tip]
+        return float(far * np.linalg.norm(away) + near * np.linalg.norm(apart) + effort * action @ action)
+
+    return planned(env, cost)
+
+
 def _panda(_: gym.Env) -> Policy:
     """Moves the hand straight to the target, slowly enough that it can be watched."""
 
@@ -129,6 +145,12 @@ def _joints(number: int) -> Callable[[gym.Env], Truth]:
 
 def _angle(env: gym.Env) -> Truth:
     return np.array(env.unwrapped.state[:1])  # type: ignore[attr-defined]
+
+
+def _pushed(env: gym.Env) -> Truth:
+    """Where the tip is, and the object: (4,) m, seen from above."""
+    data = env.unwrapped.data  # type: ignore[attr-defined]
+    return np.concatenate([data.body(name).xipos[:2] for name in ("tips_arm", "object")])
 
 
 def _cart(env: gym.Env) -> Truth:
@@ -175,6 +197,23 @@ EXPERTS = {
         "m",
         0.03,
         30_720,
+    ),
+    "pusher": Expert(
+        Made(
+            "Pusher-v5",
+            (
+                "width=128",
+                "height=128",
+                'default_camera_config={"trackbodyid": -1, "lookat": [0.3, -0.2, -0.2], "distance": 1.7, '
+                '"elevation": -50, "azimuth": 90}',
+            ),
+        ),
+        _pusher,
+        _pushed,
+        _points,
+        "m",
+        0.1,
+        20_480,
     ),
     "panda": Expert(
         Made(
