@@ -72,7 +72,7 @@ def test_of_a_dataset_at_another_rate_the_frames_shown_then_are_followed_with_th
     made, first, length = draft(fps=rate, lengths=(5, 40)), 5, 40
     folder = made.save(tmp_path / "dataset")
     encoder = SimpleNamespace(
-        rendering=None, camera=Camera.unknown("up"), image_size=SIDE, check_camera=lambda *what: None
+        rendering=None, camera=Camera.unknown("up"), image_size=SIDE, any_scene=False, check_camera=lambda *what: None
     )
     demonstration = load_demo(f"{folder}:1", tmp_path, encoder)
     shown = np.array(numbers_in(demonstration.frames)) - first

@@ -443,8 +443,8 @@ def test_a_recording_says_in_which_scene_each_episode_takes_place(tmp_path, enco
                 TCNImitateEnv(encoder, shown)
     page = report.run(report.Settings(run=tmp_path / "random")).read_text()
     assert "In the scene random: nothing learns from such recordings" in " ".join(page.split())
-    assert "imitate embed" not in page
-    assert "imitate embed" in report.run(report.Settings(run=tmp_path / "plain")).read_text()
+    assert "imitate embed --run" not in page
+    assert "imitate embed --run" in report.run(report.Settings(run=tmp_path / "plain")).read_text()
     for number, scene in enumerate(told):
         kuka.scene = scene
         shown = films["random"].demonstration(number)
