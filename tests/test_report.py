@@ -487,7 +487,7 @@ def test_a_run_of_another_environment_is_not_told_to_do_what_the_arm_does(tmp_pa
 
 def test_an_encoder_for_the_open_world_is_an_encoder(tmp_path):
     figures = {"plain_joint_error_rad": 0.31, "open_joint_error_rad": 0.42}
-    settings = {"moments": 96, "encoder": "residual", "self_regression": 50.0, "domain": {"light": [0.4, 1.5]}}
+    settings = {"moments": 96, "self_regression": 50.0, "domain": {"light": [0.4, 1.5]}}
     finish(tmp_path / "embed-open", settings, figures, ["seen.png"])
     page = " ".join(unescape(run(Settings(run=tmp_path)).read_text()).split())
     assert "embed-open<" in page
