@@ -25,7 +25,7 @@ def body_of(links: Sequence[Link], smooth: bool = True) -> Body:
 
     Args:
         links: Of the arm.
-        smooth: Whether it may be shaded as if it were round. To find out how takes longer than all else.
+        smooth: Whether it may be shaded as if it were round. To find out how takes a while.
 
     Raises:
         UserError: A mesh that can't be read or has no triangles, or an arm of which nothing is seen.

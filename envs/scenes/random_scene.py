@@ -21,7 +21,7 @@ def random_scene(rng: np.random.Generator, name: str = "random", bare: bool = Fa
     Args:
         rng: Draws it.
         name: What it is called.
-        bare: Nothing stands in it: there is what is behind all, and the light. It is set up in a tenth of the time.
+        bare: Nothing stands in it: there is what is behind all, and the light. It is set up sooner.
     """
     ambient = rng.uniform(0.25, 0.7)
     upwards = np.array([*rng.uniform(-1, 1, 2), rng.uniform(0.6, 1.5)])
