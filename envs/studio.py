@@ -47,13 +47,13 @@ class Set:
 
 
 class Takes(NamedTuple):
-    """Moments, each filmed twice: in one set, and in another.
+    """Moments, each filmed once, or twice: in one set, and in another.
 
     Attributes:
-        frames: (2 * moments, size, size, 3) uint8; all of the first sets, then the same moments in the others.
-        joints: (2 * moments, joints) rad.
-        landmarks: (2 * moments, landmarks, 2) where they are in the picture, from -1 to 1, or beyond it; NaN: this one
-            is not there.
+        frames: (views * moments, size, size, 3) uint8; all of the first sets, then the same moments in the others.
+        joints: (views * moments, joints) rad.
+        landmarks: (views * moments, landmarks, 2) where they are in the picture, from -1 to 1, or beyond it; NaN: this
+            one is not there.
     """
 
     frames: NDArray[np.uint8]
@@ -82,19 +82,20 @@ class Studio:
         self._body = body_of(arm.file)
         self._standing: dict[int, Set] = {}  # by their places
 
-    def takes(self, step: int, moments: int) -> Takes:
-        """Film random moments, each in two sets, ``POSES`` of them in each."""
+    def takes(self, step: int, moments: int, views: int = 2) -> Takes:
+        """Film random moments, each in one set or in two (``views``), ``POSES`` of them in each."""
         rng = self._rng(MOVING, step)
         poses = random_poses(self.arm, moments, rng)
         shared = [poses[first : first + POSES] for first in range(0, moments, POSES)]
         first = rng.integers(self._sets, size=len(shared))
         second = (first + rng.integers(1, self._sets, size=len(shared))) % self._sets
         frames, landmarks = [], []
-        for own, place in zip((*shared, *shared), (*first, *second), strict=True):
+        places = (*first, *second)[: views * len(shared)]
+        for own, place in zip(views * shared, places, strict=True):
             one = self.set(step, int(place))
             frames.append(one.rasteriser.draw(own, one.camera, self.size, (one.scene,)))
             landmarks.append(pictured(placed(one.arm, one.rasteriser.body, own), one.camera))
-        return Takes(np.concatenate(frames), np.concatenate([poses, poses]), np.concatenate(landmarks))
+        return Takes(np.concatenate(frames), np.tile(poses, (views, 1)), np.concatenate(landmarks))
 
     def set(self, step: int, place: int) -> Set:
         """What stands in one of the places of the studio at a step. It is put up when it is first asked for."""

@@ -21,12 +21,15 @@ class Batch(NamedTuple):
         joints: (groups * batch, joints) rad; None: unknown.
         landmarks: (groups * batch, landmarks, 2) where the robot's parts are in the picture, from -1, its left and
             upper edge, to 1; NaN: this one is not there. None: unknown.
+        taught: (batch, dim) embeddings that a teacher has of the same moments: one more group, for the objective; None:
+            nobody teaches.
     """
 
     frames: torch.Tensor
     groups: int
     joints: NDArray[np.floating] | None = None
     landmarks: NDArray[np.floating] | None = None
+    taught: torch.Tensor | None = None
 
 
 def recorded(

@@ -78,7 +78,7 @@ class Loss:
 
     def of(self, seen: Seen, batch: Batch) -> Parts:
         """The loss of what was seen of a batch."""
-        contrastive = self.objective(*seen.embeddings.chunk(batch.groups))
+        contrastive = self.objective(*_grouped(seen.embeddings, batch))
         regression, landmarks = self._regression(seen, batch), _landmarks(seen, batch)
         whole = contrastive + (self.self_regression or 1.0) * regression + self.landmark_weight * landmarks
         return Parts(whole, contrastive, regression, landmarks)
@@ -92,15 +92,21 @@ class Loss:
         return functional.mse_loss(self.pose_head(known), target)
 
     @torch.no_grad()
-    def told(self, parts: Parts, embeddings: torch.Tensor, groups: int) -> tuple[Progress, float]:
+    def told(self, parts: Parts, embeddings: torch.Tensor, batch: Batch) -> tuple[Progress, float]:
         """What is told of a step, and the norm of its embeddings (groups * batch, dim)."""
-        grouped = embeddings.chunk(groups)
+        grouped = _grouped(embeddings, batch)
         anchors = grouped[0] if len(grouped[0]) > 1 else embeddings  # of a single video, a group is a frame
         spread = torch.pdist(anchors[:SPREAD_OF]).mean()
         active = self.objective.active(*grouped)  # type: ignore[operator]
         told = torch.stack([*parts, active, spread, embeddings[0].norm()])
         *figures, norm = told.tolist()  # at once: a GPU is waited for only here
         return Progress(*figures), norm
+
+
+def _grouped(embeddings: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
+    """What the objective is of: one (batch, dim) tensor a group."""
+    own = embeddings.chunk(batch.groups)
+    return own if batch.taught is None else (*own, batch.taught)
 
 
 def _landmarks(seen: Seen, batch: Batch) -> torch.Tensor:

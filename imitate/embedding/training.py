@@ -169,7 +169,7 @@ def fit(
             seen = look(encoder, images)  # of all groups, float32
         parts = loss.of(seen, batch)
         _descend(parts.whole, optimizer, scheduler)
-        progress, norm = loss.told(parts, seen.embeddings, batch.groups)
+        progress, norm = loss.told(parts, seen.embeddings, batch)
         course.check(progress, norm)
         yield progress
     encoder.eval()

@@ -1,8 +1,9 @@
 """The encoder for the open world: it learns from frames that are drawn while it learns, and of which none comes twice.
 
 Two frames of one moment, in other scenes and light, through other cameras, are a pair (multi-view time contrast;
-Sermanet et al., 2017, section III.A): the same pose, and nothing else in common. In each scene many moments are filmed,
-so that no scene tells one from another.
+Sermanet et al., 2017, section III.A): the same pose, and nothing else in common. One of the two is that of the plain
+scene, whose embedding another encoder gives, which knows that scene only: a teacher. Or both are in any scene, and many
+moments are filmed in each, so that no scene tells one from another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.data.domain import Domain
@@ -21,22 +24,26 @@ from imitate.embedding.device import pick_device
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.loss import Loss
 from imitate.embedding.objectives.infonce import InfoNCE
+from imitate.embedding.objectives.likeness import Likeness
 from imitate.embedding.trained_encoder import BOUNDS, PoseHead, TrainedEncoder, load_encoder
 from imitate.embedding.training import Course
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, body_of
 from imitate.envs.landmarks import number_of
-from imitate.envs.studio import Studio
+from imitate.envs.studio import Studio, Takes
 from imitate.errors import MANY, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT, sha256
 from imitate.keeping.runs import Stage, kept_settings
 from imitate.keeping.snapshot import Snapshots
 
 from .blindness import report, seen_by
+from .teacher import Teacher
 from .training import Lessons, fit_encoder
 
 WIDEST_VIEW = 170.0  # degrees
 ENCODER = "residual"  # of those that there are, it finds landmarks
+WEIGHTS = "encoder.safetensors"
+VIEWS = {"teacher": 1, "infonce": 2}  # that are filmed of a moment, by objective
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,17 @@ class Settings:
     """What it is to be blind to."""
     dim: int = 32
     """Dimensions of the embedding; its L2 norm is 10."""
+    objective: str = "teacher"
+    """teacher: a frame's embedding is to be that which the teacher has of the same pose in the plain scene. infonce:
+    those of two frames of a moment are to be alike, and unlike all others."""
+    teacher: Path | None = None
+    """The folder of an encoder of the plain scene; None: the one that comes with the package."""
     start: Path | None = None
     """The folder of an encoder to go on from, of the same sizes; None: it begins with nothing."""
     steps: int = 12_000
     """Optimiser steps. It may be stopped at any time: the same command goes on."""
-    moments: int = 96
-    """Moments of a step, each filmed in two scenes."""
+    moments: int = 192
+    """Moments of a step; for infonce, each is filmed in two scenes."""
     temperature: float = 10.0
     """Of infonce, in squared distance."""
     self_regression: float = 50.0
@@ -85,6 +97,9 @@ def check(settings: Settings) -> None:
     """
     choose(ARMS, settings.arm, "arm")
     camera = choose(CAMERAS, settings.camera, "camera")
+    choose(VIEWS, settings.objective, "objective")
+    if settings.teacher is not None and settings.objective != "teacher":
+        raise UserError(f"teacher is {settings.teacher}, but the objective is {settings.objective}: leave one out")
     pick_device(settings.device)
     check_bounds(settings, dim=BOUNDS["dim"], image_size=BOUNDS["image_size"], seed=SEED)
     check_bounds(settings, steps=(1, 10**9), moments=(2, MANY))
@@ -112,15 +127,19 @@ def run(settings: Settings) -> Stage:
         print(f"{stage.folder} is trained already")
         return stage
     untrained = _untrained(settings, camera)
+    teacher = None
+    if settings.objective == "teacher":
+        teacher = Teacher(settings.teacher, arm, camera, settings.dim, untrained.device)
     trained = untrained if settings.start is None else _started(settings.start, untrained)
     if not stage.begin(wanted):
         return stage
     studio = Studio(arm, camera, settings.image_size, settings.domain, settings.seed)
-    begun = "" if settings.start is None else sha256(settings.start / "encoder.safetensors")
-    snapshots = Snapshots(stage.path(SNAPSHOT), f"{settings.camera} {trained.device.type} {begun}")
+    others = ["" if settings.start is None else sha256(settings.start / WEIGHTS), teacher.sha256 if teacher else ""]
+    snapshots = Snapshots(stage.path(SNAPSHOT), " ".join([settings.camera, trained.device.type, *others]))
     kept = snapshots.read()
     baselines = kept["baselines"] if kept else {"untrained": seen_by(untrained, arm, settings.seed)}
-    figures = fit_encoder(_lessons(settings, studio, trained), stage, trained, snapshots, baselines, kept)
+    lessons = _lessons(settings, studio, trained, teacher)
+    figures = fit_encoder(lessons, stage, trained, snapshots, baselines, kept)
     figures |= seen_by(trained, arm, settings.seed, stage.path("seen.png"))
     figures |= {f"untrained_{name}": value for name, value in baselines["untrained"].items()}
     trained.save(stage.path("encoder"))
@@ -153,22 +172,34 @@ def _started(folder: Path, untrained: TrainedEncoder) -> TrainedEncoder:
     return replace(untrained, module=before.module, pose_head=before.pose_head)
 
 
-def _lessons(settings: Settings, studio: Studio, trained: TrainedEncoder) -> Lessons:
+def _lessons(settings: Settings, studio: Studio, trained: TrainedEncoder, teacher: Teacher | None) -> Lessons:
+    views = VIEWS[settings.objective]
+
+    def filmed(step: int) -> tuple[Takes, NDArray[np.uint8] | None]:
+        takes = studio.takes(step, settings.moments, views)
+        return takes, teacher.draw(takes.joints) if teacher else None
+
     def batches(step: int) -> Iterator[Batch]:
         """The next one is drawn while the network learns from the one before."""
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(studio.takes, step, settings.moments)
+            ahead = pool.submit(filmed, step)
             for following in range(step + 1, settings.steps + 1):
-                takes = ahead.result()
+                takes, plain = ahead.result()
                 if following < settings.steps:
-                    ahead = pool.submit(studio.takes, following, settings.moments)
+                    ahead = pool.submit(filmed, following)
                 frames = torch.from_numpy(takes.frames).to(trained.device)
-                yield Batch(frames, 2, takes.joints, takes.landmarks)
+                taught = teacher.embed(plain) if teacher and plain is not None else None
+                yield Batch(frames, views, takes.joints, takes.landmarks, taught)
 
     return Lessons(
         settings.steps,
         batches,
-        Loss(InfoNCE(settings.temperature), trained.pose_head, settings.self_regression, settings.landmark_weight),
+        Loss(
+            Likeness() if teacher else InfoNCE(settings.temperature),
+            trained.pose_head,
+            settings.self_regression,
+            settings.landmark_weight,
+        ),
         Course.within(settings.domain),
         "adamw",
         settings.learning_rate,
