@@ -2,6 +2,7 @@
 
 from gymnasium import register, registry
 
+SHADOWLESS = "imitate/Shadowless-v0"
 ENV_IDS = ("KukaTrack-v0", "TCNImitate-v0")
 
 if "TCNImitate-v0" not in registry:  # in a checkout, `envs` is the same folder as `imitate.envs`
@@ -15,3 +16,4 @@ if "TCNImitate-v0" not in registry:  # in a checkout, `envs` is the same folder 
         entry_point=f"{__name__}.tcn_imitate:TCNImitateEnv",
         vector_entry_point=f"{__name__}.tcn_imitate:tcn_imitate_vector",
     )
+    register(id=SHADOWLESS, entry_point=f"{__name__}.shadowless:shadowless")

@@ -10,6 +10,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from imitate.envs import SHADOWLESS
+
 from .episodes import Policy
 from .made import Made
 from .planning import planned
@@ -200,8 +202,9 @@ EXPERTS = {
     ),
     "pusher": Expert(
         Made(
-            "Pusher-v5",
+            SHADOWLESS,
             (
+                "of=Pusher-v5",
                 "width=128",
                 "height=128",
                 'default_camera_config={"trackbodyid": -1, "lookat": [0.3, -0.2, -0.2], "distance": 1.7, '
