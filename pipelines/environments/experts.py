@@ -216,7 +216,7 @@ EXPERTS = {
         _points,
         "m",
         0.1,
-        20_480,
+        10_240,
     ),
     "panda": Expert(
         Made(
