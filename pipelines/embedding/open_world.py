@@ -71,15 +71,15 @@ class Settings:
     """The folder of an encoder of the plain scene; None: the one that comes with the package."""
     start: Path | None = None
     """The folder of an encoder to go on from, of the same sizes; None: it begins with nothing."""
-    steps: int = 12_000
+    steps: int = 10_000
     """Optimiser steps. It may be stopped at any time: the same command goes on."""
-    moments: int = 192
+    moments: int = 128
     """Moments of a step; for infonce, each is filmed in two scenes."""
     temperature: float = 10.0
     """Of infonce, in squared distance."""
-    self_regression: float = 50.0
+    self_regression: float = 20.0
     """Weight of the error of the robot's own joints, predicted from the embedding."""
-    landmark_weight: float = 50.0
+    landmark_weight: float = 100.0
     """Of what it is off by where it finds its parts in the picture."""
     learning_rate: float = 2e-3
     """The highest, in one cycle up to it and down to 0."""

@@ -43,7 +43,7 @@ class ResidualEncoder(nn.Module):
         landmarks: That are found.
     """
 
-    def __init__(self, image_size: int = 64, dim: int = 32, width: int = 64, landmarks: int = 0) -> None:
+    def __init__(self, image_size: int = 64, dim: int = 32, width: int = 48, landmarks: int = 0) -> None:
         super().__init__()
         self.landmarks = landmarks
         self.near = nn.Sequential(conv_bn(3, width, 8, 4, padding=2), Residual(width))
