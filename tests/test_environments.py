@@ -21,6 +21,7 @@ from slider import FPS, Slider, picture
 
 import imitate
 from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.rendering import Rendering
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.errors import UserError
 from imitate.keeping.manifest import SNAPSHOT
@@ -411,6 +412,35 @@ def test_environments_that_are_closed_blacken_no_others(monkeypatch):
     del other
     assert (rendered(one) == seen).all()
     one.close()
+
+
+def test_an_environment_of_mujocos_may_have_no_shadows(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    pytest.importorskip("mujoco")
+    fixed = 'default_camera_config={"trackbodyid": -1, "lookat": [0, 0, 0], "distance": 2.5}'
+    made = [
+        Made(env, (*of, "width=64", "height=64", fixed)).make()
+        for env, of in (("Pusher-v5", ()), ("imitate/Shadowless-v0", ("of=Pusher-v5",)))
+    ]
+    for env in made:
+        env.reset(seed=3)
+    own, without = map(rendered, made)
+    assert (own <= without.astype(int) + 3).mean() > 0.99  # a shadow is dark
+    assert (own.astype(int) < without - 20).mean() > 0.005
+    assert Rendering.of(made[1], None, None).environment == "imitate/Shadowless-v0"
+    assert made[1].unwrapped.spec.kwargs["of"] == "Pusher-v5"
+    for _ in range(100):
+        steps = [env.step(np.full(7, 0.5, np.float32)) for env in made]
+        np.testing.assert_array_equal(steps[0][0], steps[1][0])
+        assert [step[3] for step in steps] == [steps[0][3]] * 2
+    assert steps[0][3]  # its limit of steps is that of the other
+
+
+def test_what_has_no_shadows_is_told():
+    with pytest.raises(UserError, match="of is empty, expected the id"):
+        Made("imitate/Shadowless-v0").make()
+    with pytest.raises(UserError, match="of is 'Pendulum-v1', which has no lamps"):
+        Made("imitate/Shadowless-v0", ("of=Pendulum-v1",)).make()
 
 
 def test_an_environment_that_draws_nothing_is_told():

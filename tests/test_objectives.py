@@ -3,6 +3,7 @@ import torch
 
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.objectives.infonce import InfoNCE
+from imitate.embedding.objectives.likeness import Likeness
 from imitate.embedding.objectives.triplet import TripletLoss
 from imitate.embedding.objectives.video_infonce import VideoInfoNCE
 from imitate.errors import UserError, choose
@@ -63,3 +64,12 @@ def test_infonce_is_symmetric_and_takes_a_batch_of_one():
 def test_an_unknown_objective_lists_the_choices():
     with pytest.raises(UserError, match="unknown objective 'tripplet': choose one of infonce, triplet, video_infonce"):
         choose(OBJECTIVES, "tripplet", "objective")
+
+
+def test_likeness_is_half_of_the_squared_distance_from_the_teacher():
+    student, teacher = embeddings(6, 2)
+    naive = sum(0.5 * float(((student[k] - teacher[k]) ** 2).sum()) for k in range(6))
+    assert float(Likeness()(student, teacher)) == pytest.approx(naive / 6, rel=1e-5)
+    assert float(Likeness()(teacher, teacher)) == 0.0
+    assert float(Likeness().active(teacher, teacher)) == 0.0
+    assert float(Likeness().active(teacher.roll(1, 0), teacher)) == 1.0

@@ -1,5 +1,7 @@
 import shutil
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,14 +12,16 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
-from imitate.envs.kuka import ARMS, body_of
+from imitate.envs.kuka import ARMS, ASSETS, Kuka, body_of
 from imitate.envs.landmarks import number_of
+from imitate.envs.studio import POSES, Studio
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json, write_json
 from imitate.pipelines import embed, follow, record
 from imitate.pipelines.checking.views import held_out
 from imitate.pipelines.embedding import blindness, open_world
+from imitate.pipelines.embedding.teacher import Teacher
 from imitate.pipelines.shared.demo import load_demo, load_training
 from imitate.pipelines.shared.embedded import View, frames_of
 from imitate.pipelines.shared.reading import Mind
@@ -49,7 +53,10 @@ def blind():
 
 def test_what_is_drawn_meanwhile_is_learned(tmp_path):
     """Pairs of one moment find each other, and landmarks their places, on scenes that were not learned from."""
-    settings = open_world.Settings(run=tmp_path, image_size=SIZE, steps=150, moments=24, learning_rate=4e-3)
+    settings = open_world.Settings(
+        run=tmp_path, image_size=SIZE, objective="infonce", steps=150, moments=24, learning_rate=4e-3,
+        self_regression=50.0, landmark_weight=50.0,
+    )  # fmt: skip
     narrow = replace(settings, domain=replace(Domain(), scenes=False, covered=(0.0, 0.0), light=(0.8, 1.2)))
     figures = open_world.run(narrow).metrics
     assert figures["open_landmark_error_px"] < 0.6 * figures["untrained_open_landmark_error_px"]
@@ -97,6 +104,44 @@ def test_a_stopped_training_learns_the_same(tiny, monkeypatch):
         torch.testing.assert_close(again.module.state_dict()[key], value, rtol=0, atol=0)
 
 
+def test_the_teacher_sees_the_plain_frame_of_each_pose():
+    teacher = Teacher(None, ARMS["iiwa"], FRONT, 32, torch.device("cpu"))
+    studio = Studio(ARMS["iiwa"], FRONT, SIZE, Domain(), 0)
+    takes = studio.takes(0, 2 * POSES, views=1)
+    with closing(Kuka()) as kuka:
+        plain = kuka.film_at(takes.joints, FRONT, 64)
+    np.testing.assert_array_equal(teacher.draw(takes.joints), plain)
+    shipped = load_encoder(ASSETS / "encoder").embed(plain)
+    np.testing.assert_array_equal(teacher.embed(plain).numpy(), shipped)
+
+
+def test_a_student_comes_to_see_as_its_teacher_does(tmp_path):
+    """Its embeddings of the plain scene, and of others, come nearer to the teacher's than those of other poses."""
+    narrow = Domain(scenes=False, covered=(0.0, 0.0), light=(0.8, 1.2))
+    settings = open_world.Settings(run=tmp_path, image_size=SIZE, steps=150, moments=48, domain=narrow)
+    student = load_encoder(open_world.run(settings).path("encoder"))
+    teacher = Teacher(None, ARMS["iiwa"], FRONT, 32, torch.device("cpu"))
+    takes = Studio(ARMS["iiwa"], FRONT, SIZE, narrow, 1).takes(0, 8 * POSES, views=1)
+    wanted = teacher.embed(teacher.draw(takes.joints)).numpy()
+    seen = student.embed(takes.frames)
+    own = np.linalg.norm(seen - wanted, axis=1).mean()
+    others = np.linalg.norm(seen - np.roll(wanted, 1, axis=0), axis=1).mean()
+    assert own < 0.8 * others
+
+
+def test_a_teacher_of_something_else_is_refused(tiny, tmp_path, encoder):
+    module = build_encoder("conv", SIZE, 16)
+    for name, other, said in (
+        ("dim", TrainedEncoder("conv", module, SIZE, 16, FRONT, PoseHead(16, 7)), "its dim is 16, expected 32"),
+        ("arm", replace(encoder, camera=FRONT, dim=32, pose_head=PoseHead(32, 12)), "an arm of 12 joints, expected"),
+        ("side", replace(encoder, camera=CAMERAS["side"]), "trained on another camera than 'front'"),
+    ):
+        other.save(tmp_path / name)
+        with pytest.raises(UserError, match=rf"teacher .*{name}: .*{said}"):
+            open_world.run(replace(tiny, teacher=tmp_path / name))
+    assert not tiny.run.exists()
+
+
 def test_a_training_may_begin_with_another_encoder(tiny, tmp_path, encoder):
     first = open_world.run(tiny).path("encoder")
     further = replace(tiny, run=tmp_path / "further", start=first, steps=1, learning_rate=1e-9)
@@ -123,6 +168,9 @@ def test_a_training_may_begin_with_another_encoder(tiny, tmp_path, encoder):
         ({"arm": "panda"}, "unknown arm 'panda'"),
         ({"camera": "back"}, "unknown camera 'back'"),
         ({"camera": "front_aliased"}, "renderer 'tiny', which draws no scenes"),
+        ({"objective": "triplet"}, "unknown objective 'triplet'"),
+        ({"objective": "infonce", "teacher": Path("encoder")}, "teacher is encoder, but the objective is infonce"),
+        ({"teacher": Path("nowhere")}, "nowhere.*: no such file"),
         ({"steps": 0}, "steps is 0"),
         ({"moments": 1}, "moments is 1"),
         ({"image_size": 8}, "image_size is 8"),

@@ -60,6 +60,12 @@ def test_a_moment_is_filmed_twice_in_other_sets():
     assert np.median(apart) > 10  # of 255: another scene
 
 
+def test_a_moment_may_be_filmed_once():
+    once, twice = studio().takes(3, 2 * POSES, views=1), studio().takes(3, 2 * POSES)
+    for own, both in zip(once, twice, strict=True):
+        np.testing.assert_array_equal(own, both[: 2 * POSES])
+
+
 def test_no_moment_is_filmed_twice_in_the_same_set(monkeypatch):
     one, asked = Studio(IIWA, FRONT, SIZE, Domain(), 0, 2), []
     own = Studio.set
