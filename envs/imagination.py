@@ -13,6 +13,7 @@ from imitate.errors import choose
 from imitate.keeping.workers import Alone, Crew
 from imitate.reading.pose_tracking import Tracked, read_poses
 
+from .close_look import look_closer
 from .kuka import ARMS, CONTROL_HZ, Arm
 from .pictures import Pictures
 
@@ -88,10 +89,34 @@ def watch(
         see.close()
 
 
+def watch_closely(
+    encoder: TrainedEncoder, frames: NDArray[np.uint8], arm: str | Arm = "iiwa", workers: int = 0
+) -> NDArray[np.float64]:
+    """Read the poses (length, joints), rad, off the frames of a demonstration.
+
+    Whoever embeds whatever room alike knows about what they are. A closer look then compares with the room itself.
+
+    Args:
+        encoder: That ``watch`` reads with.
+        frames: (length, size, size, 3) uint8, 20 a second.
+        arm: As ``watch`` has it.
+        workers: As ``Imagination`` has them.
+
+    Raises:
+        UserError: As ``Imagination`` does.
+    """
+    poses = watch(encoder, encoder.embed(frames), arm, workers).poses
+    if encoder.domain is None:
+        return poses
+    own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
+    closer = look_closer(frames, poses, own, encoder.camera, 1 / CONTROL_HZ, encoder.domain.camera_varies)
+    return within_reach(closer.poses, own)
+
+
 def believing(
     demonstration: Demonstration, encoder: TrainedEncoder, arm: str | Arm = "iiwa", workers: int = 0
 ) -> Demonstration:
     """The demonstration with the poses that the robot reads off it, which takes seconds; itself if it has them."""
     if demonstration.believed is not None:
         return demonstration
-    return replace(demonstration, believed=watch(encoder, encoder.embed(demonstration.frames), arm, workers).poses)
+    return replace(demonstration, believed=watch_closely(encoder, demonstration.frames, arm, workers))

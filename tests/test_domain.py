@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from imitate.data.camera import Camera
-from imitate.data.domain import FACTORS, NOMINAL, STEEPEST, USUAL, WIDEST, Domain
+from imitate.data.domain import FACTORS, NOMINAL, USUAL, WIDEST, Domain
+from imitate.data.viewpoint import STEEPEST
 from imitate.envs.cameras import CAMERAS
 from imitate.errors import UserError
 

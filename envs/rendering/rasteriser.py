@@ -81,6 +81,31 @@ class Rasteriser:
             self._share(part, len(own), scenery, idle)
         return frames
 
+    def draw_before(self, picture: NDArray[np.uint8], poses: NDArray[np.floating], camera: Camera) -> NDArray[np.uint8]:
+        """Draw the arm in the light of the plain scene, before a picture (size, size, 3) of what is behind it.
+
+        Raises:
+            UserError: As ``draw`` does.
+        """
+        size, samples = len(picture), camera.samples
+        own = self._checked(poses, camera, size)
+        frames, which, view = (
+            np.empty((len(own), *picture.shape), np.uint8),
+            np.zeros(len(own), np.int32),
+            view_of(camera),
+        )
+        with _compiled_or_told():
+            plain, idle = self._set_up((PLAIN,), camera, size)
+            behind = plain._replace(
+                pictures=picture[None], colours=picture.repeat(samples, axis=0).repeat(samples, axis=1)[None]
+            )
+
+            def part(share: slice, scratch: Scratch) -> None:
+                kernel.draw(self.body, own[share], view, behind, which[share], samples, scratch, frames[share])
+
+            self._share(part, len(own), behind, idle)
+        return frames
+
     def identify(
         self, poses: NDArray[np.floating], camera: Camera, size: int, scene: Scene = PLAIN
     ) -> NDArray[np.int16]:

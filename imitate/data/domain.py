@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from imitate.data.camera import Camera
+from imitate.data.viewpoint import STEEPEST, from_polar, polar, vector_of
 from imitate.errors import UserError
 
 Range = tuple[float, float]
@@ -20,7 +21,6 @@ WIDEST = {  # what each may be within
     "azimuth": (-180.0, 180.0), "elevation": (-90.0, 90.0), "distance": (0.1, 10.0), "aim": (-10.0, 10.0),
     "zoom": (0.1, 3.0), "build": (0.5, 2.0),
 }  # fmt: skip
-STEEPEST = 85.0  # degrees that a camera may look down or up: further on, it knows no up
 ROUNDED = 1e-6  # of what a camera's angles are told by
 
 
@@ -80,6 +80,11 @@ class Domain:
                 raise UserError(f"domain: {name} is from {low:g} to {high:g}, expected to hold {usual:g}, the usual")
             object.__setattr__(self, name, (low, high))
 
+    @property
+    def camera_varies(self) -> bool:
+        """Whether the camera may stand or look elsewhere."""
+        return any(low < high for low, high in (self.azimuth, self.elevation, self.aim))
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
@@ -106,19 +111,17 @@ class Domain:
 
     def draw_camera(self, camera: Camera, rng: np.random.Generator) -> Camera:
         """A camera that stands elsewhere than ``camera``, looks elsewhere, or has another field of view."""
-        turned, raised, distance = _polar(camera)
+        turned, raised, distance = polar(camera)
         turned += math.radians(self.draw("azimuth", rng))
-        most = math.radians(STEEPEST)
-        raised = min(most, max(-most, raised + math.radians(self.draw("elevation", rng))))
+        raised += math.radians(self.draw("elevation", rng))
         distance *= self.draw("distance", rng)
         target = np.array(camera.target) + self.draw("aim", rng, (3,))
-        flat = math.cos(raised)
-        away = distance * np.array([flat * math.cos(turned), flat * math.sin(turned), math.sin(raised)])
+        away = from_polar(turned, raised, distance)
         return replace(
             camera,
             name=f"near {camera.name}",
-            eye=_vector(target + away),
-            target=_vector(target),
+            eye=vector_of(target + away),
+            target=vector_of(target),
             fov=float(camera.fov * self.draw("zoom", rng)),
         )
 
@@ -127,7 +130,7 @@ class Domain:
         alike = replace(camera, eye=other.eye, target=other.target, fov=other.fov)
         if exact := alike.differences(other):
             return exact
-        (turned, raised, distance), (turned_too, raised_too, distance_too) = _polar(camera), _polar(other)
+        (turned, raised, distance), (turned_too, raised_too, distance_too) = polar(camera), polar(other)
         azimuth = math.degrees(turned_too - turned)
         off = np.array(other.target) - np.array(camera.target)
         found = {
@@ -147,18 +150,6 @@ class Domain:
                 if not low - ROUNDED <= value <= high + ROUNDED
             ]
         return outside
-
-
-def _polar(camera: Camera) -> tuple[float, float, float]:
-    """Where a camera stands, seen from the point it looks at: azimuth and elevation, rad, and distance, m."""
-    x, y, z = (eye - target for eye, target in zip(camera.eye, camera.target, strict=True))
-    distance = math.hypot(x, y, z)
-    return math.atan2(y, x), math.asin(z / distance) if distance else 0.0, distance
-
-
-def _vector(values: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = map(float, values)
-    return x, y, z
 
 
 def _is_number(value: Any) -> bool:

@@ -19,7 +19,7 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.imagination import watch, within_reach
+from imitate.envs.imagination import watch_closely, within_reach
 from imitate.envs.kuka import Arm, Kuka
 from imitate.envs.practice import FOUND, ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
@@ -71,16 +71,16 @@ class Mind:
         return self.encoder.embed(frames[rows]), dataset.joints()[rows]
 
 
-def _imagined(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
-    return watch(mind.encoder, embeddings, mind.arm, mind.workers).poses
+def _imagined(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
+    return watch_closely(mind.encoder, frames, mind.arm, mind.workers)
 
 
-def _decoded(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
-    return smoothed(mind.encoder.decode_joints(embeddings))
+def _decoded(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
+    return smoothed(mind.encoder.decode_joints(mind.encoder.embed(frames)))
 
 
-def _recollected(embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
-    return recollect(embeddings, *mind.recollection)
+def _recollected(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
+    return recollect(mind.encoder.embed(frames), *mind.recollection)
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,11 @@ class Guess:
     """A way to guess.
 
     Attributes:
-        poses: From the (length, dim) embeddings of a demonstration to (length, joints) poses, rad.
+        poses: From the (length, size, size, 3) uint8 frames of a demonstration to (length, joints) poses, rad.
         steps: Of practice that find better ones, at most.
     """
 
-    poses: Callable[[NDArray[np.float32], Mind], NDArray[np.float64]]
+    poses: Callable[[NDArray[np.uint8], Mind], NDArray[np.float64]]
     steps: int
 
 
@@ -153,7 +153,7 @@ class Reading:
 
     def guessed(self, demonstration: Demonstration, mind: Mind) -> Demonstration:
         """The demonstration with the poses that are guessed."""
-        poses = GUESSES[self.guess].poses(mind.encoder.embed(demonstration.frames), mind)
+        poses = GUESSES[self.guess].poses(demonstration.frames, mind)
         return replace(demonstration, believed=within_reach(poses, mind.arm))
 
     def supposed(self, training: Sequence[Demonstration], mind: Mind, seed: int) -> list[Demonstration]:

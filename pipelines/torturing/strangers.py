@@ -86,10 +86,10 @@ class _ReadOnce:
     def __init__(self) -> None:
         self._imagined, self._read = GUESSES["imagination"].poses, dict[bytes, NDArray[np.float64]]()
 
-    def __call__(self, embeddings: NDArray[np.float32], mind: Mind) -> NDArray[np.float64]:
-        shown = embeddings.tobytes()
+    def __call__(self, frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
+        shown = frames.tobytes()
         if shown not in self._read:
-            self._read[shown] = self._imagined(embeddings, mind)
+            self._read[shown] = self._imagined(frames, mind)
         return self._read[shown]
 
 

@@ -1,0 +1,147 @@
+"""A closer look: poses that were read off a video are adjusted to its pixels, in a room like its own.
+
+Whoever reads through a network that sees neither room nor light knows about how the robot stands. With that, the video
+shows the room itself: what is behind the robot, its light, and what stands before it. The robot imagines itself there,
+and compares pixel by pixel, smoothed the less, the nearer it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from imitate.data.camera import Camera
+from imitate.data.viewpoint import turned
+from imitate.reading.adjustment import Adjusted, Doubts, adjust
+
+from .kuka import Arm
+from .room import Painter, Room
+
+Floats = NDArray[np.float64]
+
+QUIET = 2.0  # of 255: the least noise that is reckoned with
+FARTHEST = 6  # pixels that the picture of a camera that has turned is looked for, either way
+ALIKE = 1.3  # times more alike that it must be there than where it would be if it had not
+GUESS, ACCELERATION = 2.0, 0.5  # of Doubts
+EVERY = 2  # frames for which joints are turned once
+
+
+class Look(NamedTuple):
+    """How closely it is looked.
+
+    Attributes:
+        blur: Standard deviation of what pixels are smoothed by.
+        pooled: Pixels a side that are then taken together.
+        turn: By how much joints are turned, rad.
+        outlier: What is farther off counts the less, of 255.
+        around: Pixels about the arm that may be of it, for all that is known.
+        turns: By how much the camera may have turned from where it was found, to the side and up, rad: standard
+            deviation. Before the room is known well, a pattern in it is taken for a camera that has turned.
+        times: It is looked so.
+    """
+
+    blur: float
+    pooled: int
+    turn: float
+    outlier: float
+    around: int
+    turns: float
+    times: int
+
+
+LOOKS = (
+    Look(2.0, 2, 0.1, np.inf, around=4, turns=0.0, times=6),
+    Look(1.0, 1, 0.05, 40.0, around=3, turns=0.0, times=4),
+    Look(1.0, 1, 0.05, 40.0, around=1, turns=0.05, times=8),
+)
+
+
+class Closer(NamedTuple):
+    """What was read at a closer look.
+
+    Attributes:
+        poses: (length, joints) rad.
+        camera: That filmed it, as far as can be told.
+        explained: (length,) share of what differs from the room, squared, that is explained by the arm; 0 and less: it
+            is not there, or elsewhere.
+    """
+
+    poses: Floats
+    camera: Camera
+    explained: Floats
+
+
+def look_closer(
+    frames: NDArray[np.uint8], poses: Floats, arm: Arm, camera: Camera, seconds: float, may_turn: bool = True
+) -> Closer:
+    """Adjust poses to a video.
+
+    Args:
+        frames: (length, size, size, 3) uint8.
+        poses: (length, joints) rad, that it about shows.
+        arm: That it shows.
+        camera: That filmed it.
+        seconds: From a frame to the next.
+        may_turn: Whether the camera may have turned a little.
+    """
+    painter = Painter(arm)
+    start = _found(painter, frames, poses, camera) if may_turn else np.zeros(2)
+    now = Adjusted(poses, start, 0.0)
+    for look in LOOKS:
+        features = partial(_features, look)
+        shown = features(frames)
+        for _ in range(look.times):
+            room = painter.learn(frames, now.poses, turned(camera, *now.constants), look.around)
+            noise = max(QUIET, room.noise)
+            doubts = Doubts(np.full(2, look.turns * may_turn), noise, look.outlier / noise, ACCELERATION, GUESS)
+            see = partial(_imagined, features, painter, room, camera)
+            now = adjust(shown, see, now, poses, seconds, doubts, look.turn, EVERY)
+    found = turned(camera, *now.constants)
+    room = painter.learn(frames, now.poses, found)
+    return Closer(now.poses, found, explained(frames, painter.draw(room, now.poses, found), room))
+
+
+def explained(frames: NDArray[np.uint8], imagined: NDArray[np.uint8], room: Room) -> Floats:
+    """The share of what differs from a room in each frame, squared, that is imagined, too: (length,), 1 at most."""
+    shown, own, behind = (_features(LOOKS[0], images) for images in (frames, imagined, room.background[None]))
+    left, all_of_it = (np.square(shown - other).sum(axis=1, dtype=np.float64) for other in (own, behind))
+    return 1 - left / np.maximum(all_of_it, 1.0)
+
+
+def _imagined(
+    features: Callable[[NDArray], NDArray], painter: Painter, room: Room, camera: Camera, poses: Floats, turns: Floats
+) -> NDArray[np.floating]:
+    return features(painter.draw(room, poses, turned(camera, *turns)))
+
+
+def _features(look: Look, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Smooth pixels (length, dim) of frames."""
+    n, size = frames.shape[:2]
+    smooth = ndimage.gaussian_filter(frames.astype(np.float32), (0, look.blur, look.blur, 0), truncate=2.5)
+    side = size // look.pooled
+    blocks = smooth[:, : side * look.pooled, : side * look.pooled]
+    return blocks.reshape(n, side, look.pooled, side, look.pooled, 3).mean(axis=(2, 4)).reshape(n, -1)
+
+
+def _found(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: Camera) -> Floats:
+    """Where a camera has turned, (2,) rad: so that what moves is where the arm would be seen to move, on average."""
+    moves = np.abs(frames - np.median(frames, axis=0)).max(axis=-1)
+    expected = painter.there(poses, camera, frames.shape[1])
+    expected = np.abs(expected - np.median(expected, axis=0))
+    moves = np.minimum(moves / max(float(np.quantile(moves, 0.98)), 1.0), 1.0)
+    reach = range(-FARTHEST, FARTHEST + 1)
+    alike = {
+        (down, across): float((np.roll(expected, (down, across), (1, 2)) * moves).sum())
+        for down in reach
+        for across in reach
+    }
+    down, across = max(alike, key=alike.__getitem__)
+    if alike[down, across] < ALIKE * alike[0, 0]:
+        return np.zeros(2)
+    pixel = 2 * np.tan(np.radians(camera.fov) / 2) / frames.shape[1]  # rad, in the middle
+    return np.array([-across * pixel, down * pixel])

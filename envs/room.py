@@ -1,0 +1,162 @@
+"""The room of a video: what is seen there beside the robot, and what light falls on it, as far as the video shows."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from imitate.data.camera import Camera
+
+from .kuka import Arm, body_of
+from .rendering.rasteriser import Rasteriser
+
+Floats = NDArray[np.float32]
+
+WHITE = 255.0
+NOTHING, MIXED = -1, -2  # of a pixel where no link is seen, and where more than one thing is
+AROUND = 3  # pixels about the arm, as it is believed to stand, that may be of it
+SMOOTH = (1.0, 0.7, 0.7, 0.0)  # frames and pixels that noise is taken out over, to learn colours
+FAINT, SURE = 10.0, 4.0  # what differs from the room by so much, and so many times the noise, is not of it
+OFTEN, HIDDEN = 4, 0.7  # frames that the arm should be seen in at a pixel, and share of them in which it is not
+ENOUGH = 60  # pixels of a link, over all frames, that its colour is learned from
+BRIGHTEST = 30.0  # that a link may be, of what it is usually
+DARK = 5.0  # of 255: of so little, no factor can be told
+PLAINER = 0.8  # of the error that a link's own colours leave: it has a single colour if that leaves less
+
+
+@dataclass(frozen=True, eq=False)
+class Room:
+    """What is seen of a room, and of an arm in it.
+
+    Attributes:
+        background: (size, size, 3) uint8, what is seen where the arm is not.
+        light: (links, 3) what the arm's colours are multiplied by.
+        painted: (links,) whether a link has a single colour there, and not its own.
+        before: (size, size) where something stands before the arm.
+        noise: Standard deviation of a pixel, of 255.
+    """
+
+    background: NDArray[np.uint8]
+    light: Floats
+    painted: NDArray[np.bool]
+    before: NDArray[np.bool]
+    noise: float
+
+
+class Painter:
+    """Draws an arm in rooms.
+
+    Args:
+        arm: That is drawn.
+        threads: That share the frames; None: as many as there are cores, or one in a worker process.
+    """
+
+    def __init__(self, arm: Arm, threads: int | None = None) -> None:
+        self._body, self._threads = body_of(arm.file), threads
+        self._own = self._of(self._body.colours)
+        self._white = self._of(np.full_like(self._body.colours, WHITE))
+        self._known: tuple[Room | None, Rasteriser] = None, self._own
+
+    def draw(self, room: Room, poses: NDArray[np.floating], camera: Camera) -> NDArray[np.uint8]:
+        """What is seen of it there: (n, size, size, 3) at poses (n, joints), rad."""
+        if self._known[0] is not room:
+            owners = self._body.owners
+            colours = np.where(room.painted[owners][:, None], WHITE, self._body.colours)
+            self._known = room, self._of(colours * room.light[owners])
+        frames = self._known[1].draw_before(room.background, poses, camera)
+        frames[:, room.before] = room.background[room.before]
+        return frames
+
+    def there(self, poses: NDArray[np.floating], camera: Camera, size: int) -> Floats:
+        """What share of each pixel the arm takes: (n, size, size), 0 to 1."""
+        return (_samples(self._own, poses, camera, size) >= 0).mean(axis=(2, 4), dtype=np.float32)
+
+    def _of(self, colours: NDArray[np.floating]) -> Rasteriser:
+        return Rasteriser(self._body._replace(colours=colours.astype(np.float64)), self._threads)
+
+    def learn(
+        self, frames: NDArray[np.uint8], poses: NDArray[np.floating], camera: Camera, around: int = AROUND
+    ) -> Room:
+        """Learn a room from a video.
+
+        What is seen where the arm is not, in most of the frames, is the room. What colour a link has is what is seen
+        where it is, if that is not the room's.
+
+        Args:
+            frames: (length, size, size, 3) uint8.
+            poses: (length, joints) that they are believed to show, rad.
+            camera: That filmed them.
+            around: Pixels about the arm that may be of it, too.
+        """
+        size = frames.shape[1]
+        links = _links(_samples(self._own, poses, camera, size))
+        own, white = (one.draw(poses, camera, size).astype(np.float32) for one in (self._own, self._white))
+        there = links != NOTHING
+        near = ndimage.maximum_filter(there, size=(1, 2 * around + 1, 2 * around + 1))
+        background = _seen_behind(frames, near)
+        smooth = ndimage.gaussian_filter(frames.astype(np.float32), SMOOTH)
+        noise, left = (_deviation((values - background)[~near]) for values in (frames, smooth))
+        other = np.abs(smooth - background).max(axis=-1) > FAINT + SURE * left
+        inside = ndimage.minimum_filter(there, size=(1, 3, 3)) & other
+        light, painted = _lit(frames, links, own, white, inside, len(self._body.parents))
+        return Room(background.round().astype(np.uint8), light, painted, _before(there, other), noise)
+
+
+def _before(there: NDArray[np.bool], other: NDArray[np.bool]) -> NDArray[np.bool]:
+    """Where the room is seen though the arm should be, nearly always: (size, size)."""
+    often, unseen = there.sum(axis=0), (there & ~other).sum(axis=0)
+    hidden = (often >= OFTEN) & (unseen > HIDDEN * often)
+    return ndimage.binary_opening(hidden, np.ones((3, 3), bool))
+
+
+def _samples(rasteriser: Rasteriser, poses: NDArray[np.floating], camera: Camera, size: int) -> NDArray[np.int16]:
+    """The link that is seen in each sample of each pixel (n, size, samples, size, samples); -1: none."""
+    side = camera.samples
+    return rasteriser.identify(poses, camera, side * size).reshape(len(poses), size, side, size, side)
+
+
+def _links(samples: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The link that is seen in all samples of each pixel (n, size, size), or ``NOTHING``, or ``MIXED``."""
+    least, most = samples.min(axis=(2, 4)), samples.max(axis=(2, 4))
+    return np.where(least == most, most, np.int16(MIXED))
+
+
+def _seen_behind(frames: NDArray[np.uint8], near: NDArray[np.bool]) -> Floats:
+    """The median of what is seen of each pixel where the arm is not near, or of the nearest pixel that is ever free."""
+    with warnings.catch_warnings(action="ignore"):  # of pixels that never are
+        background = np.nanmedian(np.where(near[..., None], np.float32(np.nan), frames), axis=0)
+    hidden = np.isnan(background[..., 0])
+    if hidden.all():
+        return np.median(frames, axis=0).astype(np.float32)
+    rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    return background[rows, columns].astype(np.float32)
+
+
+def _deviation(values: NDArray[np.floating]) -> float:
+    """Standard deviation of what is mostly noise, robust (Rousseeuw and Croux, 1993)."""
+    return float(1.4826 * np.median(np.abs(values))) if values.size else 0.0
+
+
+def _lit(
+    seen: NDArray[np.uint8], links: NDArray[np.int16], own: Floats, white: Floats, inside: NDArray[np.bool], count: int
+) -> tuple[Floats, NDArray[np.bool]]:
+    """What each link's colours, or white, are multiplied by in a room, and which it is."""
+
+    def fitted(colours: Floats, where: NDArray[np.bool]) -> tuple[Floats, float]:
+        factor = np.median(seen[where] / np.maximum(colours[where], DARK), axis=0).clip(0, BRIGHTEST)
+        return factor, float(np.abs(seen[where] - factor * colours[where]).mean())
+
+    light, painted = np.ones((count, 3), np.float32), np.zeros(count, bool)
+    if inside.sum() >= ENOUGH:
+        light[:] = fitted(own, inside)[0]
+    for link in range(count):
+        where = inside & (links == link)
+        if where.sum() >= ENOUGH:
+            (factor, error), (colour, other) = fitted(own, where), fitted(white, where)
+            painted[link] = other < PLAINER * error
+            light[link] = colour if painted[link] else factor
+    return light, painted

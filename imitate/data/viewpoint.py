@@ -1,0 +1,43 @@
+"""Where a camera stands, and where it looks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.data.camera import Camera
+
+STEEPEST = 85.0  # degrees that a camera may look down or up: further on, it knows no up
+
+
+def polar(camera: Camera) -> tuple[float, float, float]:
+    """Azimuth and elevation, rad, and distance, m, of a camera from what it looks at."""
+    x, y, z = (eye - target for eye, target in zip(camera.eye, camera.target, strict=True))
+    distance = math.hypot(x, y, z)
+    return math.atan2(y, x), math.asin(z / distance) if distance else 0.0, distance
+
+
+def from_polar(azimuth: float, elevation: float, distance: float) -> NDArray[np.float64]:
+    """(3,) from what a camera looks at to where it stands, m. It is no steeper than ``STEEPEST``."""
+    most = math.radians(STEEPEST)
+    raised = min(most, max(-most, elevation))
+    flat = math.cos(raised)
+    return distance * np.array([flat * math.cos(azimuth), flat * math.sin(azimuth), math.sin(raised)])
+
+
+def turned(camera: Camera, pan: float, tilt: float) -> Camera:
+    """A camera that has turned where it stands, to its right and up, rad."""
+    if not pan and not tilt:
+        return camera
+    azimuth, elevation, distance = polar(camera)
+    target = np.array(camera.eye) - from_polar(azimuth - pan, elevation - tilt, distance)
+    return replace(camera, name=f"near {camera.name}", target=vector_of(target))
+
+
+def vector_of(values: NDArray[np.floating]) -> tuple[float, float, float]:
+    """Three numbers, as a camera has them."""
+    x, y, z = map(float, values)
+    return x, y, z

@@ -1,0 +1,182 @@
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter1d
+
+from imitate.data.viewpoint import polar, turned
+from imitate.envs import close_look
+from imitate.envs.cameras import CAMERAS
+from imitate.envs.close_look import look_closer
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka, body_of
+from imitate.envs.landmarks import pictured
+from imitate.envs.rendering.rasteriser import Rasteriser
+from imitate.envs.room import Painter
+from imitate.envs.scenes.scene import Scene
+from imitate.envs.scenes.texture import Texture
+from imitate.envs.trajectories import Babbling, random_trajectory
+from imitate.pipelines.benchmarking.conditions import CONDITIONS
+from imitate.reading.adjustment import Adjusted, Doubts, adjust
+
+ARM, FRONT, SIZE, LENGTH = ARMS["iiwa"], CAMERAS["front"], 64, 40
+BEHIND = Texture("stripes", (0.2, 0.4, 0.3), (0.6, 0.5, 0.7), period=0.4)
+
+
+@pytest.fixture(scope="module")
+def poses():
+    return random_trajectory(ARM, Babbling(LENGTH, via_points=1), np.random.default_rng(3))
+
+
+def guessed(poses, off, seed=0):
+    """Poses that are so many rad off, as smoothly as what is read is."""
+    noise = gaussian_filter1d(np.random.default_rng(seed).normal(size=poses.shape), 8, axis=0)
+    return poses + off * noise / noise.std()
+
+
+def filmed(poses, scene=None, camera=FRONT):
+    with closing(Kuka(scene=scene) if scene else Kuka()) as kuka:
+        return kuka.film_at(poses, camera, SIZE)
+
+
+def errors(poses, others):
+    with closing(Kuka()) as kuka:
+        return np.linalg.norm(kuka.flange_positions(poses) - kuka.flange_positions(others), axis=1)
+
+
+def test_a_camera_that_turns_sees_the_middle_move_the_other_way():
+    point = np.array(FRONT.target)
+    for pan, tilt in ((0.05, 0.0), (0.0, -0.04), (0.03, 0.02)):
+        camera = turned(FRONT, pan, tilt)
+        assert camera.eye == FRONT.eye
+        assert polar(camera)[2] == pytest.approx(polar(FRONT)[2])
+        across, down = pictured(point, camera) * np.tan(np.radians(FRONT.fov) / 2)
+        assert (np.arctan(-across), np.arctan(down)) == pytest.approx((pan, tilt), abs=4e-3)
+    assert turned(FRONT, 0.0, 0.0) is FRONT
+
+
+@pytest.mark.parametrize("condition", ["half_light", "tinted", "covered", "textured"])
+def test_a_room_is_learned_from_a_video_whose_poses_are_about_known(poses, condition):
+    """As nearly as it takes to imagine the video itself, at the true poses: half of the pixels to the colour."""
+    rng = np.random.default_rng(5)
+    frames = filmed(poses, Scene("textured", background=BEHIND) if condition == "textured" else None)
+    frames = CONDITIONS[condition].seen(frames, rng)
+    painter = Painter(ARM)
+    room = painter.learn(frames, guessed(poses, 0.03), FRONT)
+    imagined = painter.draw(room, poses, FRONT)
+    off = np.abs(imagined.astype(float) - frames).max(axis=-1)
+    assert np.median(off) <= 1
+    assert off.mean() < 1.5
+    assert room.noise < 1.0
+    without = np.abs(room.background.astype(float) - frames).max(axis=-1)
+    assert off.mean() < 0.3 * without.mean()  # the arm is there, too
+
+
+def test_links_of_another_colour_are_painted(poses):
+    colours = ((0.1, 0.7, 0.2),)
+    frames = filmed(poses, Scene("green", links=colours))
+    painter = Painter(ARM)
+    room = painter.learn(frames, guessed(poses, 0.03), FRONT)
+    assert room.painted[-1]  # the tool, whose own colours are two
+    off = np.abs(painter.draw(room, poses, FRONT).astype(float) - frames).max(axis=-1)
+    assert off.mean() < 0.5
+
+
+def test_noise_is_measured(poses):
+    frames = filmed(poses)
+    frames = np.clip(np.minimum(frames, 200) + np.random.default_rng(0).normal(0, 10, frames.shape), 0, 255)
+    room = Painter(ARM).learn(frames.round().astype(np.uint8), poses, FRONT)
+    assert room.noise == pytest.approx(10, rel=0.15)
+
+
+def test_the_arm_is_drawn_before_a_picture(poses):
+    rasteriser = Rasteriser(body_of(ARM.file))
+    plain = rasteriser.draw(poses[:4], FRONT, SIZE)
+    white = np.full((SIZE, SIZE, 3), 255, np.uint8)
+    np.testing.assert_array_equal(rasteriser.draw_before(white, poses[:4], FRONT), plain)
+    behind = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3), np.uint8)
+    frames, there = rasteriser.draw_before(behind, poses[:4], FRONT), Painter(ARM).there(poses[:4], FRONT, SIZE)
+    np.testing.assert_array_equal(frames[there == 0], np.broadcast_to(behind, frames.shape)[there == 0])
+    np.testing.assert_array_equal(frames[there == 1], plain[there == 1])
+
+
+@pytest.mark.parametrize("condition", ["plain", "half_light", "shifted_3", "textured"])
+def test_a_closer_look_finds_the_poses(poses, condition):
+    frames = filmed(poses, Scene("textured", background=BEHIND) if condition == "textured" else None)
+    frames = CONDITIONS[condition].seen(frames, np.random.default_rng(1))
+    guesses = guessed(poses, 0.1)
+    closer = look_closer(frames, guesses, ARM, FRONT, 1 / CONTROL_HZ)
+    before, after = errors(poses, guesses).mean(), errors(poses, closer.poses).mean()
+    assert before > 0.07
+    assert after < 0.035
+    assert closer.explained.shape == (LENGTH,)
+    assert closer.explained.min() > 0.65
+    moved = np.linalg.norm(np.array(closer.camera.target) - FRONT.target)
+    assert moved > 0.1 if condition == "shifted_3" else moved < 0.02
+
+
+def test_where_there_is_no_arm_nothing_is_explained(poses):
+    rng = np.random.default_rng(0)
+    balls = np.full((LENGTH, SIZE, SIZE, 3), 200, np.uint8)
+    for frame, (y, x) in zip(balls, np.cumsum(rng.integers(-2, 3, (LENGTH, 2)), axis=0) % 40, strict=True):
+        frame[y : y + 12, x : x + 12] = (40, 90, 30)
+    closer = look_closer(balls, poses, ARM, FRONT, 1 / CONTROL_HZ)
+    assert np.median(closer.explained) < 0.6
+
+
+def test_a_camera_that_may_not_turn_does_not(poses):
+    frames = CONDITIONS["shifted"].seen(filmed(poses[:8]), np.random.default_rng(1))
+    assert look_closer(frames, poses[:8], ARM, FRONT, 1 / CONTROL_HZ, may_turn=False).camera == FRONT
+
+
+def test_a_single_frame_is_looked_at(poses):
+    frames = filmed(poses[:1])
+    closer = look_closer(frames, poses[:1], ARM, FRONT, 1 / CONTROL_HZ)
+    assert closer.poses.shape == (1, 7)
+    assert np.isfinite(closer.poses).all()
+    assert closer.explained.shape == (1,)
+
+
+def test_what_is_adjusted_does_not_depend_on_how_many_frames_are_turned_at_once(poses, monkeypatch):
+    """And a step of Gauss and Newton solves what is linear at once."""
+    rng = np.random.default_rng(0)
+    mix, by = rng.normal(size=(9, 7)), rng.normal(size=(9, 2))
+
+    def see(poses, constants):
+        return poses @ mix.T + by @ constants
+
+    constants = np.array([0.1, -0.2])
+    seen = see(poses, constants)
+    start = Adjusted(poses + 0.1, np.zeros(2), 0.0)
+    doubts = Doubts(np.array([1.0, 1.0]), noise=1e-3, outlier=1e9, acceleration=1e3, guess=1e3)
+    whole = adjust(seen, see, start, start.poses, 0.05, doubts, 0.01, 1)
+    np.testing.assert_allclose(whole.poses, poses, atol=1e-3)
+    np.testing.assert_allclose(whole.constants, constants, atol=1e-3)
+    monkeypatch.setattr("imitate.reading.adjustment.CHUNK", 7)
+    parts = adjust(seen, see, start, start.poses, 0.05, doubts, 0.01, 1)
+    np.testing.assert_allclose(parts.poses, whole.poses, atol=1e-6)
+    known = adjust(seen, see, start, start.poses, 0.05, replace(doubts, constants=np.zeros(2)), 0.01, 1)
+    np.testing.assert_array_equal(known.constants, start.constants)
+
+
+def test_an_outlier_counts_less(poses):
+    def see(poses, constants):
+        return poses.repeat(5, axis=1)
+
+    seen = see(poses, np.zeros(0))
+    seen[:, ::5] += 3.0  # one of the five that tell of each joint
+    doubts = Doubts(np.zeros(0), noise=0.01, acceleration=1e3, guess=1e3)
+    now = Adjusted(poses + 0.05, np.zeros(0), 0.0)
+    for _ in range(10):
+        now = adjust(seen, see, now, now.poses, 0.05, doubts, 0.01, 1)
+    assert np.abs(now.poses - poses).max() < 0.05
+    now = Adjusted(poses, np.zeros(0), 0.0)
+    even = adjust(seen, see, now, now.poses, 0.05, replace(doubts, outlier=1e9), 0.01, 1)
+    assert np.abs(even.poses - poses).min() > 0.2
+
+
+def test_looks_come_nearer():
+    first, *_, last = close_look.LOOKS
+    assert first.blur > last.blur
+    assert first.turn > last.turn
+    assert first.around > last.around
