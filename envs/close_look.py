@@ -20,11 +20,12 @@ from imitate.data.viewpoint import turned
 from imitate.reading.adjustment import Adjusted, Doubts, adjust
 
 from .kuka import Arm
-from .room import Painter, Room
+from .room import SMOOTH, Painter, Room
 
 Floats = NDArray[np.float64]
 
 QUIET = 2.0  # of 255: the least noise that is reckoned with
+LEFT = 2 * np.sqrt(np.pi)  # noise is divided by so much, times what it is smoothed by, pixels
 FARTHEST = 6  # pixels that the picture of a camera that has turned is looked for, either way
 ALIKE = 1.3  # times more alike that it must be there than where it would be if it had not
 GUESS, ACCELERATION = 2.0, 0.5  # of Doubts
@@ -56,7 +57,7 @@ class Look(NamedTuple):
 
 LOOKS = (
     Look(2.0, 2, 0.1, np.inf, around=4, turns=0.0, times=6),
-    Look(1.0, 1, 0.05, 40.0, around=3, turns=0.0, times=4),
+    Look(1.0, 1, 0.05, 40.0, around=3, turns=0.02, times=4),
     Look(1.0, 1, 0.05, 40.0, around=1, turns=0.05, times=8),
 )
 
@@ -90,14 +91,16 @@ def look_closer(
         may_turn: Whether the camera may have turned a little.
     """
     painter = Painter(arm)
-    start = _found(painter, frames, poses, camera) if may_turn else np.zeros(2)
-    now = Adjusted(poses, start, 0.0)
+    now = Adjusted(poses, np.zeros(2), 0.0)
     for look in LOOKS:
+        if may_turn:
+            further = _found(painter, frames, now.poses, turned(camera, *now.constants))
+            now = now._replace(constants=now.constants + further)
         features = partial(_features, look)
         shown = features(frames)
         for _ in range(look.times):
             room = painter.learn(frames, now.poses, turned(camera, *now.constants), look.around)
-            noise = max(QUIET, room.noise)
+            noise = max(QUIET, room.noise / (LEFT * look.blur))
             doubts = Doubts(np.full(2, look.turns * may_turn), noise, look.outlier / noise, ACCELERATION, GUESS)
             see = partial(_imagined, features, painter, room, camera)
             now = adjust(shown, see, now, poses, seconds, doubts, look.turn, EVERY)
@@ -130,7 +133,9 @@ def _features(look: Look, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _found(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: Camera) -> Floats:
     """Where a camera has turned, (2,) rad: so that what moves is where the arm would be seen to move, on average."""
-    moves = np.abs(frames - np.median(frames, axis=0)).max(axis=-1)
+    smooth = ndimage.gaussian_filter(frames.astype(np.float32), SMOOTH)
+    moves = np.abs(smooth - np.median(smooth, axis=0)).max(axis=-1)
+    moves = np.maximum(moves - 2 * np.median(moves), 0)
     expected = painter.there(poses, camera, frames.shape[1])
     expected = np.abs(expected - np.median(expected, axis=0))
     moves = np.minimum(moves / max(float(np.quantile(moves, 0.98)), 1.0), 1.0)

@@ -12,11 +12,13 @@ from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import choose
 from imitate.keeping.workers import Alone, Crew
 from imitate.reading.pose_tracking import Tracked, read_poses
+from imitate.reading.practice import smoothed
 
 from .close_look import look_closer
 from .kuka import ARMS, CONTROL_HZ, Arm
 from .pictures import Pictures
 
+EXPLAINED = 0.95  # share of what is seen of the arm, on average, above which a closer look has found it
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
 
@@ -94,7 +96,9 @@ def watch_closely(
 ) -> NDArray[np.float64]:
     """Read the poses (length, joints), rad, off the frames of a demonstration.
 
-    Whoever embeds whatever room alike knows about what they are. A closer look then compares with the room itself.
+    Whoever embeds whatever room alike knows about what they are: its pose head says so at once. A closer look then
+    compares with the room itself. Where that leaves much unexplained, it is looked closer again from what ``watch``
+    reads, which takes longer, and what explains more is taken.
 
     Args:
         encoder: That ``watch`` reads with.
@@ -105,12 +109,28 @@ def watch_closely(
     Raises:
         UserError: As ``Imagination`` does.
     """
-    poses = watch(encoder, encoder.embed(frames), arm, workers).poses
+    embeddings = encoder.embed(frames)
     if encoder.domain is None:
-        return poses
+        return watch(encoder, embeddings, arm, workers).poses
     own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
-    closer = look_closer(frames, poses, own, encoder.camera, 1 / CONTROL_HZ, encoder.domain.camera_varies)
-    return within_reach(closer.poses, own)
+    varies, looked = encoder.domain.camera_varies, []
+    for guess in (_decoded, _watched):
+        guesses = within_reach(guess(encoder, embeddings, own, workers), own)
+        looked.append(look_closer(frames, guesses, own, encoder.camera, 1 / CONTROL_HZ, varies))
+        if looked[-1].explained.mean() > EXPLAINED:
+            break
+    return within_reach(max(looked, key=lambda closer: closer.explained.mean()).poses, own)
+
+
+def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm, _: int) -> NDArray[np.float64]:
+    """What the pose head says, smoothed; without one, the robot is home."""
+    if encoder.pose_head is None:
+        return np.zeros((len(embeddings), arm.joints))
+    return smoothed(encoder.decode_joints(embeddings))
+
+
+def _watched(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm, workers: int) -> NDArray[np.float64]:
+    return watch(encoder, embeddings, arm, workers).poses
 
 
 def believing(

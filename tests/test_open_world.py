@@ -11,6 +11,7 @@ from imitate.data.domain import USUAL, Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
+from imitate.envs import close_look, imagination
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, ASSETS, Kuka, body_of
 from imitate.envs.landmarks import number_of
@@ -295,3 +296,30 @@ def test_a_domain_from_the_command_line(words, said, tmp_path, monkeypatch, caps
     embed.main()
     kept = Domain.from_json(read_json(tmp_path / "run/embed/config.json")["settings"]["domain"])
     assert (kept.azimuth, kept.scenes) == ((-9.0, 3.0), False)
+
+
+def test_a_video_in_the_open_is_looked_at_closer_until_it_is_explained(blind, demonstrations, monkeypatch):
+    """From what the pose head says; and where that leaves much unexplained, from what is read by imagination."""
+    frames = Kuka().film_at(demonstrations[0].joints, FRONT, SIZE)
+    looks, share = [], iter([0.5, 0.9, 0.99])
+    begun = {name: np.full((len(frames), 7), k / 10) for k, name in enumerate(("_decoded", "_watched"))}
+
+    def looked(frames, poses, arm, camera, seconds, may_turn):
+        looks.append(float(poses[0, 0]))
+        return close_look.Closer(poses + 0.01, camera, np.full(len(frames), next(share)))
+
+    for name, poses in begun.items():
+        monkeypatch.setattr(imagination, name, lambda *_, poses=poses: poses)
+    monkeypatch.setattr(imagination, "look_closer", looked)
+    np.testing.assert_allclose(imagination.watch_closely(blind, frames), 0.11)
+    assert looks == pytest.approx([0.0, 0.1])
+    np.testing.assert_allclose(imagination.watch_closely(blind, frames), 0.01)
+    assert looks == pytest.approx([0.0, 0.1, 0.0])  # it is explained at once
+
+
+def test_an_encoder_of_the_plain_scene_takes_no_closer_look(encoder, demonstrations, monkeypatch):
+    monkeypatch.setattr(imagination, "look_closer", pytest.fail)
+    monkeypatch.setattr(imagination, "_watched", pytest.fail)
+    frames = demonstrations[0].frames[:3]
+    read = imagination.watch_closely(encoder, frames)
+    np.testing.assert_array_equal(read, imagination.watch(encoder, encoder.embed(frames)).poses)
