@@ -233,8 +233,12 @@ class TrainedEncoder:
         """``save``, by the name that others of the field have for it."""
         self.save(folder)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, half: bool = False) -> None:
         """Write ``encoder.json`` and ``encoder.safetensors``.
+
+        Args:
+            folder: That they are written to.
+            half: Whether weights are kept in half precision, which takes half of the room.
 
         Raises:
             UserError: There is NaN or infinity in the weights.
@@ -245,6 +249,8 @@ class TrainedEncoder:
         if self.pose_head is not None:
             tensors |= {f"pose_head.{key}": value for key, value in self.pose_head.state_dict().items()}
             joints = self.pose_head.joints
+        if half:
+            tensors = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
         check_weights("the encoder", tensors, "lower the learning rate")
         weights = save({key: value.contiguous().cpu() for key, value in tensors.items()})
         with written_aside(folder / "encoder.safetensors") as aside:
