@@ -36,7 +36,7 @@ from .benchmarking.ways import of_all, print_ways, summarise
 from .reporting.gallery import write_gallery
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
-from .shared.policy import chosen, following, reading_at_once
+from .shared.policy import DIRECT, OPEN, chosen, following, reading_at_once
 from .shared.reading import Mind, Read
 from .shared.results import Results, Rows, about, check_out, rounded, write_results
 from .shared.rollout import baselines, beside, misread, poses_taken, roll_out
@@ -53,8 +53,8 @@ class Settings:
     name: str = "benchmark-follow"
     """The folder in it that demonstrations and figures go to."""
     encoder: Path | None = None
-    """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
-    one that comes with the package."""
+    """The folder of a trained encoder, with which poses are taken directly; open: the one for the open world that comes
+    with the package; None: the run's own, or if it has none, the one that comes with the package."""
     policy: str = ""
     """The stage of the run that has learned to follow any demonstration, measured beside the direct way; or direct:
     that way alone. If empty, imitate-any, or what comes with the package where the run has no encoder."""
@@ -92,8 +92,8 @@ PRESETS = {
         Settings(name="benchmark-follow-disturbed", demos=20, conditions=WORSE),
     ),
     "open": (
-        "Twenty demonstrations from the open world, for an encoder of 'embed open'.",
-        Settings(name="benchmark-follow-open", demos=20, conditions=IN_THE_OPEN, policy="direct"),
+        "Twenty demonstrations from the open world.",
+        Settings(name="benchmark-follow-open", encoder=Path(OPEN), demos=20, conditions=IN_THE_OPEN, policy=DIRECT),
     ),
 }
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +23,7 @@ from imitate.keeping.runs import Stage
 
 from . import imitate
 from .shared.cli import STARTS_OVER, command
-from .shared.policy import ANY, learned_with
+from .shared.policy import ANY, OPEN, learned_with
 from .shared.signals import held_back
 
 ASIDE, OLD = ".promoted-", "old-"  # what is made before it takes its place, and what stood there
@@ -35,16 +37,31 @@ class Settings:
     """The run directory."""
     episode: int = 0
     """The demonstration, an episode of the test split that the run has imitated."""
+    open_world: bool = False
+    """Whether it is the encoder for the open world, and nothing else."""
 
 
-PRESETS = {"default": ("The encoder, the policy and the first test episode.", Settings())}
+PRESETS = {
+    "default": ("The encoder, the policy and the first test episode.", Settings()),
+    "open": ("The encoder for the open world.", Settings(run=Path("runs/open"), open_world=True)),
+}
 
 
 def run(settings: Settings) -> None:
-    """Rewrite ``assets/encoder``, ``assets/policy``, ``assets/demonstration`` and the picture of the README."""
+    """Rewrite ``assets/encoder``, ``assets/policy``, ``assets/demonstration`` and the picture of the README.
+
+    Or ``assets/open`` alone.
+    """
     if not (ASSETS.parent / "setup.cfg").is_file():
         raise UserError(f"{ASSETS}: what is installed stays as it is: promote is for a checkout, with `make install`")
     encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
+    if settings.open_world:
+        if not encoder.any_scene:
+            raise UserError(f"{settings.run}: its encoder knows one scene, expected one of the preset open of 'embed'")
+        with _replacing() as folder:
+            encoder.save(folder / OPEN, half=True)
+        print(f"promoted the encoder of {settings.run} to {ASSETS / OPEN}")
+        return
     film = _film(settings)
     learned = _learned(settings.run)
     dataset = LeRobotDataset(settings.run / "record" / "dataset")
@@ -53,20 +70,27 @@ def run(settings: Settings) -> None:
     episodes = dataset.split("test")
     if not 0 <= settings.episode < len(episodes):
         raise UserError(f"episode is {settings.episode}, expected a test episode, 0 to {len(episodes) - 1}")
-    with held(ASSETS), TemporaryDirectory(prefix=ASIDE, dir=ASSETS) as aside:  # nothing is replaced before all is there
-        folder = Path(aside)
-        _put_back(folder)
+    with _replacing() as folder:
         encoder.save(folder / "encoder")
         _write_policy(folder / "policy", learned)
         _write_demonstration(folder / "demonstration", dataset, episodes[settings.episode], camera)
         shutil.copyfile(film, folder / "imitation.gif")
+    print(f"promoted {settings.run} to {ASSETS}")
+
+
+@contextmanager
+def _replacing() -> Iterator[Path]:
+    """A folder for assets that then take the places of what is called so. Nothing is replaced before all is there."""
+    with held(ASSETS), TemporaryDirectory(prefix=ASIDE, dir=ASSETS) as aside:
+        folder = Path(aside)
+        _put_back(folder)
+        yield folder
         with held_back():  # no signal comes between an asset that goes and the one that takes its place
             for made in sorted(folder.iterdir()):
                 place = ASSETS / made.name
                 if place.exists():
                     place.rename(folder / f"{OLD}{made.name}")
                 made.rename(place)
-    print(f"promoted {settings.run} to {ASSETS}")
 
 
 def _put_back(ours: Path) -> None:

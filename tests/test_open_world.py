@@ -15,6 +15,8 @@ from imitate.envs import close_look, imagination
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, ASSETS, Kuka, body_of
 from imitate.envs.landmarks import number_of
+from imitate.envs.scenes.scene import Scene
+from imitate.envs.scenes.texture import Texture
 from imitate.envs.studio import POSES, Studio
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
@@ -25,6 +27,7 @@ from imitate.pipelines.embedding import blindness, open_world
 from imitate.pipelines.embedding.teacher import Teacher
 from imitate.pipelines.shared.demo import load_demo, load_training
 from imitate.pipelines.shared.embedded import View, frames_of
+from imitate.pipelines.shared.policy import DIRECT, chosen
 from imitate.pipelines.shared.reading import Mind
 
 pytestmark = pytest.mark.slow
@@ -323,3 +326,27 @@ def test_an_encoder_of_the_plain_scene_takes_no_closer_look(encoder, demonstrati
     frames = demonstrations[0].frames[:3]
     read = imagination.watch_closely(encoder, frames)
     np.testing.assert_array_equal(read, imagination.watch(encoder, encoder.embed(frames)).poses)
+
+
+def test_the_encoder_that_comes_with_the_package_is_chosen_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, policy = chosen(tmp_path / "run", DIRECT, Path("open"), "iiwa")
+    assert (folder, policy) == (ASSETS / "open", None)
+    shipped = load_encoder(folder)
+    assert shipped.any_scene
+    assert shipped.camera == FRONT
+    (tmp_path / "open").mkdir()  # of a user's own
+    assert chosen(tmp_path / "run", DIRECT, Path("open"), "iiwa")[0] == Path("open")
+
+
+def test_a_video_of_half_the_light_and_another_room_is_followed(tmp_path):
+    """By the encoder that comes with the package, which knows neither."""
+    demonstration = LeRobotDataset(ASSETS / "demonstration").demonstration(0)
+    poses = demonstration.joints[:40]
+    scene = Scene("striped", background=Texture("stripes", (0.6, 0.7, 0.8), (0.7, 0.6, 0.5), period=0.3))
+    with closing(Kuka(scene=scene)) as kuka:
+        frames = kuka.film_at(poses, FRONT, 64) // 2
+        read = imagination.watch_closely(load_encoder(ASSETS / "open"), frames)
+        apart = np.linalg.norm(kuka.flange_positions(read) - kuka.flange_positions(poses), axis=1)
+        still = np.linalg.norm(kuka.flange_positions(poses[:1]) - kuka.flange_positions(poses), axis=1)
+    assert np.median(apart) < 0.05 < 0.5 * np.median(still)

@@ -5,9 +5,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import torch
 
+from imitate.data.domain import Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.embedding.trained_encoder import load_encoder
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
+from imitate.envs.cameras import CAMERAS
 from imitate.errors import UserError
 from imitate.keeping.manifest import manifest_of, verified
 from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
@@ -175,3 +179,21 @@ def test_an_interruption_replaces_nothing(run, assets, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         promote.run(promote.Settings(run=run))
     assert contents(assets) == before
+
+
+def test_the_encoder_for_the_open_world_is_promoted_alone(assets, tmp_path, run):
+    module = build_encoder("residual", 32, 32, 11)
+    blind = TrainedEncoder("residual", module, 32, 32, CAMERAS["front"], PoseHead(32, 7), domain=Domain())
+    blind.to(torch.device("cpu")).save(tmp_path / "open/embed/encoder")
+    before = contents(assets)
+    promote.run(promote.Settings(run=tmp_path / "open", open_world=True))
+    after = contents(assets)
+    assert {name: text for name, text in after.items() if not name.startswith("open/")} == before
+    promoted = load_encoder(assets / "open")
+    assert promoted.domain == Domain()
+    frames = np.random.default_rng(0).integers(0, 255, (4, 32, 32, 3), np.uint8)
+    np.testing.assert_allclose(promoted.embed(frames), blind.embed(frames), atol=0.3)  # of norm 10
+    size = (tmp_path / "open/embed/encoder/encoder.safetensors").stat().st_size
+    assert (assets / "open/encoder.safetensors").stat().st_size < 0.6 * size
+    with pytest.raises(UserError, match="its encoder knows one scene, expected one of the preset open"):
+        promote.run(promote.Settings(run=run, open_world=True))

@@ -33,6 +33,7 @@ from .rollout import Policy, follower
 
 ANY = "imitate-any"  # the stage of a policy for any demonstration
 DIRECT = "direct"  # in place of a policy: the poses are taken as they were read
+OPEN = "open"  # in place of the folder of an encoder
 LOST = 2.5  # mean distance of embeddings, of norm 10
 
 
@@ -162,8 +163,8 @@ def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path
         run: The run directory; it need not exist.
         policy: The name of a stage in it, or direct. If empty, imitate-any, or what comes with the package where the
             run has no encoder; and direct where that is not.
-        encoder: The folder of one, with which poses are taken directly; None: the run's own, or if it has none, the one
-            that comes with the package.
+        encoder: The folder of one, with which poses are taken directly; ``OPEN``: the one for the open world that comes
+            with the package; None: the run's own, or if it has none, the one that comes with the package.
         arm: Of the robot that follows.
 
     Returns:
@@ -184,7 +185,7 @@ def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path
             )
         return learned.encoder or trained.path("encoder"), named
     if encoder is not None:
-        return encoder, None
+        return (ASSETS / OPEN if encoder == Path(OPEN) and not encoder.exists() else encoder), None
     if trained.finished:
         folder, general = trained.path("encoder"), Stage(run / ANY)
     else:
