@@ -105,12 +105,27 @@ def look_closer(
             see = partial(_imagined, features, painter, room, camera)
             now = adjust(shown, see, now, poses, seconds, doubts, look.turn, EVERY)
     found = turned(camera, *now.constants)
-    room = painter.learn(frames, now.poses, found)
-    return Closer(now.poses, found, explained(frames, painter.draw(room, now.poses, found), room))
+    return Closer(now.poses, found, _explained(painter, frames, now.poses, found))
 
 
-def explained(frames: NDArray[np.uint8], imagined: NDArray[np.uint8], room: Room) -> Floats:
-    """The share of what differs from a room in each frame, squared, that is imagined, too: (length,), 1 at most."""
+def certainty(frames: NDArray[np.uint8], poses: Floats, arm: Arm, camera: Camera, may_turn: bool = True) -> Floats:
+    """What poses explain of each frame of a video, (length,), as ``Closer`` has it, whoever read them.
+
+    Args:
+        frames: (length, size, size, 3) uint8.
+        poses: (length, joints) rad.
+        arm: That it shows.
+        camera: That filmed it.
+        may_turn: Whether the camera may have turned a little.
+    """
+    painter = Painter(arm)
+    turns = _found(painter, frames, poses, camera) if may_turn else np.zeros(2)
+    return _explained(painter, frames, poses, turned(camera, *turns))
+
+
+def _explained(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: Camera) -> Floats:
+    room = painter.learn(frames, poses, camera)
+    imagined = painter.draw(room, poses, camera)
     shown, own, behind = (_features(LOOKS[0], images) for images in (frames, imagined, room.background[None]))
     left, all_of_it = (np.square(shown - other).sum(axis=1, dtype=np.float64) for other in (own, behind))
     return 1 - left / np.maximum(all_of_it, 1.0)

@@ -126,7 +126,7 @@ def run(settings: Settings) -> Stage:
 
 def _tell(demonstration: Demonstration, stage: Stage) -> None:
     report(stage.metrics, stage.path("side_by_side.mp4"))
-    warn_if_lost(demonstration, stage.metrics["believed_embedding_distance"])
+    warn_if_lost(demonstration, stage.metrics)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from imitate.data.viewpoint import polar, turned
 from imitate.envs import close_look
 from imitate.envs.cameras import CAMERAS
-from imitate.envs.close_look import look_closer
+from imitate.envs.close_look import certainty, look_closer
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka, body_of
 from imitate.envs.landmarks import pictured
 from imitate.envs.rendering.rasteriser import Rasteriser
@@ -180,3 +180,16 @@ def test_looks_come_nearer():
     assert first.blur > last.blur
     assert first.turn > last.turn
     assert first.around > last.around
+
+
+def test_poses_are_as_sure_as_what_they_explain(poses):
+    frames = CONDITIONS["half_light"].seen(filmed(poses), np.random.default_rng(0))
+    right = certainty(frames, poses, ARM, FRONT)
+    half = poses.copy()
+    half[LENGTH // 2 :] = poses[:1]  # lost from there on
+    wrong = certainty(frames, half, ARM, FRONT)
+    assert right.min() > 0.95
+    assert wrong[-5:].max() < 0.5 < wrong[: LENGTH // 2].min()
+    moved = CONDITIONS["shifted_2"].seen(frames, np.random.default_rng(0))
+    assert certainty(moved, poses, ARM, FRONT).min() > 0.9
+    assert certainty(moved, poses, ARM, FRONT, may_turn=False).mean() < 0.7

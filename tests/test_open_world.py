@@ -9,6 +9,7 @@ import torch
 
 from imitate.data.domain import USUAL, Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.video.writer import write_video
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
 from imitate.envs import close_look, imagination
@@ -27,8 +28,9 @@ from imitate.pipelines.embedding import blindness, open_world
 from imitate.pipelines.embedding.teacher import Teacher
 from imitate.pipelines.shared.demo import load_demo, load_training
 from imitate.pipelines.shared.embedded import View, frames_of
-from imitate.pipelines.shared.policy import DIRECT, chosen
+from imitate.pipelines.shared.policy import DIRECT, chosen, warn_if_lost
 from imitate.pipelines.shared.reading import Mind
+from imitate.pipelines.shared.rollout import _least_sure
 
 pytestmark = pytest.mark.slow
 SIZE, FRONT, LANDMARKS = 32, CAMERAS["front"], number_of(ARMS["iiwa"], body_of("iiwa.urdf"))
@@ -350,3 +352,32 @@ def test_a_video_of_half_the_light_and_another_room_is_followed(tmp_path):
         apart = np.linalg.norm(kuka.flange_positions(read) - kuka.flange_positions(poses), axis=1)
         still = np.linalg.norm(kuka.flange_positions(poses[:1]) - kuka.flange_positions(poses), axis=1)
     assert np.median(apart) < 0.05 < 0.5 * np.median(still)
+
+
+def test_the_second_that_is_least_explained_is_told(capsys, demonstrations):
+    sure = np.full(60, 0.9)
+    sure[30:45] = 0.1
+    figures = _least_sure(sure)
+    assert figures["explained"] == pytest.approx(0.7)
+    assert figures["explained_worst"] == pytest.approx((15 * 0.1 + 5 * 0.9) / 20)
+    assert figures["explained_worst_at"] in (1.25, 1.3, 1.35, 1.4, 1.45, 1.5)
+    warn_if_lost(demonstrations[0], figures | {"believed_embedding_distance": 0.5})
+    said = capsys.readouterr().err
+    assert (
+        "the poses that are believed explain 30 % of what moves, and 70 % in all of it, expected 80 % or more" in said
+    )
+    warn_if_lost(demonstrations[0], _least_sure(np.full(7, 0.9)) | {"believed_embedding_distance": 9.0})
+    assert not capsys.readouterr().err  # how far embeddings are apart says nothing there
+
+
+def test_what_is_believed_in_the_open_is_kept_with_how_sure_it_is(tmp_path, monkeypatch):
+    """Of a video in which there is no arm, it is said."""
+    frames = np.full((24, 64, 64, 3), 180, np.uint8)
+    for k, frame in enumerate(frames):
+        frame[20:34, k : k + 12] = (60, 40, 90)
+    write_video(tmp_path / "box.mp4", frames, 20)
+    settings = follow.Settings(demo=str(tmp_path / "box.mp4"), run=tmp_path, encoder=Path("open"), policy=DIRECT)
+    monkeypatch.setattr(imagination, "EXPLAINED", -1e9)  # once is enough
+    stage = follow.run(settings)
+    assert len(read_json(stage.path("poses.json"))["explained"]) == 24
+    assert stage.metrics["explained_worst"] < 0.8

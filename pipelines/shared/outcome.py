@@ -44,7 +44,7 @@ def outcome(
     save_figure(stage.path("followed.png"), followed_figure(series, 1 / CONTROL_HZ))
     if demonstration.believed is not None:
         metrics |= write_poses(stage, demonstration, guessed, env)
-        warn_if_lost(demonstration, metrics["believed_embedding_distance"])
+        warn_if_lost(demonstration, metrics)
         if metrics.get("practised_embedding_distance", 0) > metrics["direct_embedding_distance"]:
             print("practice found no better poses than were guessed: try --practice 0, or more steps", file=sys.stderr)
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})

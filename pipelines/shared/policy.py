@@ -34,6 +34,7 @@ from .rollout import Policy, follower
 ANY = "imitate-any"  # the stage of a policy for any demonstration
 DIRECT = "direct"  # in place of a policy: the poses are taken as they were read
 OPEN = "open"  # in place of the folder of an encoder
+EXPLAINED = 0.8  # share of what is seen of the arm, in a second, below which it may be lost there
 LOST = 2.5  # mean distance of embeddings, of norm 10
 
 
@@ -236,9 +237,22 @@ def acting(model: PPO | SAC, explore: bool = False) -> Policy:
     return act
 
 
-def warn_if_lost(demonstration: Demonstration, distance: float) -> None:
-    """Say so if the robot hardly looks like the demonstration at the poses that it believes to see in it."""
-    if distance > LOST:
+def warn_if_lost(demonstration: Demonstration, metrics: dict[str, Any]) -> None:
+    """Say so if the robot hardly looks like the demonstration at the poses that it believes to see in it.
+
+    In the open, where that is worst: in what second.
+    """
+    distance, worst = metrics["believed_embedding_distance"], metrics.get("explained_worst")
+    if worst is not None and worst < EXPLAINED:
+        at = metrics["explained_worst_at"]
+        there, whole = (round(100 * max(share, 0.0)) for share in (worst, metrics["explained"]))
+        print(
+            f"from second {at:.1f} to {at + 1:.1f} of {demonstration.name}, the poses that are believed explain "
+            f"{there} % of what moves, and {whole} % in all of it, expected {100 * EXPLAINED:.0f} % or more: they may "
+            "be wrong. Expected one arm of this kind, all of it in the picture; a camera and a room that do not move",
+            file=sys.stderr,
+        )
+    elif worst is None and distance > LOST:
         found = ", ".join(demonstration.source.found) if demonstration.source else ""
         print(
             f"the robot does not recognise itself in {demonstration.name}: at the poses that it believes, its "

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
+from imitate.envs.close_look import certainty
 from imitate.envs.kuka import CONTROL_HZ, Kuka
 from imitate.envs.kuka_env import KukaEnv
 from imitate.envs.practice import towards
@@ -151,13 +152,34 @@ def write_poses(
     """Keep the poses that are believed of a demonstration, and those that were guessed, as ``poses.json``.
 
     Returns:
-        How well they are known, as of ``misread``. Moves the arm.
+        How well they are known, as of ``misread``; and of an encoder for the open world, how much of what is seen they
+        explain. Moves the arm.
     """
     assert demonstration.believed is not None
     poses = {"joints": demonstration.believed, "guessed": demonstration.believed if guessed is None else guessed}
     written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
+    figures, domain = misread(demonstration, demonstration.believed, env), env.encoder.domain
+    if domain is not None:
+        kuka = env.kuka_env.kuka
+        sure = certainty(
+            demonstration.frames, demonstration.believed, kuka.arm, env.encoder.camera, domain.camera_varies
+        )
+        written["explained"] = sure.tolist()
+        figures |= _least_sure(sure)
     write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "of": demonstration.digest, **written})
-    return misread(demonstration, demonstration.believed, env)
+    return figures
+
+
+def _least_sure(sure: NDArray[np.floating]) -> dict[str, float]:
+    """How much of what is seen of the arm is explained on average, and in the second that it is least; when that is."""
+    window = min(CONTROL_HZ, len(sure))
+    seconds = np.convolve(sure, np.full(window, 1 / window), "valid")
+    worst = int(seconds.argmin())
+    return {
+        "explained": float(sure.mean()),
+        "explained_worst": float(seconds[worst]),
+        "explained_worst_at": worst / CONTROL_HZ,
+    }
 
 
 def misread(demonstration: Demonstration, poses: NDArray[np.floating], env: TCNImitateEnv) -> dict[str, float]:
