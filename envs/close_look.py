@@ -7,6 +7,7 @@ and compares pixel by pixel, smoothed the less, the nearer it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -24,8 +25,9 @@ from .room import SMOOTH, Painter, Room
 
 Floats = NDArray[np.float64]
 
+SIDE = 64  # pixels of a picture that what follows is chosen for
 QUIET = 2.0  # of 255: the least noise that is reckoned with
-LEFT = 2 * np.sqrt(np.pi)  # noise is divided by so much, times what it is smoothed by, pixels
+LEFT = 2 * math.sqrt(math.pi)  # noise is divided by so much, times what it is smoothed by, pixels
 FARTHEST = 6  # pixels that the picture of a camera that has turned is looked for, either way
 ALIKE = 1.3  # times more alike that it must be there than where it would be if it had not
 GUESS, ACCELERATION = 2.0, 0.5  # of Doubts
@@ -35,14 +37,17 @@ EVERY = 2  # frames for which joints are turned once
 class Look(NamedTuple):
     """How closely it is looked.
 
+    Pixels are those of a picture of ``SIDE`` pixels a side; of a larger one, as many more.
+
     Attributes:
         blur: Standard deviation of what pixels are smoothed by.
         pooled: Pixels a side that are then taken together.
         turn: By how much joints are turned, rad.
         outlier: What is farther off counts the less, of 255.
         around: Pixels about the arm that may be of it, for all that is known.
-        turns: By how much the camera may have turned from where it was found, to the side and up, rad: standard
-            deviation. Before the room is known well, a pattern in it is taken for a camera that has turned.
+        turns: By how much the camera may have turned from where it should look, to the side and up, rad: standard
+            deviation; 0: it is taken as it was found. Before the room is known well, a pattern in it is taken for a
+            camera that has turned.
         times: It is looked so.
     """
 
@@ -68,8 +73,8 @@ class Closer(NamedTuple):
     Attributes:
         poses: (length, joints) rad.
         camera: That filmed it, as far as can be told.
-        explained: (length,) share of what differs from the room, squared, that is explained by the arm; 0 and less: it
-            is not there, or elsewhere.
+        explained: (length,) share of what differs from the room, squared, that is explained by the arm; 0: it is not
+            there, or elsewhere.
     """
 
     poses: Floats
@@ -91,7 +96,7 @@ def look_closer(
         may_turn: Whether the camera may have turned a little.
     """
     painter = Painter(arm)
-    now = Adjusted(poses, np.zeros(2), 0.0)
+    now, scale = Adjusted(poses, np.zeros(2), 0.0), frames.shape[1] / SIDE
     for look in LOOKS:
         if may_turn:
             further = _found(painter, frames, now.poses, turned(camera, *now.constants))
@@ -99,8 +104,9 @@ def look_closer(
         features = partial(_features, look)
         shown = features(frames)
         for _ in range(look.times):
-            room = painter.learn(frames, now.poses, turned(camera, *now.constants), look.around)
-            noise = max(QUIET, room.noise / (LEFT * look.blur))
+            around = max(1, round(look.around * scale))
+            room = painter.learn(frames, now.poses, turned(camera, *now.constants), around)
+            noise = max(QUIET, room.noise / (LEFT * look.blur * scale))
             doubts = Doubts(np.full(2, look.turns * may_turn), noise, look.outlier / noise, ACCELERATION, GUESS)
             see = partial(_imagined, features, painter, room, camera)
             now = adjust(shown, see, now, poses, seconds, doubts, look.turn, EVERY)
@@ -128,7 +134,7 @@ def _explained(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camer
     imagined = painter.draw(room, poses, camera)
     shown, own, behind = (_features(LOOKS[0], images) for images in (frames, imagined, room.background[None]))
     left, all_of_it = (np.square(shown - other).sum(axis=1, dtype=np.float64) for other in (own, behind))
-    return 1 - left / np.maximum(all_of_it, 1.0)
+    return np.maximum(1 - left / np.maximum(all_of_it, 1.0), 0.0)
 
 
 def _imagined(
@@ -139,11 +145,16 @@ def _imagined(
 
 def _features(look: Look, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Smooth pixels (length, dim) of frames."""
-    n, size = frames.shape[:2]
-    smooth = ndimage.gaussian_filter(frames.astype(np.float32), (0, look.blur, look.blur, 0), truncate=2.5)
-    side = size // look.pooled
-    blocks = smooth[:, : side * look.pooled, : side * look.pooled]
-    return blocks.reshape(n, side, look.pooled, side, look.pooled, 3).mean(axis=(2, 4)).reshape(n, -1)
+    scale = frames.shape[1] / SIDE
+    blur = look.blur * scale
+    smooth = ndimage.gaussian_filter(frames.astype(np.float32), (0, blur, blur, 0), truncate=2.5)
+    return _pooled(smooth, max(1, round(look.pooled * scale))).reshape(len(frames), -1)
+
+
+def _pooled(images: NDArray[np.float32], by: int) -> NDArray[np.float32]:
+    """Means of blocks of so many pixels a side of images (n, size, size, ...)."""
+    n, side = len(images), images.shape[1] // by
+    return images[:, : side * by, : side * by].reshape(n, side, by, side, by, *images.shape[3:]).mean(axis=(2, 4))
 
 
 def _found(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: Camera) -> Floats:
@@ -151,7 +162,9 @@ def _found(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: C
     smooth = ndimage.gaussian_filter(frames.astype(np.float32), SMOOTH)
     moves = np.abs(smooth - np.median(smooth, axis=0)).max(axis=-1)
     moves = np.maximum(moves - 2 * np.median(moves), 0)
-    expected = painter.there(poses, camera, frames.shape[1])
+    size = frames.shape[1]
+    by = max(1, round(size / SIDE))
+    moves, expected = _pooled(moves, by), _pooled(painter.there(poses, camera, size), by)
     expected = np.abs(expected - np.median(expected, axis=0))
     moves = np.minimum(moves / max(float(np.quantile(moves, 0.98)), 1.0), 1.0)
     reach = range(-FARTHEST, FARTHEST + 1)
@@ -161,7 +174,7 @@ def _found(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: C
         for across in reach
     }
     down, across = max(alike, key=alike.__getitem__)
-    if alike[down, across] < ALIKE * alike[0, 0]:
+    if not alike[down, across] > ALIKE * alike[0, 0]:  # or nothing moves, and nowhere is as good as anywhere
         return np.zeros(2)
-    pixel = 2 * np.tan(np.radians(camera.fov) / 2) / frames.shape[1]  # rad, in the middle
+    pixel = 2 * by * math.tan(math.radians(camera.fov) / 2) / size  # rad, in the middle
     return np.array([-across * pixel, down * pixel])

@@ -113,6 +113,8 @@ def watch_closely(
     if encoder.domain is None:
         return watch(encoder, embeddings, arm, workers).poses
     own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
+    encoder.check_camera(encoder.camera, encoder.image_size)
+    encoder.check_arm(own.joints)
     varies, looked = encoder.domain.camera_varies, []
     for guess in (_decoded, _watched):
         guesses = within_reach(guess(encoder, embeddings, own, workers), own)

@@ -10,7 +10,7 @@ from imitate.errors import UserError
 
 
 def shadowless(of: str = "", **keywords: Any) -> gym.Env:
-    """Make one, whose lamps cast no shadows.
+    """Make one, whose lamps cast no shadows. Its episodes are as long as its own.
 
     Args:
         of: Its id, such as ``Reacher-v5``.

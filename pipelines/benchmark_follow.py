@@ -36,7 +36,7 @@ from .benchmarking.ways import of_all, print_ways, summarise
 from .reporting.gallery import write_gallery
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
-from .shared.policy import DIRECT, OPEN, chosen, following, reading_at_once
+from .shared.policy import DIRECT, chosen, following, reading_at_once
 from .shared.reading import Mind, Read
 from .shared.results import Results, Rows, about, check_out, rounded, write_results
 from .shared.rollout import baselines, beside, misread, poses_taken, roll_out
@@ -53,8 +53,10 @@ class Settings:
     name: str = "benchmark-follow"
     """The folder in it that demonstrations and figures go to."""
     encoder: Path | None = None
-    """The folder of a trained encoder, with which poses are taken directly; open: the one for the open world that comes
-    with the package; None: the run's own, or if it has none, the one that comes with the package."""
+    """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
+    one that comes with the package."""
+    open_world: bool = False
+    """Whether to take the encoder for the open world that comes with the package, where none is named."""
     policy: str = ""
     """The stage of the run that has learned to follow any demonstration, measured beside the direct way; or direct:
     that way alone. If empty, imitate-any, or what comes with the package where the run has no encoder."""
@@ -93,7 +95,7 @@ PRESETS = {
     ),
     "open": (
         "Twenty demonstrations from the open world.",
-        Settings(name="benchmark-follow-open", encoder=Path(OPEN), demos=20, conditions=IN_THE_OPEN, policy=DIRECT),
+        Settings(name="benchmark-follow-open", open_world=True, demos=20, conditions=IN_THE_OPEN, policy=DIRECT),
     ),
 }
 
@@ -103,7 +105,7 @@ def run(settings: Settings) -> Results:
     conditions = {name: choose(CONDITIONS, name, "condition") for name in settings.conditions}
     _check(settings)
     stage = Stage.named(settings.run, settings.name)
-    encoder, policy = chosen(settings.run, settings.policy, settings.encoder, RECORD.arm)
+    encoder, policy = chosen(settings.run, settings.policy, settings.encoder, RECORD.arm, settings.open_world)
     reading = reading_at_once(settings.guess, settings.practice, policy)
     if not stage.finished:
         _check_filmed(conditions.values(), _shown_to(encoder))

@@ -23,7 +23,7 @@ from imitate.keeping.runs import Stage, kept_settings, write_json
 
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
-from .shared.policy import DIRECT, OPEN, chosen, following, reading_at_once, report, warn_if_lost
+from .shared.policy import DIRECT, chosen, following, reading_at_once, report, warn_if_lost
 from .shared.reading import Mind
 from .shared.rollout import (
     baselines,
@@ -53,8 +53,10 @@ class Settings:
     """The stage of the run that has learned to follow any demonstration; or direct: take the poses as they were read.
     If empty, imitate-any, or what comes with the package where the run has no encoder; and direct where that is not."""
     encoder: Path | None = None
-    """The folder of a trained encoder, with which poses are taken directly; open: the one for the open world that comes
-    with the package; None: the run's own, or if it has none, the one that comes with the package."""
+    """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
+    one that comes with the package."""
+    open_world: bool = False
+    """Whether to take the encoder for the open world that comes with the package, where none is named."""
     guess: str | None = None
     """How the robot comes by the demonstration's poses: imagination, of itself; head, the encoder's pose head;
     recordings, the run's; None: as its policy has learned to, or imagination."""
@@ -77,7 +79,7 @@ class Settings:
 
 PRESETS = {
     "default": ("Read the poses off a video, and follow them.", Settings()),
-    "open": ("A video from the open world: other light, other rooms.", Settings(encoder=Path(OPEN), policy=DIRECT)),
+    "open": ("A video from the open world: other light, other rooms.", Settings(open_world=True, policy=DIRECT)),
 }
 
 
@@ -85,7 +87,7 @@ def run(settings: Settings) -> Stage:
     """Track the demonstration, follow it, measure it, film it."""
     check_bounds(settings, workers=PROCESSES, seed=SEED)
     robot = Robot(settings.arm, start_noise=settings.start_noise)
-    folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm)
+    folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm, settings.open_world)
     reading = reading_at_once(settings.guess, settings.practice, policy)
     encoder = load_encoder(folder, pick_device(settings.device))
     shown = settings.demo or f"{SHIPPED_DEMO}:0"

@@ -14,8 +14,9 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import Episode, Layout, write_file, write_meta
 from imitate.data.video.writer import Compression
 from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.cameras import CAMERAS
 from imitate.envs.film import columns_of
-from imitate.envs.kuka import ASSETS
+from imitate.envs.kuka import ARMS, ASSETS
 from imitate.errors import UserError
 from imitate.keeping.lock import held
 from imitate.keeping.manifest import verified
@@ -58,9 +59,11 @@ def run(settings: Settings) -> None:
     if settings.open_world:
         if not encoder.any_scene:
             raise UserError(f"{settings.run}: its encoder knows one scene, expected one of the preset open of 'embed'")
+        encoder.check_arm(ARMS["iiwa"].joints)
+        encoder.check_camera(CAMERAS["front"], encoder.image_size)
         with _replacing() as folder:
-            encoder.save(folder / OPEN, half=True)
-        print(f"promoted the encoder of {settings.run} to {ASSETS / OPEN}")
+            encoder.save(folder / OPEN.name, half=True)
+        print(f"promoted the encoder of {settings.run} to {ASSETS / OPEN.name}")
         return
     film = _film(settings)
     learned = _learned(settings.run)

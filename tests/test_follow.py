@@ -20,7 +20,6 @@ from imitate.errors import UserError
 from imitate.keeping.runs import Stage, kept_settings, read_json
 from imitate.pipelines import follow, imitate
 from imitate.pipelines.follow import Settings
-from imitate.pipelines.shared import reading
 from imitate.pipelines.shared.policy import LOST, single_env
 from imitate.pipelines.shared.rollout import follower
 from imitate.policy.ppo import Learner, build_ppo, save_policy
@@ -61,7 +60,7 @@ def read_once(reads, monkeypatch):
             reads[shown] = watch(encoder, embeddings, arm, workers)
         return reads[shown]
 
-    monkeypatch.setattr(reading, "watch", once)
+    monkeypatch.setattr("imitate.envs.imagination.watch", once)
     monkeypatch.setattr("imitate.envs.tcn_imitate.watch", once)  # of the first frame, where no poses are known
 
 
@@ -88,7 +87,7 @@ def test_a_bare_video_is_followed_without_anything_learned(few, tmp_path, capsys
 
 @pytest.mark.slow
 def test_a_bare_video_is_followed_by_guesses_and_practice_and_nothing_is_imagined(few, tmp_path, monkeypatch, capsys):
-    for imagines in (f"{reading.__name__}.watch", "imitate.envs.tcn_imitate.watch"):
+    for imagines in ("imitate.envs.imagination.watch", "imitate.envs.tcn_imitate.watch"):
         monkeypatch.setattr(imagines, pytest.fail)
     stage = follow.run(Settings(run=tmp_path, demo=str(few), guess="head", practice=4096))
     metrics, poses = stage.metrics, read_json(stage.path("poses.json"))

@@ -22,7 +22,7 @@ from imitate.envs.studio import POSES, Studio
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json, write_json
-from imitate.pipelines import embed, follow, record
+from imitate.pipelines import benchmark_follow, embed, follow, record
 from imitate.pipelines.checking.views import held_out
 from imitate.pipelines.embedding import blindness, open_world
 from imitate.pipelines.embedding.teacher import Teacher
@@ -330,15 +330,16 @@ def test_an_encoder_of_the_plain_scene_takes_no_closer_look(encoder, demonstrati
     np.testing.assert_array_equal(read, imagination.watch(encoder, encoder.embed(frames)).poses)
 
 
-def test_the_encoder_that_comes_with_the_package_is_chosen_by_its_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    folder, policy = chosen(tmp_path / "run", DIRECT, Path("open"), "iiwa")
+def test_the_encoder_for_the_open_world_comes_with_the_package(tmp_path):
+    folder, policy = chosen(tmp_path / "run", DIRECT, None, "iiwa", open_world=True)
     assert (folder, policy) == (ASSETS / "open", None)
     shipped = load_encoder(folder)
     assert shipped.any_scene
     assert shipped.camera == FRONT
-    (tmp_path / "open").mkdir()  # of a user's own
-    assert chosen(tmp_path / "run", DIRECT, Path("open"), "iiwa")[0] == Path("open")
+    assert chosen(tmp_path / "run", DIRECT, tmp_path, "iiwa", open_world=True)[0] == tmp_path  # it is named
+    for presets in (follow.PRESETS, benchmark_follow.PRESETS):
+        assert presets["open"][1].open_world
+        assert not presets["default"][1].open_world
 
 
 def test_a_video_of_half_the_light_and_another_room_is_followed(tmp_path):
@@ -370,14 +371,29 @@ def test_the_second_that_is_least_explained_is_told(capsys, demonstrations):
     assert not capsys.readouterr().err  # how far embeddings are apart says nothing there
 
 
-def test_what_is_believed_in_the_open_is_kept_with_how_sure_it_is(tmp_path, monkeypatch):
+def test_what_is_believed_in_the_open_is_kept_with_how_sure_it_is(tmp_path, monkeypatch, capsys):
     """Of a video in which there is no arm, it is said."""
     frames = np.full((24, 64, 64, 3), 180, np.uint8)
     for k, frame in enumerate(frames):
         frame[20:34, k : k + 12] = (60, 40, 90)
     write_video(tmp_path / "box.mp4", frames, 20)
-    settings = follow.Settings(demo=str(tmp_path / "box.mp4"), run=tmp_path, encoder=Path("open"), policy=DIRECT)
+    settings = replace(follow.PRESETS["open"][1], demo=str(tmp_path / "box.mp4"), run=tmp_path)
     monkeypatch.setattr(imagination, "EXPLAINED", -1e9)  # once is enough
     stage = follow.run(settings)
     assert len(read_json(stage.path("poses.json"))["explained"]) == 24
     assert stage.metrics["explained_worst"] < 0.8
+    assert "of box, the poses that are believed explain" in capsys.readouterr().err
+    follow.run(settings)
+    assert "of box, the poses that are believed explain" in capsys.readouterr().err  # of what is done already, too
+
+
+def test_another_arm_is_refused_by_the_closer_look():
+    with pytest.raises(UserError, match="an arm of 7 joints, expected the 12"):
+        imagination.watch_closely(load_encoder(ASSETS / "open"), np.zeros((2, 64, 64, 3), np.uint8), "iiwa_gripper")
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_two_frames_in_which_nothing_moves_are_read(blind, head):
+    encoder = blind if head else replace(blind, pose_head=None)
+    frames = np.full((2, SIZE, SIZE, 3), 200, np.uint8)
+    assert np.isfinite(imagination.watch_closely(encoder, frames)).all()

@@ -83,7 +83,8 @@ class Domain:
     @property
     def camera_varies(self) -> bool:
         """Whether the camera may stand or look elsewhere."""
-        return any(low < high for low, high in (self.azimuth, self.elevation, self.aim))
+        ranges = (self.azimuth, self.elevation, self.distance, self.aim, self.zoom)
+        return any(low < high for low, high in ranges)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""

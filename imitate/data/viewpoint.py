@@ -29,11 +29,16 @@ def from_polar(azimuth: float, elevation: float, distance: float) -> NDArray[np.
 
 
 def turned(camera: Camera, pan: float, tilt: float) -> Camera:
-    """A camera that has turned where it stands, to its right and up, rad."""
+    """A camera that has turned where it stands, to the right and up in its picture, rad."""
     if not pan and not tilt:
         return camera
-    azimuth, elevation, distance = polar(camera)
-    target = np.array(camera.eye) - from_polar(azimuth - pan, elevation - tilt, distance)
+    eye = np.array(camera.eye)
+    forward = np.array(camera.target) - eye
+    right = np.cross(forward, camera.up)
+    up = np.cross(right, forward)
+    distance, right, up = np.linalg.norm(forward), right / np.linalg.norm(right), up / np.linalg.norm(up)
+    direction = forward / distance + math.tan(pan) * right + math.tan(tilt) * up
+    target = eye + distance * direction / np.linalg.norm(direction)
     return replace(camera, name=f"near {camera.name}", target=vector_of(target))
 
 

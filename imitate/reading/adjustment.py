@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import spsolve
+from scipy.sparse.linalg import splu
 
 Floats = NDArray[np.float64]
 See = Callable[[Floats, Floats], NDArray[np.floating]]  # poses (n, joints), rad, and constants to features (n, dim)
@@ -98,8 +98,8 @@ def adjust(
     change = _solved(squares, pulls, poses - guesses, poses, constants[own], doubts, own, seconds)
     moved = constants.copy()
     moved[own] += change[length * joints :]
-    turned = np.clip(change[: length * joints].reshape(length, joints), -STEP, STEP)
-    return Adjusted(poses + turned, moved, float(np.abs(off).mean()))
+    steps = np.clip(change[: length * joints].reshape(length, joints), -STEP, STEP)
+    return Adjusted(poses + steps, moved, float(np.abs(off).mean()))
 
 
 def _solved(
@@ -114,12 +114,13 @@ def _solved(
     edge = squares[:, :joints, joints:].reshape(length * joints, count)
     kept = sparse.kron(smooth, sparse.eye(joints)) + sparse.eye(length * joints) / doubts.guess**2
     wanted = pulls[:, :joints] - away / doubts.guess**2 - smooth @ poses
-    if not count:
-        return spsolve((blocks + kept).tocsc(), wanted.ravel())
+    # What all frames share is eliminated first (Schur): a matrix with a full edge would not stay sparse.
+    solve = splu((blocks + kept).tocsc()).solve
+    alone, shared = solve(wanted.ravel()), solve(edge) if count else edge
     still = squares[:, joints:, joints:].sum(axis=0) + np.diag(1 / doubts.constants[own] ** 2)
-    normal = sparse.block_array([[blocks + kept, edge], [edge.T, still]]).tocsc()
     pulled = pulls[:, joints:].sum(axis=0) - constants / doubts.constants[own] ** 2
-    return spsolve(normal, np.append(wanted.ravel(), pulled))
+    moves = np.linalg.solve(still - edge.T @ shared, pulled - edge.T @ alone)
+    return np.append(alone - shared @ moves, moves)
 
 
 def _slopes(see: See, poses: Floats, constants: Floats, own: NDArray[np.integer], turn: float) -> NDArray[np.floating]:

@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.kuka import ASSETS
+from imitate.envs.kuka import ASSETS, CONTROL_HZ
 from imitate.envs.practice import Practised
 from imitate.envs.robot import Robot
 from imitate.envs.tcn_imitate import TCNImitateEnv
@@ -33,7 +33,7 @@ from .rollout import Policy, follower
 
 ANY = "imitate-any"  # the stage of a policy for any demonstration
 DIRECT = "direct"  # in place of a policy: the poses are taken as they were read
-OPEN = "open"  # in place of the folder of an encoder
+OPEN = ASSETS / "open"  # the encoder for the open world that comes with the package
 EXPLAINED = 0.8  # share of what is seen of the arm, in a second, below which it may be lost there
 LOST = 2.5  # mean distance of embeddings, of norm 10
 
@@ -157,16 +157,19 @@ def reading_at_once(guess: str | None, practice: int | None, policy: Stage | Non
     return Reading(own, 0 if practice is None and own == "imagination" else practice)
 
 
-def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path, Stage | None]:
+def chosen(
+    run: Path, policy: str, encoder: Path | None, arm: str, open_world: bool = False
+) -> tuple[Path, Stage | None]:
     """With what any demonstration is followed.
 
     Args:
         run: The run directory; it need not exist.
         policy: The name of a stage in it, or direct. If empty, imitate-any, or what comes with the package where the
             run has no encoder; and direct where that is not.
-        encoder: The folder of one, with which poses are taken directly; ``OPEN``: the one for the open world that comes
-            with the package; None: the run's own, or if it has none, the one that comes with the package.
+        encoder: The folder of one, with which poses are taken directly; None: the run's own, or if it has none, the one
+            that comes with the package.
         arm: Of the robot that follows.
+        open_world: Whether to take the encoder for the open world that comes with the package, where none is named.
 
     Returns:
         The folder of the encoder, and the policy; None: take the poses as they were read.
@@ -185,8 +188,8 @@ def chosen(run: Path, policy: str, encoder: Path | None, arm: str) -> tuple[Path
                 f"and that arm, not {arm}"
             )
         return learned.encoder or trained.path("encoder"), named
-    if encoder is not None:
-        return (ASSETS / OPEN if encoder == Path(OPEN) and not encoder.exists() else encoder), None
+    if encoder is not None or open_world:
+        return encoder or OPEN, None
     if trained.finished:
         folder, general = trained.path("encoder"), Stage(run / ANY)
     else:
@@ -245,9 +248,10 @@ def warn_if_lost(demonstration: Demonstration, metrics: dict[str, Any]) -> None:
     distance, worst = metrics["believed_embedding_distance"], metrics.get("explained_worst")
     if worst is not None and worst < EXPLAINED:
         at = metrics["explained_worst_at"]
+        until = min(at + 1, len(demonstration) / CONTROL_HZ)
         there, whole = (round(100 * max(share, 0.0)) for share in (worst, metrics["explained"]))
         print(
-            f"from second {at:.1f} to {at + 1:.1f} of {demonstration.name}, the poses that are believed explain "
+            f"from second {at:.1f} to {until:.1f} of {demonstration.name}, the poses that are believed explain "
             f"{there} % of what moves, and {whole} % in all of it, expected {100 * EXPLAINED:.0f} % or more: they may "
             "be wrong. Expected one arm of this kind, all of it in the picture; a camera and a room that do not move",
             file=sys.stderr,
