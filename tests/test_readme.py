@@ -7,6 +7,8 @@ from statistics import median
 
 import pytest
 
+from imitate.envs.kuka import ASSETS
+from imitate.keeping.manifest import sha256
 from imitate.pipelines.benchmarking.summary import summarise
 from imitate.pipelines.benchmarking.tables import earlier
 from imitate.pipelines.shared.results import Results, numbers, read_results, rounded
@@ -505,3 +507,18 @@ def test_other_environments_are_as_measured():
         assert expected in LINES
         assert row["learned"] == sum(of["shown_share"] <= 0.2 for of in ours)
     assert set(found.about["methods"]) == {row["method"] for row in found.rows}
+
+
+def test_the_open_world_is_as_measured():
+    """A row a condition, with what the encoder of the plain scene reads beside it, where that was measured."""
+    sterile = {row["condition"]: row for row in DISTURBED.rows if (row["way"], row["demos"]) == ("direct", 20)}
+    found = read_results(FOLDER / "open.csv")
+    for row in found.rows:
+        beside = sterile.get(row["condition"])
+        cells = f"{beside['ee_error_m']:.3f} | {beside['success']:.2f}" if beside else "not measured | "
+        error = f"{row['ee_error_m']:.3f} ({row['ee_error_m_low']:.3f} to {row['ee_error_m_high']:.3f})"
+        still = f"{row['hold_still_ee_error_m']:.3f}"
+        says = found.about["conditions"][row["condition"]]
+        assert f"| {says} | {error} | {row['success']:.2f} | {cells} | {still} |" in LINES
+        assert row["demos"] == 20
+    assert found.about["encoder"] == sha256(ASSETS / "open/encoder.safetensors")
