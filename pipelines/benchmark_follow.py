@@ -56,7 +56,8 @@ class Settings:
     """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
     one that comes with the package."""
     open_world: bool = False
-    """Whether to take the encoder for the open world that comes with the package, where none is named."""
+    """Whether to take the encoder for the open world that comes with the package, and not the run's, where none is
+    named."""
     policy: str = ""
     """The stage of the run that has learned to follow any demonstration, measured beside the direct way; or direct:
     that way alone. If empty, imitate-any, or what comes with the package where the run has no encoder."""

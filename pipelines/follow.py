@@ -56,7 +56,8 @@ class Settings:
     """The folder of a trained encoder, with which poses are taken directly; None: the run's own, or if it has none, the
     one that comes with the package."""
     open_world: bool = False
-    """Whether to take the encoder for the open world that comes with the package, where none is named."""
+    """Whether to take the encoder for the open world that comes with the package, and not the run's, where none is
+    named."""
     guess: str | None = None
     """How the robot comes by the demonstration's poses: imagination, of itself; head, the encoder's pose head;
     recordings, the run's; None: as its policy has learned to, or imagination."""
