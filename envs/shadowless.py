@@ -1,4 +1,4 @@
-"""MuJoCo's environments without shadows, which take most of a picture's time where no graphics card draws it."""
+"""MuJoCo's environments without shadows, which take long where no graphics card draws them."""
 
 from __future__ import annotations
 
