@@ -70,16 +70,8 @@ class Rasteriser:
         """
         own = self._checked(poses, camera, size)
         which = np.zeros(len(own), np.int32) if shown is None else _checked_scenes(shown, len(scenes), len(own))
-        frames = np.empty((len(own), size, size, 3), np.uint8)
-        view, samples = view_of(camera), camera.samples
         with _compiled_or_told():
-            scenery, idle = self._set_up(tuple(scenes), camera, size)
-
-            def part(share: slice, scratch: Scratch) -> None:
-                kernel.draw(self.body, own[share], view, scenery, which[share], samples, scratch, frames[share])
-
-            self._share(part, len(own), scenery, idle)
-        return frames
+            return self._drawn(own, camera, which, *self._set_up(tuple(scenes), camera, size))
 
     def draw_before(self, picture: NDArray[np.uint8], poses: NDArray[np.floating], camera: Camera) -> NDArray[np.uint8]:
         """Draw the arm in the light of the plain scene, before a picture (size, size, 3) of what is behind it.
@@ -89,22 +81,11 @@ class Rasteriser:
         """
         size, samples = len(picture), camera.samples
         own = self._checked(poses, camera, size)
-        frames, which, view = (
-            np.empty((len(own), *picture.shape), np.uint8),
-            np.zeros(len(own), np.int32),
-            view_of(camera),
-        )
+        colours = picture.repeat(samples, axis=0).repeat(samples, axis=1)
         with _compiled_or_told():
             plain, idle = self._set_up((PLAIN,), camera, size)
-            behind = plain._replace(
-                pictures=picture[None], colours=picture.repeat(samples, axis=0).repeat(samples, axis=1)[None]
-            )
-
-            def part(share: slice, scratch: Scratch) -> None:
-                kernel.draw(self.body, own[share], view, behind, which[share], samples, scratch, frames[share])
-
-            self._share(part, len(own), behind, idle)
-        return frames
+            behind = plain._replace(pictures=picture[None], colours=colours[None])
+            return self._drawn(own, camera, np.zeros(len(own), np.int32), behind, idle)
 
     def identify(
         self, poses: NDArray[np.floating], camera: Camera, size: int, scene: Scene = PLAIN
@@ -146,6 +127,23 @@ class Rasteriser:
             raise UserError("poses that are no numbers can't be drawn: the simulation has lost its arm")
         check_pixels(size)
         return own
+
+    def _drawn(
+        self,
+        poses: NDArray[np.float64],
+        camera: Camera,
+        which: NDArray[np.int32],
+        scenery: Scenery,
+        idle: list[Scratch],
+    ) -> NDArray[np.uint8]:
+        """Pictures in scenes that are set up, of which each pose is in one."""
+        frames, view = np.empty((len(poses), *scenery.pictures.shape[1:]), np.uint8), view_of(camera)
+
+        def part(share: slice, scratch: Scratch) -> None:
+            kernel.draw(self.body, poses[share], view, scenery, which[share], camera.samples, scratch, frames[share])
+
+        self._share(part, len(poses), scenery, idle)
+        return frames
 
     def _share(
         self, part: Callable[[slice, Scratch], None], frames: int, scenery: Scenery, idle: list[Scratch]
