@@ -2,13 +2,14 @@
 
 Whoever reads through a network that sees neither room nor light knows about how the robot stands. With that, the video
 shows the room itself: what is behind the robot, its light, and what stands before it. The robot imagines itself there,
-and compares pixel by pixel, smoothed the less, the nearer it is.
+and compares: pixel by pixel, smoothed the less, the nearer it is, or through a network that sees both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -20,7 +21,6 @@ from imitate.data.camera import Camera
 from imitate.data.viewpoint import turned
 from imitate.reading.adjustment import Adjusted, Doubts, adjust
 
-from .kuka import Arm
 from .room import SMOOTH, Painter, Room
 
 Floats = NDArray[np.float64]
@@ -60,10 +60,10 @@ class Look(NamedTuple):
     times: int
 
 
-LOOKS = (
-    Look(2.0, 2, 0.1, np.inf, around=4, turns=0.0, times=6),
-    Look(1.0, 1, 0.05, 40.0, around=3, turns=0.02, times=4),
-    Look(1.0, 1, 0.05, 40.0, around=1, turns=0.05, times=8),
+ROUGHLY = (Look(2.0, 2, 0.1, np.inf, around=4, turns=0.0, times=6),)
+CLOSELY = (
+    Look(1.0, 1, 0.05, 40.0, around=3, turns=0.02, times=2),
+    Look(1.0, 1, 0.05, 40.0, around=1, turns=0.05, times=4),
 )
 
 
@@ -72,75 +72,91 @@ class Closer(NamedTuple):
 
     Attributes:
         poses: (length, joints) rad.
-        camera: That filmed it, as far as can be told.
+        turns: (2,) how far the camera has turned from where it should look, to the side and up, rad.
         explained: (length,) share of what differs from the room, squared, that is explained by the arm; 0: it is not
             there, or elsewhere.
     """
 
     poses: Floats
-    camera: Camera
+    turns: Floats
     explained: Floats
 
 
-def look_closer(
-    frames: NDArray[np.uint8], poses: Floats, arm: Arm, camera: Camera, seconds: float, may_turn: bool = True
-) -> Closer:
-    """Adjust poses to a video.
+@dataclass(frozen=True, eq=False)
+class Viewing:
+    """A video that is looked at.
 
-    Args:
+    Attributes:
         frames: (length, size, size, 3) uint8.
-        poses: (length, joints) rad, that it about shows.
-        arm: That it shows.
-        camera: That filmed it.
+        painter: Of the arm that it shows.
+        camera: That filmed it, if it has not turned.
         seconds: From a frame to the next.
         may_turn: Whether the camera may have turned a little.
     """
-    painter = Painter(arm)
-    now, scale = Adjusted(poses, np.zeros(2), 0.0), frames.shape[1] / SIDE
-    for look in LOOKS:
-        if may_turn:
-            further = _found(painter, frames, now.poses, turned(camera, *now.constants))
-            now = now._replace(constants=now.constants + further)
-        features = partial(_features, look)
-        shown = features(frames)
-        for _ in range(look.times):
-            around = max(1, round(look.around * scale))
-            room = painter.learn(frames, now.poses, turned(camera, *now.constants), around)
-            noise = max(QUIET, room.noise / (LEFT * look.blur * scale))
-            doubts = Doubts(np.full(2, look.turns * may_turn), noise, look.outlier / noise, ACCELERATION, GUESS)
-            see = partial(_imagined, features, painter, room, camera)
-            now = adjust(shown, see, now, poses, seconds, doubts, look.turn, EVERY)
-    found = turned(camera, *now.constants)
-    return Closer(now.poses, found, _explained(painter, frames, now.poses, found))
 
+    frames: NDArray[np.uint8]
+    painter: Painter
+    camera: Camera
+    seconds: float
+    may_turn: bool = True
 
-def certainty(frames: NDArray[np.uint8], poses: Floats, arm: Arm, camera: Camera, may_turn: bool = True) -> Floats:
-    """What poses explain of each frame of a video, (length,), as ``Closer`` has it, whoever read them.
+    def guessed(self, poses: Floats) -> Closer:
+        """What is believed before it is looked at."""
+        return Closer(poses, np.zeros(2), np.zeros(len(poses)))
 
-    Args:
-        frames: (length, size, size, 3) uint8.
-        poses: (length, joints) rad.
-        arm: That it shows.
-        camera: That filmed it.
-        may_turn: Whether the camera may have turned a little.
-    """
-    painter = Painter(arm)
-    turns = _found(painter, frames, poses, camera) if may_turn else np.zeros(2)
-    return _explained(painter, frames, poses, turned(camera, *turns))
+    def look(self, before: Closer, looks: tuple[Look, ...]) -> Closer:
+        """Adjust poses that it about shows to its pixels."""
+        now = Adjusted(before.poses, before.turns, 0.0)
+        for look in looks:
+            now = now._replace(constants=self._found(now.poses, now.constants))
+            features = partial(_features, look)
+            shown = features(self.frames)
+            for _ in range(look.times):
+                room = self._room(now.poses, now.constants, look.around)
+                noise = max(QUIET, room.noise / (LEFT * look.blur * self._scale))
+                doubts = Doubts(
+                    np.full(2, look.turns * self.may_turn), noise, look.outlier / noise, ACCELERATION, GUESS
+                )
+                see = partial(self._seen, features, room)
+                now = adjust(shown, see, now, before.poses, self.seconds, doubts, look.turn, EVERY)
+        return Closer(now.poses, now.constants, self._explained(now.poses, now.constants))
 
+    def imagined(self, there: Closer) -> Callable[[Floats], NDArray[np.uint8]]:
+        """What is seen at poses (n, joints), rad, in a room like its own: (n, size, size, 3)."""
+        room = self._room(there.poses, there.turns, ROUGHLY[0].around)
+        return partial(self.painter.draw, room, camera=turned(self.camera, *there.turns))
 
-def _explained(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: Camera) -> Floats:
-    room = painter.learn(frames, poses, camera)
-    imagined = painter.draw(room, poses, camera)
-    shown, own, behind = (_features(LOOKS[0], images) for images in (frames, imagined, room.background[None]))
-    left, all_of_it = (np.square(shown - other).sum(axis=1, dtype=np.float64) for other in (own, behind))
-    return np.maximum(1 - left / np.maximum(all_of_it, 1.0), 0.0)
+    def certainty(self, poses: Floats) -> Floats:
+        """What poses explain of each frame, (length,), as ``Closer`` has it, whoever read them."""
+        return self._explained(poses, self._found(poses, np.zeros(2)))
 
+    @property
+    def _scale(self) -> float:
+        return self.frames.shape[1] / SIDE
 
-def _imagined(
-    features: Callable[[NDArray], NDArray], painter: Painter, room: Room, camera: Camera, poses: Floats, turns: Floats
-) -> NDArray[np.floating]:
-    return features(painter.draw(room, poses, turned(camera, *turns)))
+    def _room(self, poses: Floats, turns: Floats, around: int) -> Room:
+        about = max(1, round(around * self._scale))
+        return self.painter.learn(self.frames, poses, turned(self.camera, *turns), about)
+
+    def _seen(
+        self, features: Callable[[NDArray], NDArray], room: Room, poses: Floats, turns: Floats
+    ) -> NDArray[np.floating]:
+        return features(self.painter.draw(room, poses, turned(self.camera, *turns)))
+
+    def _found(self, poses: Floats, turns: Floats) -> Floats:
+        if not self.may_turn:
+            return turns
+        return turns + _turn(self.painter, self.frames, poses, turned(self.camera, *turns))
+
+    def _explained(self, poses: Floats, turns: Floats) -> Floats:
+        camera = turned(self.camera, *turns)
+        room = self.painter.learn(self.frames, poses, camera)
+        imagined = self.painter.draw(room, poses, camera)
+        shown, own, behind = (
+            _features(ROUGHLY[0], images) for images in (self.frames, imagined, room.background[None])
+        )
+        left, all_of_it = (np.square(shown - other).sum(axis=1, dtype=np.float64) for other in (own, behind))
+        return np.maximum(1 - left / np.maximum(all_of_it, 1.0), 0.0)
 
 
 def _features(look: Look, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -157,8 +173,8 @@ def _pooled(images: NDArray[np.float32], by: int) -> NDArray[np.float32]:
     return images[:, : side * by, : side * by].reshape(n, side, by, side, by, *images.shape[3:]).mean(axis=(2, 4))
 
 
-def _found(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: Camera) -> Floats:
-    """Where a camera has turned, (2,) rad: so that what moves is where the arm would be seen to move, on average."""
+def _turn(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: Camera) -> Floats:
+    """How far a camera has turned, (2,) rad: so that what moves is where the arm would be seen to move, on average."""
     smooth = ndimage.gaussian_filter(frames.astype(np.float32), SMOOTH)
     moves = np.abs(smooth - np.median(smooth, axis=0)).max(axis=-1)
     moves = np.maximum(moves - 2 * np.median(moves), 0)

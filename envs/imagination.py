@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +16,14 @@ from imitate.keeping.workers import Alone, Crew
 from imitate.reading.pose_tracking import Tracked, read_poses
 from imitate.reading.practice import smoothed
 
-from .close_look import look_closer
+from .close_look import CLOSELY, ROUGHLY, Viewing
 from .kuka import ARMS, CONTROL_HZ, Arm
 from .pictures import Pictures
+from .room import Painter
 
-EXPLAINED = 0.95  # share of what is seen of the arm, on average, above which a closer look has found it
+LEAST, MOST = 2, 4  # times that it is read in the video's own room
+GAIN = 0.001  # of what is explained: below which nothing more is found
+AGAIN = 1  # times that one who is lost there looks again
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
 
@@ -96,12 +101,12 @@ def watch_closely(
 ) -> NDArray[np.float64]:
     """Read the poses (length, joints), rad, off the frames of a demonstration.
 
-    Whoever embeds whatever room alike knows about what they are: its pose head says so at once. A closer look then
-    compares with the room itself. Where that leaves much unexplained, it is looked closer again from what ``watch``
-    reads, which takes longer, and what explains more is taken.
+    Whoever embeds whatever room alike knows about what they are: its pose head says so at once. From there the video
+    shows its own room, in which poses are read as ``watch`` does, but what the robot imagines looks as the video does.
+    A closer look at the pixels comes after each, and from that the next begins, until no more is explained.
 
     Args:
-        encoder: That ``watch`` reads with.
+        encoder: That they are read with.
         frames: (length, size, size, 3) uint8, 20 a second.
         arm: As ``watch`` has it.
         workers: As ``Imagination`` has them.
@@ -115,24 +120,31 @@ def watch_closely(
     own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
     encoder.check_camera(encoder.camera, encoder.image_size)
     encoder.check_arm(own.joints)
-    varies, looked = encoder.domain.camera_varies, []
-    for guess in (_decoded, _watched):
-        guesses = within_reach(guess(encoder, embeddings, own, workers), own)
-        looked.append(look_closer(frames, guesses, own, encoder.camera, 1 / CONTROL_HZ, varies))
-        if looked[-1].explained.mean() > EXPLAINED:
+    viewing = Viewing(frames, Painter(own), encoder.camera, 1 / CONTROL_HZ, encoder.domain.camera_varies)
+    best = now = viewing.look(viewing.guessed(within_reach(_decoded(encoder, embeddings, own), own)), ROUGHLY)
+    for once in range(1, MOST + 1):
+        see = partial(_embedded, encoder, viewing.imagined(now))
+        poses = read_poses(embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses
+        now = viewing.look(now._replace(poses=within_reach(poses, own)), CLOSELY)
+        gain = now.explained.mean() - best.explained.mean()
+        if gain > -GAIN:
+            best = now
+        if once >= LEAST and gain < GAIN:
             break
-    return within_reach(max(looked, key=lambda closer: closer.explained.mean()).poses, own)
+    return within_reach(best.poses, own)
 
 
-def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm, _: int) -> NDArray[np.float64]:
+def _embedded(
+    encoder: TrainedEncoder, draw: Callable[[NDArray[np.float64]], NDArray[np.uint8]], poses: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    return encoder.embed(draw(poses))
+
+
+def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm) -> NDArray[np.float64]:
     """What the pose head says, smoothed; without one, the robot is home."""
     if encoder.pose_head is None:
         return np.zeros((len(embeddings), arm.joints))
     return smoothed(encoder.decode_joints(embeddings))
-
-
-def _watched(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm, workers: int) -> NDArray[np.float64]:
-    return watch(encoder, embeddings, arm, workers).poses
 
 
 def believing(

@@ -156,7 +156,9 @@ def _lit(
     for link in range(count):
         where = inside & (links == link)
         if where.sum() >= ENOUGH:
-            (factor, error), (colour, other) = fitted(own, where), fitted(white, where)
-            painted[link] = other < PLAINER * error
-            light[link] = colour if painted[link] else factor
+            least = np.abs(seen[where] - light[link] * own[where]).mean()
+            for colours, is_painted in ((own, False), (white, True)):
+                factor, error = fitted(colours, where)
+                if error < PLAINER * least:
+                    light[link], painted[link], least = factor, is_painted, error
     return light, painted

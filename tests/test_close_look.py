@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 from imitate.data.viewpoint import polar, turned
 from imitate.envs import close_look
 from imitate.envs.cameras import CAMERAS
-from imitate.envs.close_look import certainty, look_closer
+from imitate.envs.close_look import CLOSELY, ROUGHLY, Viewing
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka, body_of
 from imitate.envs.landmarks import pictured
 from imitate.envs.rendering.rasteriser import Rasteriser
@@ -37,6 +37,15 @@ def guessed(poses, off, seed=0):
 def filmed(poses, scene=None, camera=FRONT):
     with closing(Kuka(scene=scene) if scene else Kuka()) as kuka:
         return kuka.film_at(poses, camera, SIZE)
+
+
+def viewing(frames, **settings):
+    return Viewing(frames, Painter(ARM), FRONT, 1 / CONTROL_HZ, **settings)
+
+
+def looked(frames, guesses, **settings):
+    view = viewing(frames, **settings)
+    return view.look(view.guessed(guesses), (*ROUGHLY, *CLOSELY, CLOSELY[-1]))
 
 
 def errors(poses, others):
@@ -105,13 +114,13 @@ def test_a_closer_look_finds_the_poses(poses, condition):
     frames = filmed(poses, Scene("textured", background=BEHIND) if condition == "textured" else None)
     frames = CONDITIONS[condition].seen(frames, np.random.default_rng(1))
     guesses = guessed(poses, 0.1)
-    closer = look_closer(frames, guesses, ARM, FRONT, 1 / CONTROL_HZ)
+    closer = looked(frames, guesses)
     before, after = errors(poses, guesses).mean(), errors(poses, closer.poses).mean()
     assert before > 0.07
     assert after < 0.035
     assert closer.explained.shape == (LENGTH,)
     assert closer.explained.min() > 0.65
-    moved = np.linalg.norm(np.array(closer.camera.target) - FRONT.target)
+    moved = np.linalg.norm(np.array(turned(FRONT, *closer.turns).target) - FRONT.target)
     assert moved > 0.1 if condition == "shifted_3" else moved < 0.02
 
 
@@ -120,18 +129,18 @@ def test_where_there_is_no_arm_nothing_is_explained(poses):
     balls = np.full((LENGTH, SIZE, SIZE, 3), 200, np.uint8)
     for frame, (y, x) in zip(balls, np.cumsum(rng.integers(-2, 3, (LENGTH, 2)), axis=0) % 40, strict=True):
         frame[y : y + 12, x : x + 12] = (40, 90, 30)
-    closer = look_closer(balls, poses, ARM, FRONT, 1 / CONTROL_HZ)
+    closer = looked(balls, poses)
     assert np.median(closer.explained) < 0.5
 
 
 def test_a_camera_that_may_not_turn_does_not(poses):
     frames = CONDITIONS["shifted"].seen(filmed(poses[:8]), np.random.default_rng(1))
-    assert look_closer(frames, poses[:8], ARM, FRONT, 1 / CONTROL_HZ, may_turn=False).camera == FRONT
+    assert looked(frames, poses[:8], may_turn=False).turns.tolist() == [0, 0]
 
 
 def test_a_single_frame_is_looked_at(poses):
     frames = filmed(poses[:1])
-    closer = look_closer(frames, poses[:1], ARM, FRONT, 1 / CONTROL_HZ)
+    closer = looked(frames, poses[:1])
     assert closer.poses.shape == (1, 7)
     assert np.isfinite(closer.poses).all()
     assert closer.explained.shape == (1,)
@@ -139,7 +148,15 @@ def test_a_single_frame_is_looked_at(poses):
 
 def test_where_nothing_moves_the_camera_is_where_it_should_be(poses):
     frames = filmed(poses[:1]).repeat(4, axis=0)
-    assert close_look._found(Painter(ARM), frames, poses[:1].repeat(4, axis=0), FRONT).tolist() == [0, 0]
+    assert close_look._turn(Painter(ARM), frames, poses[:1].repeat(4, axis=0), FRONT).tolist() == [0, 0]
+
+
+def test_what_is_imagined_looks_as_the_video_does(poses):
+    frames = CONDITIONS["shifted_2"].seen(CONDITIONS["half_light"].seen(filmed(poses), None), np.random.default_rng(0))
+    view = viewing(frames)
+    draw = view.imagined(view.look(view.guessed(poses), ROUGHLY))
+    own, other = (np.abs(draw(at).astype(float) - frames[:4]).mean() for at in (poses[:4], poses[-4:]))
+    assert own < 0.2 * other
 
 
 @pytest.mark.parametrize("size", [48, 96])
@@ -147,7 +164,7 @@ def test_a_closer_look_at_pictures_of_another_size(poses, size):
     with closing(Kuka()) as kuka:
         frames = kuka.film_at(poses, FRONT, size) // 2
     guesses = guessed(poses, 0.1)
-    closer = look_closer(frames, guesses, ARM, FRONT, 1 / CONTROL_HZ)
+    closer = looked(frames, guesses)
     assert errors(poses, closer.poses).mean() < 0.6 * errors(poses, guesses).mean()
     assert closer.explained.min() > 0.9
 
@@ -192,12 +209,12 @@ def test_an_outlier_counts_less(poses):
 
 def test_poses_are_as_sure_as_what_they_explain(poses):
     frames = CONDITIONS["half_light"].seen(filmed(poses), np.random.default_rng(0))
-    right = certainty(frames, poses, ARM, FRONT)
+    right = viewing(frames).certainty(poses)
     half = poses.copy()
     half[LENGTH // 2 :] = poses[:1]  # lost from there on
-    wrong = certainty(frames, half, ARM, FRONT)
+    wrong = viewing(frames).certainty(half)
     assert right.min() > 0.95
     assert wrong[-5:].max() < 0.5 < wrong[: LENGTH // 2].min()
     moved = CONDITIONS["shifted_2"].seen(frames, np.random.default_rng(0))
-    assert certainty(moved, poses, ARM, FRONT).min() > 0.9
-    assert certainty(moved, poses, ARM, FRONT, may_turn=False).mean() < 0.7
+    assert viewing(moved).certainty(poses).min() > 0.9
+    assert viewing(moved, may_turn=False).certainty(poses).mean() < 0.7

@@ -434,6 +434,8 @@ def test_an_environment_of_mujocos_may_have_no_shadows(monkeypatch):
         np.testing.assert_array_equal(steps[0][0], steps[1][0])
         assert [step[3] for step in steps] == [steps[0][3]] * 2
     assert steps[0][3]  # its limit of steps is that of the other
+    for env in made:  # or a context of OpenGL is freed whenever it is found to be nobody's
+        env.close()
 
 
 def test_what_has_no_shadows_is_told():

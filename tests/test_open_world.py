@@ -303,28 +303,40 @@ def test_a_domain_from_the_command_line(words, said, tmp_path, monkeypatch, caps
     assert (kept.azimuth, kept.scenes) == ((-9.0, 3.0), False)
 
 
-def test_a_video_in_the_open_is_looked_at_closer_until_it_is_explained(blind, demonstrations, monkeypatch):
-    """From what the pose head says; and where that leaves much unexplained, from what is read by imagination."""
+@pytest.mark.parametrize(
+    ("shares", "read", "kept"),
+    [
+        ([0.5, 0.9, 0.9], 2, 2),  # it gains no more, which is as good
+        ([0.5, 0.9, 0.8], 2, 1),
+        ([0.5, 0.4, 0.6, 0.7, 0.9], 4, 4),  # what is worse at first may lead on
+        ([0.5, 0.4, 0.3], 2, 0),
+    ],
+)
+def test_a_video_in_the_open_is_read_in_its_own_room_until_no_more_is_explained(
+    shares, read, kept, blind, demonstrations, monkeypatch
+):
+    """From what the pose head says; at what explains most."""
     frames = Kuka().film_at(demonstrations[0].joints, FRONT, SIZE)
-    looks, share = [], iter([0.5, 0.9, 0.99])
-    begun = {name: np.full((len(frames), 7), k / 10) for k, name in enumerate(("_decoded", "_watched"))}
+    share, begun = iter(shares), []
 
-    def looked(frames, poses, arm, camera, seconds, may_turn):
-        looks.append(float(poses[0, 0]))
-        return close_look.Closer(poses + 0.01, camera, np.full(len(frames), next(share)))
+    def looked(viewing, before, looks):
+        return close_look.Closer(before.poses + 0.01, before.turns, np.full(len(frames), next(share)))
 
-    for name, poses in begun.items():
-        monkeypatch.setattr(imagination, name, lambda *_, poses=poses: poses)
-    monkeypatch.setattr(imagination, "look_closer", looked)
-    np.testing.assert_allclose(imagination.watch_closely(blind, frames), 0.11)
-    assert looks == pytest.approx([0.0, 0.1])
-    np.testing.assert_allclose(imagination.watch_closely(blind, frames), 0.01)
-    assert looks == pytest.approx([0.0, 0.1, 0.0])  # it is explained at once
+    def watched(embeddings, see, guesses, seconds, again):
+        begun.append(guesses[0, 0])
+        assert see(guesses[:2]).shape == (2, embeddings.shape[1])
+        return imagination.Tracked(guesses + 0.1, np.zeros(len(guesses)))
+
+    monkeypatch.setattr(imagination, "_decoded", lambda *_: np.zeros((len(frames), 7)))
+    monkeypatch.setattr(close_look.Viewing, "look", looked)
+    monkeypatch.setattr(imagination, "read_poses", watched)
+    np.testing.assert_allclose(imagination.watch_closely(blind, frames), 0.01 + 0.11 * kept)
+    assert begun == pytest.approx([0.01 + 0.11 * k for k in range(read)])
+    assert next(share, None) is None
 
 
 def test_an_encoder_of_the_plain_scene_takes_no_closer_look(encoder, demonstrations, monkeypatch):
-    monkeypatch.setattr(imagination, "look_closer", pytest.fail)
-    monkeypatch.setattr(imagination, "_watched", pytest.fail)
+    monkeypatch.setattr(imagination, "Viewing", pytest.fail)
     frames = demonstrations[0].frames[:3]
     read = imagination.watch_closely(encoder, frames)
     np.testing.assert_array_equal(read, imagination.watch(encoder, encoder.embed(frames)).poses)
@@ -378,7 +390,7 @@ def test_what_is_believed_in_the_open_is_kept_with_how_sure_it_is(tmp_path, monk
         frame[20:34, k : k + 12] = (60, 40, 90)
     write_video(tmp_path / "box.mp4", frames, 20)
     settings = replace(follow.PRESETS["open"][1], demo=str(tmp_path / "box.mp4"), run=tmp_path)
-    monkeypatch.setattr(imagination, "EXPLAINED", -1e9)  # once is enough
+    monkeypatch.setattr(imagination, "MOST", 1)  # once is enough
     stage = follow.run(settings)
     assert len(read_json(stage.path("poses.json"))["explained"]) == 24
     assert stage.metrics["explained_worst"] < 0.8

@@ -169,8 +169,7 @@ def test_a_movement_that_was_lost_is_found_again(monkeypatch):
     found = read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS)
     assert np.abs(found.poses - poses)[:, :2].mean() < 0.01
     np.testing.assert_allclose(found.apart, np.linalg.norm(rapidly(found.poses) - rapidly(poses), axis=1))
-    monkeypatch.setattr(pose_tracking, "AGAIN", 0)
-    lost = read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS)  # at the beginning, where it is fastest
+    lost = read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS, again=0)  # at the beginning, where it is fastest
     assert lost.apart[:3].mean() > 3 * found.apart[:3].mean()
 
 

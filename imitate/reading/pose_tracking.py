@@ -26,7 +26,7 @@ APPROACH = (0.12, 0.1, 0.06)  # looks at such a frame from a guess: how far join
 DAMPING, STEP = 5.0, 0.3  # of each approach: embedding per rad that counts as seen at all; rad, at most
 KNOWN = 0.7  # distance of embeddings, of norm 10, below which a frame's pose is found
 ASTRAY, ABOUT = 1.5, 5  # above which, on average over so many frames, the robot was lost there
-AGAIN, NEARER = 5, 0.7  # times that this is tried, and share of its distance that the frame must come within
+AGAIN, NEARER = 5, 0.7  # times that this is tried, at most, and share of its distance that the frame must come within
 RECOGNISED = 1.2  # mean distance of embeddings below which a demonstration was not lost
 ROUNDS, TRIED, KEPT = 8, 96, 12  # of the search for the first pose
 SCATTER, NARROWER = 0.3, 0.7  # of the poses that it tries, rad, and how much closer each round is
@@ -70,7 +70,12 @@ class Tracked(NamedTuple):
 
 
 def read_poses(
-    embeddings: NDArray[np.floating], see: See, guesses: Floats, seconds: float, tracking: Tracking | None = None
+    embeddings: NDArray[np.floating],
+    see: See,
+    guesses: Floats,
+    seconds: float,
+    tracking: Tracking | None = None,
+    again: int = AGAIN,
 ) -> Tracked:
     """Read the poses off a demonstration of which nothing is known but its frames.
 
@@ -86,6 +91,7 @@ def read_poses(
         guesses: (length, joints) what the poses may be, rad.
         seconds: From a frame to the next.
         tracking: How, before it is refined.
+        again: Times that it is tracked again from where it was lost.
     """
     rng = np.random.default_rng(0)
     tracks: list[Tracked] = []
@@ -94,7 +100,7 @@ def read_poses(
         if tracks[-1].apart.mean() < RECOGNISED:
             break
     best = _refined(min(tracks, key=_distance), embeddings, see, seconds)
-    for _ in range(AGAIN):
+    for _ in range(again):
         around = np.convolve(np.pad(best.apart, ABOUT // 2, "edge"), np.full(ABOUT, 1 / ABOUT), "valid")
         if around.max() < ASTRAY:
             break
@@ -102,8 +108,8 @@ def read_poses(
         near = np.stack([best.poses[frame], guesses[frame]])
         pose, apart = first_pose(embeddings[frame], see, near, rng)
         if apart < NEARER * best.apart[frame]:
-            again = _outwards(frame, pose, embeddings, see, seconds, tracking)
-            best = min(best, _refined(again, embeddings, see, seconds), key=_distance)
+            other = _outwards(frame, pose, embeddings, see, seconds, tracking)
+            best = min(best, _refined(other, embeddings, see, seconds), key=_distance)
     return best
 
 

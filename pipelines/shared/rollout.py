@@ -13,10 +13,11 @@ from PIL import Image, ImageDraw
 
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
-from imitate.envs.close_look import certainty
+from imitate.envs.close_look import Viewing
 from imitate.envs.kuka import CONTROL_HZ, Kuka
 from imitate.envs.kuka_env import KukaEnv
 from imitate.envs.practice import towards
+from imitate.envs.room import Painter
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.keeping.runs import Stage, write_json, written_aside
 
@@ -161,9 +162,10 @@ def write_poses(
     figures, domain = misread(demonstration, demonstration.believed, env), env.encoder.domain
     if domain is not None:
         kuka = env.kuka_env.kuka
-        sure = certainty(
-            demonstration.frames, demonstration.believed, kuka.arm, env.encoder.camera, domain.camera_varies
+        viewing = Viewing(
+            demonstration.frames, Painter(kuka.arm), env.encoder.camera, 1 / CONTROL_HZ, domain.camera_varies
         )
+        sure = viewing.certainty(demonstration.believed)
         written["explained"] = sure.tolist()
         figures |= _least_sure(sure)
     write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "of": demonstration.digest, **written})
