@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.demonstration import Demonstration
+from imitate.embedding.encoders.thumbnail import Thumbnail
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import choose
 from imitate.keeping.workers import Alone, Crew
@@ -72,28 +73,56 @@ class Imagination:
 
 
 def watch(
-    encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: str | Arm = "iiwa", workers: int = 0
+    encoder: TrainedEncoder,
+    embeddings: NDArray[np.float32],
+    arm: str | Arm = "iiwa",
+    workers: int = 0,
+    guesses: NDArray[np.float64] | None = None,
 ) -> Tracked:
     """Read the poses off a demonstration. Of its true ones nothing is known.
 
     Args:
-        encoder: That embedded it. If it has a pose head, that guesses the poses to search around; else it is home.
+        encoder: That embedded it.
         embeddings: (length, dim) of its frames, 20 a second.
         arm: Of the robot, which stays within its range.
         workers: As ``Imagination`` has them: what is read does not depend on their number.
+        guesses: (length, joints) rad, to search around; None: what the encoder's pose head says, or if it has none,
+            home.
 
     Raises:
         UserError: As ``Imagination`` does.
     """
     see = Imagination(encoder, arm, workers)
     try:
-        home = np.zeros((len(embeddings), see.arm.joints))
-        guesses = home if encoder.pose_head is None else encoder.decode_joints(embeddings)
+        if guesses is None:
+            home = np.zeros((len(embeddings), see.arm.joints))
+            guesses = home if encoder.pose_head is None else encoder.decode_joints(embeddings)
         tracked = read_poses(embeddings, see, guesses, 1 / CONTROL_HZ)
         poses = within_reach(tracked.poses, see.arm)
         return Tracked(poses, np.linalg.norm(embeddings - see(poses), axis=1))
     finally:
         see.close()
+
+
+def watch_pixels(
+    encoder: TrainedEncoder, frames: NDArray[np.uint8], arm: str | Arm = "iiwa", workers: int = 0
+) -> NDArray[np.float64]:
+    """Read the poses (length, joints), rad, off frames by their raw pixels, which is to be compared with.
+
+    The encoder's pose head guesses, as it does for ``watch``; but what is imagined is compared as small pictures.
+
+    Args:
+        encoder: Whose camera, and pose head, it is.
+        frames: (length, size, size, 3) uint8, 20 a second.
+        arm: As ``watch`` has it.
+        workers: As ``Imagination`` has them.
+
+    Raises:
+        UserError: As ``Imagination`` does.
+    """
+    pixels = replace(encoder, module=Thumbnail(), dim=Thumbnail.dim, pose_head=None).to(encoder.device)
+    guesses = None if encoder.pose_head is None else encoder.decode_joints(encoder.embed(frames))
+    return watch(pixels, pixels.embed(frames), arm, workers, guesses).poses
 
 
 def watch_closely(

@@ -164,7 +164,7 @@ def sudden():
     return 0.2 + 2 * (1 - np.exp(-3 * time)) * [1.0, -0.6, 0.3]
 
 
-def test_a_movement_that_was_lost_is_found_again(monkeypatch):
+def test_a_movement_that_was_lost_is_found_again():
     poses = sudden()
     found = read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS)
     assert np.abs(found.poses - poses)[:, :2].mean() < 0.01
@@ -173,14 +173,14 @@ def test_a_movement_that_was_lost_is_found_again(monkeypatch):
     assert lost.apart[:3].mean() > 3 * found.apart[:3].mean()
 
 
-def test_what_searching_again_would_make_worse_stays(monkeypatch):
+def test_what_searching_again_would_make_worse_stays():
     """Two halves that are far apart: whoever follows the one has lost the other."""
     poses = np.concatenate([movement(40), movement(15) - 2.5])
     read = read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS)
     assert np.abs(read.poses - poses)[:35, :2].mean() < 0.05
     assert read.apart[42:].mean() > 1
-    monkeypatch.setattr(pose_tracking, "AGAIN", 0)
-    np.testing.assert_array_equal(read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS).poses, read.poses)
+    once = read_poses(rapidly(poses), rapidly, poses + 0.1, SECONDS, again=0)
+    np.testing.assert_array_equal(once.poses, read.poses)
 
 
 def test_the_robot_imagines_what_the_camera_would_see(encoder):

@@ -1,4 +1,5 @@
 import inspect
+from contextlib import closing
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 
 from imitate.data.lerobot.dataset import LeRobotDataset
-from imitate.embedding.trained_encoder import load_encoder
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.imagination import within_reach
+from imitate.envs.kuka import Kuka
 from imitate.envs.practice import Practised
 from imitate.envs.robot import Robot
 from imitate.errors import UserError
@@ -35,7 +37,7 @@ def demonstration(mind):
 
 
 def test_what_is_no_reading_is_refused():
-    with pytest.raises(UserError, match="unknown guess 'luck': choose one of head, imagination, recordings"):
+    with pytest.raises(UserError, match="unknown guess 'luck': choose one of head, imagination, pixels, recordings"):
         Reading("luck")
     with pytest.raises(UserError, match="practice is -1"):
         Reading(practice=-1)
@@ -165,3 +167,13 @@ def test_many_demonstrations_are_not_practised():
 def test_practice_that_nobody_would_look_at_is_refused():
     with pytest.raises(UserError, match="practice finds poses, which are neither observed nor started at"):
         imitate.check(imitate.Settings(practice=2048, observe_pose=False, midway=0.0))
+
+
+def test_poses_are_read_by_raw_pixels_too(mind, demonstration, monkeypatch):
+    """In the plain scene pixels will do: the network is asked for the guess alone."""
+    frames, poses = demonstration.frames[:12], demonstration.joints[:12]
+    monkeypatch.setattr(TrainedEncoder, "decode_joints", lambda *_: poses + 0.1)
+    read = GUESSES["pixels"].poses(frames, mind)
+    with closing(Kuka()) as kuka:
+        read, off, true = (kuka.flange_positions(at) for at in (read, poses + 0.1, poses))
+    assert np.linalg.norm(read - true, axis=1).mean() < 0.5 * np.linalg.norm(off - true, axis=1).mean()

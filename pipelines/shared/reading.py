@@ -19,7 +19,7 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.imagination import watch_closely, within_reach
+from imitate.envs.imagination import watch_closely, watch_pixels, within_reach
 from imitate.envs.kuka import Arm, Kuka
 from imitate.envs.practice import FOUND, ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
@@ -75,6 +75,10 @@ def _imagined(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
     return watch_closely(mind.encoder, frames, mind.arm, mind.workers)
 
 
+def _compared(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
+    return watch_pixels(mind.encoder, frames, mind.arm, mind.workers)
+
+
 def _decoded(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
     return smoothed(mind.encoder.decode_joints(mind.encoder.embed(frames)))
 
@@ -98,6 +102,7 @@ class Guess:
 
 GUESSES = {
     "imagination": Guess(_imagined, 131_072),
+    "pixels": Guess(_compared, 131_072),
     "head": Guess(_decoded, 131_072),
     "recordings": Guess(_recollected, 262_144),
 }
