@@ -126,9 +126,10 @@ class Viewing:
         room = self._room(there.poses, there.turns, ROUGHLY[0].around)
         return partial(self.painter.draw, room, camera=turned(self.camera, *there.turns))
 
-    def certainty(self, poses: Floats) -> Floats:
-        """What poses explain of each frame, (length,), as ``Closer`` has it, whoever read them."""
-        return self._explained(poses, self._found(poses, np.zeros(2)))
+    def placed(self, poses: Floats) -> Closer:
+        """What poses explain, whoever read them, from where the camera then looks."""
+        turns = self._found(poses, np.zeros(2))
+        return Closer(poses, turns, self._explained(poses, turns))
 
     @property
     def _scale(self) -> float:

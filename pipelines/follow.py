@@ -21,6 +21,7 @@ from imitate.errors import PROCESSES, SEED, check_bounds
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
 
+from .shared.belief import write_belief
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
 from .shared.policy import DIRECT, chosen, following, reading_at_once, report, warn_if_lost
@@ -30,7 +31,6 @@ from .shared.rollout import (
     beside,
     poses_taken,
     roll_out,
-    write_poses,
     write_videos,
 )
 
@@ -117,7 +117,7 @@ def run(settings: Settings) -> Stage:
     rollout = roll_out(env, act, settings.seed, film=True)
     taken = poses_taken(env, settings.seed, guessed=read.guessed)
     metrics = rollout.metrics() | baselines(env, settings.seed, taken=taken)
-    metrics |= write_poses(stage, demonstration, read.guessed, env) | read.practised.metrics()
+    metrics |= write_belief(stage, demonstration, read.guessed, env) | read.practised.metrics()
     write_json(stage.path("rollout.json"), {"fps": CONTROL_HZ, **rollout.series()})
     film = beside(demonstration, env.kuka_env, rollout)
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)

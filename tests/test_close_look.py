@@ -209,12 +209,12 @@ def test_an_outlier_counts_less(poses):
 
 def test_poses_are_as_sure_as_what_they_explain(poses):
     frames = CONDITIONS["half_light"].seen(filmed(poses), np.random.default_rng(0))
-    right = viewing(frames).certainty(poses)
+    right = viewing(frames).placed(poses).explained
     half = poses.copy()
     half[LENGTH // 2 :] = poses[:1]  # lost from there on
-    wrong = viewing(frames).certainty(half)
+    wrong = viewing(frames).placed(half).explained
     assert right.min() > 0.95
     assert wrong[-5:].max() < 0.5 < wrong[: LENGTH // 2].min()
     moved = CONDITIONS["shifted_2"].seen(frames, np.random.default_rng(0))
-    assert viewing(moved).certainty(poses).min() > 0.9
-    assert viewing(moved, may_turn=False).certainty(poses).mean() < 0.7
+    assert viewing(moved).placed(poses).explained.min() > 0.9
+    assert viewing(moved, may_turn=False).placed(poses).explained.mean() < 0.7

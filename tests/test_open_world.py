@@ -9,6 +9,7 @@ import torch
 
 from imitate.data.domain import USUAL, Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.video.reader import read_video
 from imitate.data.video.writer import write_video
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
@@ -16,6 +17,7 @@ from imitate.envs import close_look, imagination
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, ASSETS, Kuka, body_of
 from imitate.envs.landmarks import number_of
+from imitate.envs.room import Painter
 from imitate.envs.scenes.scene import Scene
 from imitate.envs.scenes.texture import Texture
 from imitate.envs.studio import POSES, Studio
@@ -26,11 +28,12 @@ from imitate.pipelines import benchmark_follow, embed, follow, record
 from imitate.pipelines.checking.views import held_out
 from imitate.pipelines.embedding import blindness, open_world
 from imitate.pipelines.embedding.teacher import Teacher
+from imitate.pipelines.shared.belief import _least_sure, outlined
 from imitate.pipelines.shared.demo import load_demo, load_training
 from imitate.pipelines.shared.embedded import View, frames_of
 from imitate.pipelines.shared.policy import DIRECT, chosen, warn_if_lost
 from imitate.pipelines.shared.reading import Mind
-from imitate.pipelines.shared.rollout import _least_sure
+from imitate.pipelines.shared.rollout import PEOPLE
 
 pytestmark = pytest.mark.slow
 SIZE, FRONT, LANDMARKS = 32, CAMERAS["front"], number_of(ARMS["iiwa"], body_of("iiwa.urdf"))
@@ -394,9 +397,25 @@ def test_what_is_believed_in_the_open_is_kept_with_how_sure_it_is(tmp_path, monk
     stage = follow.run(settings)
     assert len(read_json(stage.path("poses.json"))["explained"]) == 24
     assert stage.metrics["explained_worst"] < 0.8
+    seen = read_video(stage.path("believed.mp4")).frames
+    assert seen.shape == (24, PEOPLE, PEOPLE, 3)
     assert "of box, the poses that are believed explain" in capsys.readouterr().err
     follow.run(settings)
     assert "of box, the poses that are believed explain" in capsys.readouterr().err  # of what is done already, too
+
+
+def test_what_is_believed_is_drawn_over_the_video(demonstrations):
+    """Around the arm, and where it is believed to be."""
+    frames, poses = demonstrations[0].frames[:3], demonstrations[0].joints[:3]
+    drawn = {
+        name: outlined(frames, at, Painter(ARMS["iiwa"]), FRONT)
+        for name, at in (("right", poses), ("wrong", poses + 0.5))
+    }
+    edges = {name: (film == (255, 0, 255)).all(axis=-1) for name, film in drawn.items()}
+    assert edges["right"].any(axis=(1, 2)).all()
+    seen = Kuka().film_at(poses, FRONT, PEOPLE)
+    assert seen[edges["right"]].min() > 200  # beside the arm all is white
+    assert seen[edges["wrong"]].min() < 100  # and it goes right through it
 
 
 def test_another_arm_is_refused_by_the_closer_look():

@@ -15,13 +15,13 @@ from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.keeping.runs import Stage, write_json
 from imitate.measuring.figures import followed_figure, save_figure
 
+from .belief import write_belief
 from .policy import acting, warn_if_lost
 from .rollout import (
     baselines,
     beside,
     poses_taken,
     roll_out,
-    write_poses,
     write_videos,
 )
 
@@ -43,7 +43,7 @@ def outcome(
     series = {WAYS[way]: one.series() for way, one in taken.items()} | {"policy": rollout.series()}
     save_figure(stage.path("followed.png"), followed_figure(series, 1 / CONTROL_HZ))
     if demonstration.believed is not None:
-        metrics |= write_poses(stage, demonstration, guessed, env)
+        metrics |= write_belief(stage, demonstration, guessed, env)
         warn_if_lost(demonstration, metrics)
         if metrics.get("practised_embedding_distance", 0) > metrics["direct_embedding_distance"]:
             print("practice found no better poses than were guessed: try --practice 0, or more steps", file=sys.stderr)

@@ -13,13 +13,11 @@ from PIL import Image, ImageDraw
 
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
-from imitate.envs.close_look import Viewing
-from imitate.envs.kuka import CONTROL_HZ, Kuka
+from imitate.envs.kuka import Kuka
 from imitate.envs.kuka_env import KukaEnv
 from imitate.envs.practice import towards
-from imitate.envs.room import Painter
 from imitate.envs.tcn_imitate import TCNImitateEnv
-from imitate.keeping.runs import Stage, write_json, written_aside
+from imitate.keeping.runs import written_aside
 
 Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions
 PEOPLE = 256  # pixels a side of what people look at
@@ -145,43 +143,6 @@ def baselines(
     for way, rollout in (taken or {}).items():
         figures |= rollout.metrics(f"{way}_")
     return figures
-
-
-def write_poses(
-    stage: Stage, demonstration: Demonstration, guessed: NDArray[np.floating] | None, env: TCNImitateEnv
-) -> dict[str, float]:
-    """Keep the poses that are believed of a demonstration, and those that were guessed, as ``poses.json``.
-
-    Returns:
-        How well they are known, as of ``misread``; and of an encoder for the open world, how much of what is seen they
-        explain. Moves the arm.
-    """
-    assert demonstration.believed is not None
-    poses = {"joints": demonstration.believed, "guessed": demonstration.believed if guessed is None else guessed}
-    written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
-    figures, domain = misread(demonstration, demonstration.believed, env), env.encoder.domain
-    if domain is not None:
-        kuka = env.kuka_env.kuka
-        viewing = Viewing(
-            demonstration.frames, Painter(kuka.arm), env.encoder.camera, 1 / CONTROL_HZ, domain.camera_varies
-        )
-        sure = viewing.certainty(demonstration.believed)
-        written["explained"] = sure.tolist()
-        figures |= _least_sure(sure)
-    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "of": demonstration.digest, **written})
-    return figures
-
-
-def _least_sure(sure: NDArray[np.floating]) -> dict[str, float]:
-    """How much of what is seen of the arm is explained on average, and in the second that it is least; when that is."""
-    window = min(CONTROL_HZ, len(sure))
-    seconds = np.convolve(sure, np.full(window, 1 / window), "valid")
-    worst = int(seconds.argmin())
-    return {
-        "explained": float(sure.mean()),
-        "explained_worst": float(seconds[worst]),
-        "explained_worst_at": worst / CONTROL_HZ,
-    }
 
 
 def misread(demonstration: Demonstration, poses: NDArray[np.floating], env: TCNImitateEnv) -> dict[str, float]:

@@ -1,0 +1,80 @@
+"""Keep what is believed of a demonstration, how sure that is, and what it looks like over the video."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
+from imitate.data.video.writer import FOR_PEOPLE, write_video
+from imitate.data.viewpoint import turned
+from imitate.envs.close_look import Viewing
+from imitate.envs.kuka import CONTROL_HZ
+from imitate.envs.room import Painter
+from imitate.envs.tcn_imitate import TCNImitateEnv
+from imitate.keeping.runs import Stage, write_json
+
+from .rollout import PEOPLE, misread
+
+OUTLINE, WIDE = (255, 0, 255), 2  # colour, which no robot has, and pixels
+
+
+def write_belief(
+    stage: Stage, demonstration: Demonstration, guessed: NDArray[np.floating] | None, env: TCNImitateEnv
+) -> dict[str, float]:
+    """Keep the poses that are believed, and those that were guessed, as ``poses.json``; draw them as ``believed.mp4``.
+
+    Returns:
+        How well they are known, as of ``misread``; and of an encoder for the open world, how much of what is seen they
+        explain. Moves the arm.
+    """
+    believed, frames = demonstration.believed, demonstration.frames
+    assert believed is not None
+    poses = {"joints": believed, "guessed": believed if guessed is None else guessed}
+    written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
+    figures, domain = misread(demonstration, believed, env), env.encoder.domain
+    painter, camera = Painter(env.kuka_env.kuka.arm), replace(env.kuka_env.camera, renderer="raster", samples=1)
+    if domain is not None:
+        viewing = Viewing(frames, painter, env.encoder.camera, 1 / CONTROL_HZ, domain.camera_varies)
+        closer = viewing.placed(believed)
+        written["explained"] = closer.explained.tolist()
+        figures |= _least_sure(closer.explained)
+        camera = turned(camera, *closer.turns)
+    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "of": demonstration.digest, **written})
+    write_video(stage.path("believed.mp4"), outlined(frames, believed, painter, camera), CONTROL_HZ, FOR_PEOPLE)
+    return figures
+
+
+def outlined(
+    frames: NDArray[np.uint8], poses: NDArray[np.floating], painter: Painter, camera: Camera
+) -> NDArray[np.uint8]:
+    """A video, enlarged, with the outline of an arm drawn over it: (length, PEOPLE, PEOPLE, 3).
+
+    Args:
+        frames: (length, size, size, 3).
+        poses: (length, joints) of the arm, rad.
+        painter: Of the arm.
+        camera: That filmed it.
+    """
+    there = painter.there(poses, camera, PEOPLE) > 0
+    edge = ndimage.maximum_filter(there, size=(1, 2 * WIDE + 1, 2 * WIDE + 1)) & ~there
+    drawn = np.stack([np.asarray(Image.fromarray(frame).resize((PEOPLE, PEOPLE))) for frame in frames])
+    drawn[edge] = OUTLINE
+    return drawn
+
+
+def _least_sure(sure: NDArray[np.floating]) -> dict[str, float]:
+    """How much of what is seen of the arm is explained on average, and in the second that it is least; when that is."""
+    window = min(CONTROL_HZ, len(sure))
+    seconds = np.convolve(sure, np.full(window, 1 / window), "valid")
+    worst = int(seconds.argmin())
+    return {
+        "explained": float(sure.mean()),
+        "explained_worst": float(seconds[worst]),
+        "explained_worst_at": worst / CONTROL_HZ,
+    }
