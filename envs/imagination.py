@@ -150,7 +150,8 @@ def watch_closely(
     encoder.check_camera(encoder.camera, encoder.image_size)
     encoder.check_arm(own.joints)
     viewing = Viewing(frames, Painter(own), encoder.camera, 1 / CONTROL_HZ, encoder.domain.camera_varies)
-    best = now = viewing.look(viewing.guessed(within_reach(_decoded(encoder, embeddings, own), own)), ROUGHLY)
+    now = viewing.look(viewing.guessed(within_reach(_decoded(encoder, embeddings, own), own)), ROUGHLY)
+    best = now._replace(explained=np.zeros(len(frames)))  # a rough look is no answer
     for once in range(1, MOST + 1):
         see = partial(_embedded, encoder, viewing.imagined(now))
         poses = read_poses(embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses
