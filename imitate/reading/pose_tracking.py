@@ -234,7 +234,7 @@ def smooth(
     Returns:
         (length, joints) poses, rad.
     """
-    joints, dim = len(first) // 2, embeddings.shape[1]
+    joints = len(first) // 2
     transition = np.eye(2 * joints) + seconds * np.eye(2 * joints, k=joints)  # of positions and velocities
     white = [[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]]
     process = how.acceleration**2 * np.kron(white, np.eye(joints))
@@ -252,11 +252,15 @@ def smooth(
             innovation = embedding - seen  # (dim,)
             distance = float(np.linalg.norm(innovation))
             noise = how.noise * max(1.0, distance / how.doubt)
-            observed = np.hstack([jacobian, np.zeros((dim, joints))])  # (dim, 2 * joints)
             before, spread = predicted[-1]
-            gain = np.linalg.solve(observed @ spread @ observed.T + noise**2 * np.eye(dim), observed @ spread).T
-            mean = before + gain @ (innovation + jacobian @ (pose - before[:joints]))
-        covariance = (np.eye(2 * joints) - gain @ observed) @ predicted[-1][1]
+            # What is observed of the state, per variance: as many equations as it has numbers, however long embeddings
+            # are (the matrix inversion lemma, by which this is the usual gain).
+            known = np.zeros((2 * joints, 2 * joints))
+            known[:joints, :joints] = jacobian.T @ jacobian / noise**2
+            surprise = np.zeros(2 * joints)
+            surprise[:joints] = jacobian.T @ (innovation + jacobian @ (pose - before[:joints])) / noise**2
+            covariance = np.linalg.solve(np.eye(2 * joints) + spread @ known, spread)
+            mean = before + covariance @ surprise
         filtered.append((mean, covariance))
     return _smoothed(filtered, predicted, transition)[:, :joints]
 
