@@ -23,7 +23,7 @@ from .pictures import Pictures
 from .room import Painter
 
 LEAST, MOST = 2, 4  # times that it is read in the video's own room
-GAIN = 0.001  # of what is explained: below which nothing more is found
+SURE, GAIN = 0.995, 0.001  # share explained above which once is enough, and what must be gained to go on
 AGAIN = 1  # times that one who is lost there looks again
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
@@ -150,7 +150,7 @@ def watch_closely(
     encoder.check_camera(encoder.camera, encoder.image_size)
     encoder.check_arm(own.joints)
     viewing = Viewing(frames, Painter(own), encoder.camera, 1 / CONTROL_HZ, encoder.domain.camera_varies)
-    now = viewing.look(viewing.guessed(within_reach(_decoded(encoder, embeddings, own), own)), ROUGHLY)
+    now = viewing.halved().look(viewing.guessed(within_reach(_decoded(encoder, embeddings, own), own)), ROUGHLY)
     best = now._replace(explained=np.zeros(len(frames)))  # a rough look is no answer
     for once in range(1, MOST + 1):
         see = partial(_embedded, encoder, viewing.imagined(now))
@@ -159,9 +159,10 @@ def watch_closely(
         gain = now.explained.mean() - best.explained.mean()
         if gain > -GAIN:
             best = now
-        if once >= LEAST and gain < GAIN:
+        if best.explained.mean() > SURE or (once >= LEAST and gain < GAIN):
             break
-    return within_reach(best.poses, own)
+    last = viewing.look(best, CLOSELY[-1:])
+    return within_reach((last if last.explained.mean() > best.explained.mean() - GAIN else best).poses, own)
 
 
 def _embedded(

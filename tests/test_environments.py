@@ -504,10 +504,10 @@ def test_a_free_camera_is_warned_of(monkeypatch):
         return imitate.VideoReward(env, demonstration, lambda frames: frames[:, ::8, ::8].reshape(len(frames), -1))
 
     with pytest.warns(UserWarning, match="MuJoCo's free camera looks at the middle"):
-        rewarded()
+        rewarded().close()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        rewarded(default_camera_config={"lookat": np.zeros(3), "trackbodyid": -1})
+        rewarded(default_camera_config={"lookat": np.zeros(3), "trackbodyid": -1}).close()
 
 
 def test_one_command_after_another_does_it_all(tmp_path, video):

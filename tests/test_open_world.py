@@ -309,20 +309,23 @@ def test_a_domain_from_the_command_line(words, said, tmp_path, monkeypatch, caps
 @pytest.mark.parametrize(
     ("shares", "read", "kept"),
     [
-        ([0.5, 0.9, 0.9], 2, 2),  # it gains no more, which is as good
-        ([0.5, 0.9, 0.8], 2, 1),
-        ([0.5, 0.4, 0.6, 0.7, 0.9], 4, 4),  # what is worse at first may lead on
-        ([0.5, 0.4, 0.3], 2, 1),  # a rough look is no answer
+        ([0.5, 0.9, 0.9, 0.9], 2, 2),  # it gains no more, which is as good
+        ([0.5, 0.9, 0.8, 0.9], 2, 1),
+        ([0.5, 0.4, 0.6, 0.7, 0.9, 0.9], 4, 4),  # what is worse at first may lead on
+        ([0.5, 0.4, 0.3, 0.4], 2, 1),  # a rough look is no answer
+        ([0.5, 0.999, 0.999], 1, 1),  # it is explained at once
+        ([0.5, 0.999, 0.9], 1, None),  # and the last look has lost it
     ],
 )
 def test_a_video_in_the_open_is_read_in_its_own_room_until_no_more_is_explained(
     shares, read, kept, blind, demonstrations, monkeypatch
 ):
-    """From what the pose head says; at what explains most."""
+    """From what the pose head says; at what explains most, which is looked at once more."""
     frames = Kuka().film_at(demonstrations[0].joints, FRONT, SIZE)
-    share, begun = iter(shares), []
+    share, begun, sizes = iter(shares), [], []
 
     def looked(viewing, before, looks):
+        sizes.append(viewing.frames.shape[1])
         return close_look.Closer(before.poses + 0.01, before.turns, np.full(len(frames), next(share)))
 
     def watched(embeddings, see, guesses, seconds, again):
@@ -333,8 +336,10 @@ def test_a_video_in_the_open_is_read_in_its_own_room_until_no_more_is_explained(
     monkeypatch.setattr(imagination, "_decoded", lambda *_: np.zeros((len(frames), 7)))
     monkeypatch.setattr(close_look.Viewing, "look", looked)
     monkeypatch.setattr(imagination, "read_poses", watched)
-    np.testing.assert_allclose(imagination.watch_closely(blind, frames), 0.01 + 0.11 * kept)
+    expected = 0.12 if kept is None else 0.02 + 0.11 * kept
+    np.testing.assert_allclose(imagination.watch_closely(blind, frames), expected)
     assert begun == pytest.approx([0.01 + 0.11 * k for k in range(read)])
+    assert sizes == [SIZE // 2, *[SIZE] * (read + 1)]
     assert next(share, None) is None
 
 

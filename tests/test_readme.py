@@ -510,15 +510,17 @@ def test_other_environments_are_as_measured():
 
 
 def test_the_open_world_is_as_measured():
-    """A row a condition, with what the encoder of the plain scene reads beside it, where that was measured."""
-    sterile = {row["condition"]: row for row in DISTURBED.rows if (row["way"], row["demos"]) == ("direct", 20)}
-    found = read_results(FOLDER / "open.csv")
-    for row in found.rows:
-        beside = sterile.get(row["condition"])
-        cells = f"{beside['ee_error_m']:.3f} | {beside['success']:.2f}" if beside else "not measured | "
+    """A row a condition, with what is read beside it by the encoder of the plain scene, and by raw pixels."""
+    found, sterile, pixels = (read_results(FOLDER / f"open{of}.csv") for of in ("", "-sterile", "-pixels"))
+    assert [row["condition"] for row in found.rows] == list(found.about["conditions"])
+    for row, *others in zip(found.rows, sterile.rows, pixels.rows, strict=True):
+        assert {other["condition"] for other in others} == {row["condition"]}
+        cells = " | ".join(f"{other['ee_error_m']:.3f} | {other['success']:.2f}" for other in others)
         error = f"{row['ee_error_m']:.3f} ({row['ee_error_m_low']:.3f} to {row['ee_error_m_high']:.3f})"
         still = f"{row['hold_still_ee_error_m']:.3f}"
         says = found.about["conditions"][row["condition"]]
         assert f"| {says} | {error} | {row['success']:.2f} | {cells} | {still} |" in LINES
         assert row["demos"] == 20
     assert found.about["encoder"] == sha256(ASSETS / "open/encoder.safetensors")
+    for other in (sterile, pixels):
+        assert other.about["encoder"] == sha256(ASSETS / "encoder/encoder.safetensors")
