@@ -127,7 +127,8 @@ def run(settings: Settings) -> Results:
     said = {"conditions": {name: condition.says for name, condition in conditions.items()}, "encoder": weights}
     own = stage.path("any-video.csv")
     summary = summarise(followed, ways)
-    results = Results(rounded(summary), _made(settings, stage, own) | said | {"settings": kept})
+    named = {"encoder": str(settings.encoder) if settings.encoder else None}  # and not where that is on this machine
+    results = Results(rounded(summary), _made(settings, stage, own) | said | {"settings": kept | named})
     out = settings.out or own
     for place in ([own] if begun else []) + ([settings.out] if settings.out else []):
         write_results(place, results)

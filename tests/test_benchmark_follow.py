@@ -98,8 +98,20 @@ def test_what_two_conditions_show_alike_is_read_once(encoder, tmp_path, monkeypa
 def test_what_practice_makes_of_guesses_stands_beside_them(tmp_path, monkeypatch):
     small = replace(benchmark_follow.RECORD, held_out_frames=10, held_out_travel=0.0)
     monkeypatch.setattr(benchmark_follow, "RECORD", small)
-    asked = Settings(tmp_path, policy="direct", demos=1, conditions=("plain",), guess="head", practice=4096, jobs=1)
-    direct, practised = benchmark_follow.run(asked).rows
+    monkeypatch.chdir(ASSETS.parent)
+    asked = Settings(
+        run=tmp_path,
+        encoder=Path("assets/encoder"),
+        policy="direct",
+        demos=1,
+        conditions=("plain",),
+        guess="head",
+        practice=4096,
+        jobs=1,
+    )
+    results = benchmark_follow.run(asked)
+    assert results.about["settings"]["encoder"] == "assets/encoder"  # which says nothing of this machine
+    direct, practised = results.rows
     assert [direct["way"], practised["way"]] == ["direct", "practised"]
     assert practised["embedding_distance"] < 0.7 * direct["embedding_distance"]
     assert practised["practice_steps"] in (2048, 4096)

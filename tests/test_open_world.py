@@ -402,6 +402,7 @@ def test_what_is_believed_in_the_open_is_kept_with_how_sure_it_is(tmp_path, monk
     stage = follow.run(settings)
     assert len(read_json(stage.path("poses.json"))["explained"]) == 24
     assert stage.metrics["explained_worst"] < 0.8
+    assert 0 <= stage.metrics["camera_turned_rad"] < 0.3
     seen = read_video(stage.path("believed.mp4")).frames
     assert seen.shape == (24, PEOPLE, PEOPLE, 3)
     assert "of box, the poses that are believed explain" in capsys.readouterr().err

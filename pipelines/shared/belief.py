@@ -31,7 +31,7 @@ def write_belief(
 
     Returns:
         How well they are known, as of ``misread``; and of an encoder for the open world, how much of what is seen they
-        explain. Moves the arm.
+        explain, and by how much the camera has turned for that, to the pixel. Moves the arm.
     """
     believed, frames = demonstration.believed, demonstration.frames
     assert believed is not None
@@ -43,7 +43,7 @@ def write_belief(
         viewing = Viewing(frames, painter, env.encoder.camera, 1 / CONTROL_HZ, domain.camera_varies)
         closer = viewing.placed(believed)
         written["explained"] = closer.explained.tolist()
-        figures |= _least_sure(closer.explained)
+        figures |= _least_sure(closer.explained) | {"camera_turned_rad": float(np.linalg.norm(closer.turns))}
         camera = turned(camera, *closer.turns)
     write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "of": demonstration.digest, **written})
     write_video(stage.path("believed.mp4"), outlined(frames, believed, painter, camera), CONTROL_HZ, FOR_PEOPLE)

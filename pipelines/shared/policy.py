@@ -253,7 +253,8 @@ def warn_if_lost(demonstration: Demonstration, metrics: dict[str, Any]) -> None:
         print(
             f"from second {at:.1f} to {until:.1f} of {demonstration.name}, the poses that are believed explain "
             f"{there} % of what moves, and {whole} % in all of it, expected {100 * EXPLAINED:.0f} % or more: they may "
-            "be wrong. Expected one arm of this kind, all of it in the picture; a camera and a room that do not move",
+            "be wrong, look at believed.mp4. Expected one arm of this kind, all of it in the picture; a camera and a "
+            "room that do not move",
             file=sys.stderr,
         )
     elif worst is None and distance > LOST:
