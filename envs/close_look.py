@@ -2,7 +2,7 @@
 
 Whoever reads through a network that sees neither room nor light knows about how the robot stands. With that, the video
 shows the room itself: what is behind the robot, its light, and what stands before it. The robot imagines itself there,
-and compares: pixel by pixel, smoothed the less, the nearer it is, or through a network that sees both.
+and compares: pixel by pixel, smoothed the less, the nearer it is, or by the embeddings of both.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ class Viewing:
         return Closer(poses, np.zeros(2), np.zeros(len(poses)))
 
     def halved(self) -> Viewing:
-        """The same with half as many pixels a side: enough for a rough look, in a quarter of the time."""
-        if self.frames.shape[1] % 2:
+        """The same with half as many pixels a side, if they are many: a rough look takes a quarter of the time."""
+        if self.frames.shape[1] % 2 or self.frames.shape[1] < SIDE:
             return self
         return replace(self, frames=_pooled(self.frames.astype(np.float32), 2).round().astype(np.uint8))
 

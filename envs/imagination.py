@@ -22,7 +22,7 @@ from .kuka import ARMS, CONTROL_HZ, Arm
 from .pictures import Pictures
 from .room import Painter
 
-LEAST, MOST = 2, 4  # times that it is read in the video's own room
+MOST = 4  # times that it is read in the video's own room
 SURE, GAIN = 0.995, 0.001  # share explained above which once is enough, and what must be gained to go on
 AGAIN = 1  # times that one who is lost there looks again
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
@@ -109,7 +109,8 @@ def watch_pixels(
 ) -> NDArray[np.float64]:
     """Read the poses (length, joints), rad, off frames by their raw pixels, which is to be compared with.
 
-    The encoder's pose head guesses, as it does for ``watch``; but what is imagined is compared as small pictures.
+    The encoder's pose head guesses, as it does for ``watch``; but what is imagined, in the plain scene, is compared as
+    small pictures.
 
     Args:
         encoder: Whose camera, and pose head, it is.
@@ -120,6 +121,7 @@ def watch_pixels(
     Raises:
         UserError: As ``Imagination`` does.
     """
+    encoder.check_arm((choose(ARMS, arm, "arm") if isinstance(arm, str) else arm).joints)
     pixels = replace(encoder, module=Thumbnail(), dim=Thumbnail.dim, pose_head=None).to(encoder.device)
     guesses = None if encoder.pose_head is None else encoder.decode_joints(encoder.embed(frames))
     return watch(pixels, pixels.embed(frames), arm, workers, guesses).poses
@@ -132,7 +134,8 @@ def watch_closely(
 
     Whoever embeds whatever room alike knows about what they are: its pose head says so at once. From there the video
     shows its own room, in which poses are read as ``watch`` does, but what the robot imagines looks as the video does.
-    A closer look at the pixels comes after each, and from that the next begins, until no more is explained.
+    A closer look at the pixels comes after each, and from that the next begins, until enough is explained, or no more.
+    What explained most is looked at once more.
 
     Args:
         encoder: That they are read with.
@@ -152,14 +155,14 @@ def watch_closely(
     viewing = Viewing(frames, Painter(own), encoder.camera, 1 / CONTROL_HZ, encoder.domain.camera_varies)
     now = viewing.halved().look(viewing.guessed(within_reach(_decoded(encoder, embeddings, own), own)), ROUGHLY)
     best = now._replace(explained=np.zeros(len(frames)))  # a rough look is no answer
-    for once in range(1, MOST + 1):
+    for _ in range(MOST):
         see = partial(_embedded, encoder, viewing.imagined(now))
         poses = read_poses(embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses
         now = viewing.look(now._replace(poses=within_reach(poses, own)), CLOSELY)
         gain = now.explained.mean() - best.explained.mean()
         if gain > -GAIN:
             best = now
-        if best.explained.mean() > SURE or (once >= LEAST and gain < GAIN):
+        if best.explained.mean() > SURE or gain < GAIN:
             break
     last = viewing.look(best, CLOSELY[-1:])
     return within_reach((last if last.explained.mean() > best.explained.mean() - GAIN else best).poses, own)

@@ -25,7 +25,7 @@ OFTEN, HIDDEN = 4, 0.7  # frames that the arm should be seen in at a pixel, and 
 ENOUGH = 60  # pixels of a link, over all frames, that its colour is learned from
 BRIGHTEST = 30.0  # that a link may be, of what it is usually
 DARK = 5.0  # of 255: of so little, no factor can be told
-PLAINER = 0.8  # of the error that a link's own colours leave: it has a single colour if that leaves less
+PLAINER = 0.8  # of the error that is left: a link has a light, or then a single colour, of its own if it leaves less
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,11 @@ def _deviation(values: NDArray[np.floating]) -> float:
 def _lit(
     seen: NDArray[np.uint8], links: NDArray[np.int16], own: Floats, white: Floats, inside: NDArray[np.bool], count: int
 ) -> tuple[Floats, NDArray[np.bool]]:
-    """What each link's colours, or white, are multiplied by in a room, and which it is."""
+    """What each link's colours, or white, are multiplied by in a room, and which it is.
+
+    The same of all links, unless one is much more like what is seen with its own: each light more is one more that
+    poses that are wrong can be explained with.
+    """
 
     def fitted(colours: Floats, where: NDArray[np.bool]) -> tuple[Floats, float]:
         factor = np.median(seen[where] / np.maximum(colours[where], DARK), axis=0).clip(0, BRIGHTEST)

@@ -68,8 +68,9 @@ class Settings:
     conditions: tuple[str, ...] = ("plain", "half_speed", "double_speed", "away")
     """Of the list that this command prints when it does not know one."""
     guess: str | None = None
-    """How the robot comes by the poses: imagination, of itself; pixels, the same without an embedding, to be compared
-    with; head, the encoder's pose head; recordings, the run's; None: as the policy has learned to, or imagination."""
+    """How the robot comes by the poses: imagination, of itself; pixels, which compares raw pixels from where the head
+    guesses, to be measured against; head, the encoder's pose head; recordings, the run's; None: as the policy has
+    learned to, or imagination."""
     practice: int | None = None
     """Steps that it then practises each demonstration, as it is shown, of all environments together, at most; None:
     none where poses are imagined, else 131,072, or, from recordings, 262,144. It ends when they are found."""

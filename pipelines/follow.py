@@ -59,8 +59,9 @@ class Settings:
     """Whether to take the encoder for the open world that comes with the package, and not the run's, where none is
     named."""
     guess: str | None = None
-    """How the robot comes by the demonstration's poses: imagination, of itself; pixels, the same without an embedding;
-    head, the encoder's pose head; recordings, the run's; None: as its policy has learned to, or imagination."""
+    """How the robot comes by the demonstration's poses: imagination, of itself; pixels, comparing raw pixels in
+    the plain scene; head, the encoder's pose head; recordings, the run's; None: as its policy has learned to, or
+    imagination."""
     practice: int | None = None
     """Steps that it then practises, of all environments together, at most, to find better poses; None: none where they
     are imagined, else 131,072, or, from recordings, 262,144. It ends when they are found."""

@@ -81,7 +81,7 @@ class Settings:
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
     guess: str = "imagination"
-    """How it comes by the poses: imagination, of itself; pixels, without an embedding; head; recordings, its own."""
+    """How it comes by the poses: imagination; pixels, compared raw; head, the encoder's; recordings, its own."""
     practice: int | None = None
     """Steps that it then practises, at most, to find better poses before it learns; None: 131,072, or, from recordings,
     262,144. It ends when they are found."""

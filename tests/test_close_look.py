@@ -91,6 +91,18 @@ def test_links_of_another_colour_are_painted(poses):
     assert off.mean() < 0.5
 
 
+@pytest.mark.parametrize("lit", [1.02, 0.6])
+def test_a_link_has_a_light_of_its_own_where_that_shows(poses, lit):
+    """Else it has that of all."""
+    painter = Painter(ARM)
+    room = painter.learn(filmed(poses), poses, FRONT)
+    other = room.light.copy()
+    other[4] *= lit
+    seen = painter.learn(painter.draw(replace(room, light=other), poses, FRONT), poses, FRONT)
+    assert seen.light[4] == pytest.approx(other[4] if lit < 1 else room.light[4], abs=0.02)
+    assert seen.light[3] == pytest.approx(room.light[3], abs=0.02)
+
+
 def test_noise_is_measured(poses):
     frames = filmed(poses)
     frames = np.clip(np.minimum(frames, 200) + np.random.default_rng(0).normal(0, 10, frames.shape), 0, 255)
@@ -149,6 +161,15 @@ def test_a_single_frame_is_looked_at(poses):
 def test_where_nothing_moves_the_camera_is_where_it_should_be(poses):
     frames = filmed(poses[:1]).repeat(4, axis=0)
     assert close_look._turn(Painter(ARM), frames, poses[:1].repeat(4, axis=0), FRONT).tolist() == [0, 0]
+
+
+def test_a_rough_look_wants_half_of_many_pixels():
+    frames = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), np.uint8)
+    half = viewing(frames).halved().frames
+    assert (half.shape, half.dtype) == ((3, 32, 32, 3), np.uint8)
+    np.testing.assert_allclose(half[1, 2, 3], frames[1, 4:6, 6:8].mean(axis=(0, 1)), atol=0.5)
+    for few in (frames[:, :32, :32], frames.repeat(2, axis=1).repeat(2, axis=2)[:, :97, :97]):
+        assert viewing(few).halved().frames is few
 
 
 def test_what_is_imagined_looks_as_the_video_does(poses):

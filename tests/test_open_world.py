@@ -311,8 +311,9 @@ def test_a_domain_from_the_command_line(words, said, tmp_path, monkeypatch, caps
     [
         ([0.5, 0.9, 0.9, 0.9], 2, 2),  # it gains no more, which is as good
         ([0.5, 0.9, 0.8, 0.9], 2, 1),
-        ([0.5, 0.4, 0.6, 0.7, 0.9, 0.9], 4, 4),  # what is worse at first may lead on
-        ([0.5, 0.4, 0.3, 0.4], 2, 1),  # a rough look is no answer
+        ([0.5, 0.4, 0.6, 0.7, 0.9, 0.9], 4, 4),  # a rough look is no answer
+        ([0.5, 0.4, 0.3, 0.4], 2, 1),
+        ([0.5, 0.0, 0.0], 1, 1),  # nothing is there
         ([0.5, 0.999, 0.999], 1, 1),  # it is explained at once
         ([0.5, 0.999, 0.9], 1, None),  # and the last look has lost it
     ],
@@ -339,7 +340,7 @@ def test_a_video_in_the_open_is_read_in_its_own_room_until_no_more_is_explained(
     expected = 0.12 if kept is None else 0.02 + 0.11 * kept
     np.testing.assert_allclose(imagination.watch_closely(blind, frames), expected)
     assert begun == pytest.approx([0.01 + 0.11 * k for k in range(read)])
-    assert sizes == [SIZE // 2, *[SIZE] * (read + 1)]
+    assert sizes == [SIZE] * (read + 2)
     assert next(share, None) is None
 
 
@@ -419,9 +420,9 @@ def test_what_is_believed_is_drawn_over_the_video(demonstrations):
     }
     edges = {name: (film == (255, 0, 255)).all(axis=-1) for name, film in drawn.items()}
     assert edges["right"].any(axis=(1, 2)).all()
-    seen = Kuka().film_at(poses, FRONT, PEOPLE)
-    assert seen[edges["right"]].min() > 200  # beside the arm all is white
-    assert seen[edges["wrong"]].min() < 100  # and it goes right through it
+    seen = Kuka().film_at(poses, FRONT, PEOPLE).min(axis=-1)
+    crossed = {name: (seen[edge] < 100).mean() for name, edge in edges.items()}
+    assert crossed["right"] < 0.02 < 0.1 < crossed["wrong"]  # beside the arm all is white
 
 
 def test_another_arm_is_refused_by_the_closer_look():

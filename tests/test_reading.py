@@ -45,6 +45,7 @@ def test_what_is_no_reading_is_refused():
 
 def test_who_follows_at_once_practises_where_nothing_is_imagined():
     assert reading_at_once(None, None, None) == Reading("imagination", 0)
+    assert reading_at_once("pixels", None, None) == Reading("pixels", 0)
     assert reading_at_once("imagination", 4096, None).steps() == 4096
     assert reading_at_once("head", None, None).steps() == Reading("head").steps() == GUESSES["head"].steps > 0
     assert reading_at_once("head", 0, None).steps() == 0

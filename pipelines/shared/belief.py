@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
 from imitate.data.camera import Camera
@@ -19,7 +18,7 @@ from imitate.envs.room import Painter
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.keeping.runs import Stage, write_json
 
-from .rollout import PEOPLE, misread
+from .rollout import PEOPLE, enlarged, misread
 
 OUTLINE, WIDE = (255, 0, 255), 2  # colour, which no robot has, and pixels
 
@@ -38,9 +37,9 @@ def write_belief(
     poses = {"joints": believed, "guessed": believed if guessed is None else guessed}
     written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
     figures, domain = misread(demonstration, believed, env), env.encoder.domain
-    painter, camera = Painter(env.kuka_env.kuka.arm), replace(env.kuka_env.camera, renderer="raster", samples=1)
+    painter, camera = Painter(env.kuka_env.kuka.arm), env.kuka_env.camera
     if domain is not None:
-        viewing = Viewing(frames, painter, env.encoder.camera, 1 / CONTROL_HZ, domain.camera_varies)
+        viewing = Viewing(frames, painter, camera, 1 / CONTROL_HZ, domain.camera_varies)
         closer = viewing.placed(believed)
         written["explained"] = closer.explained.tolist()
         figures |= _least_sure(closer.explained) | {"camera_turned_rad": float(np.linalg.norm(closer.turns))}
@@ -61,9 +60,9 @@ def outlined(
         painter: Of the arm.
         camera: That filmed it.
     """
-    there = painter.there(poses, camera, PEOPLE) > 0
+    there = painter.there(poses, replace(camera, renderer="raster", samples=1), PEOPLE) > 0
     edge = ndimage.maximum_filter(there, size=(1, 2 * WIDE + 1, 2 * WIDE + 1)) & ~there
-    drawn = np.stack([np.asarray(Image.fromarray(frame).resize((PEOPLE, PEOPLE))) for frame in frames])
+    drawn = enlarged(frames)
     drawn[edge] = OUTLINE
     return drawn
 

@@ -154,7 +154,7 @@ def reading_at_once(guess: str | None, practice: int | None, policy: Stage | Non
         policy: That follows; None: poses are taken directly.
     """
     own = guess or (learned_with(policy).reading.guess if policy else "imagination")
-    return Reading(own, 0 if practice is None and own == "imagination" else practice)
+    return Reading(own, 0 if practice is None and own in ("imagination", "pixels") else practice)
 
 
 def chosen(

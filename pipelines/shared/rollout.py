@@ -174,9 +174,13 @@ def true_errors(demonstration: Demonstration, poses: NDArray[np.floating], kuka:
 def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np.uint8]:
     """(length, PEOPLE, PEOPLE, 3) uint8: drawn anew where the poses are known, else enlarged."""
     if demonstration.joints is None:
-        pictures = [Image.fromarray(frame).resize((PEOPLE, PEOPLE)) for frame in demonstration.frames]
-        return np.stack([np.asarray(picture) for picture in pictures])
+        return enlarged(demonstration.frames)
     return env.kuka.film_at(demonstration.joints, env.camera, PEOPLE)
+
+
+def enlarged(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """For people to look at: (n, PEOPLE, PEOPLE, 3)."""
+    return np.stack([np.asarray(Image.fromarray(frame).resize((PEOPLE, PEOPLE))) for frame in frames])
 
 
 def captions(rollout: Rollout) -> list[str]:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from .layers import NORM, on_sphere
+from .layers import NORM
 
 SIDE = 16  # pixels
 
@@ -22,4 +22,4 @@ class Thumbnail(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Map (batch, 3, size, size) images in [-1, 1] to (batch, dim)."""
-        return on_sphere(functional.adaptive_avg_pool2d(1 - images, SIDE).flatten(1))
+        return self.norm * functional.normalize(functional.adaptive_avg_pool2d(1 - images, SIDE).flatten(1).float())
