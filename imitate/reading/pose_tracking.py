@@ -248,21 +248,24 @@ def smooth(
         view: View | None = None
         for _ in range(iterations):
             view = look(frame, mean[:joints], view)
-            pose, seen, jacobian = view
-            innovation = embedding - seen  # (dim,)
-            distance = float(np.linalg.norm(innovation))
-            noise = how.noise * max(1.0, distance / how.doubt)
-            before, spread = predicted[-1]
-            # What is observed of the state, per variance: as many equations as it has numbers, however long embeddings
-            # are (the matrix inversion lemma, by which this is the usual gain).
-            known = np.zeros((2 * joints, 2 * joints))
-            known[:joints, :joints] = jacobian.T @ jacobian / noise**2
-            surprise = np.zeros(2 * joints)
-            surprise[:joints] = jacobian.T @ (innovation + jacobian @ (pose - before[:joints])) / noise**2
-            covariance = np.linalg.solve(np.eye(2 * joints) + spread @ known, spread)
-            mean = before + covariance @ surprise
+            mean, covariance = _updated(*predicted[-1], embedding, view, how)
         filtered.append((mean, covariance))
     return _smoothed(filtered, predicted, transition)[:, :joints]
+
+
+def _updated(before: Floats, spread: Floats, embedding: NDArray, view: View, how: Tracking) -> tuple[Floats, NDArray]:
+    """A state's mean (2 * joints,) and covariance, by an embedding (dim,) more.
+
+    By the matrix inversion lemma: as many equations as the state has numbers, however long embeddings are.
+    """
+    joints = len(view.pose)
+    innovation = embedding - view.seen
+    noise = how.noise * max(1.0, float(np.linalg.norm(innovation)) / how.doubt)
+    told, known = np.zeros(2 * joints), np.zeros((2 * joints, 2 * joints))
+    told[:joints] = view.jacobian.T @ (innovation + view.jacobian @ (view.pose - before[:joints])) / noise**2
+    known[:joints, :joints] = view.jacobian.T @ view.jacobian / noise**2
+    covariance = np.linalg.solve(np.eye(2 * joints) + spread @ known, spread)
+    return before + covariance @ told, covariance
 
 
 def _smoothed(
