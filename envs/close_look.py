@@ -18,20 +18,35 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from imitate.data.camera import Camera
-from imitate.data.viewpoint import turned
+from imitate.data.viewpoint import OFFSETS, moved
 from imitate.reading.adjustment import Adjusted, Doubts, adjust
 
-from .room import SMOOTH, Painter, Room
+from .landmarks import pictured, placed
+from .room import AROUND, Painter, Room
+from .scenes.light import Light
 
 Floats = NDArray[np.float64]
 
 SIDE = 64  # pixels of a picture that what follows is chosen for
 QUIET = 2.0  # of 255: the least noise that is reckoned with
 LEFT = 2 * math.sqrt(math.pi)  # noise is divided by so much, times what it is smoothed by, pixels
-FARTHEST = 6  # pixels that the picture of a camera that has turned is looked for, either way
-ALIKE = 1.3  # times more alike that it must be there than where it would be if it had not
 GUESS, ACCELERATION = 2.0, 0.5  # of Doubts
+ASIDE = OFFSETS.index("aside")
+TOLD = 0.02  # rad that a joint may be off by that was told
 EVERY = 2  # frames for which joints are turned once
+# Of landmarks that an encoder finds:
+MARKED = Doubts(np.zeros(0), noise=0.06, outlier=2.0, acceleration=ACCELERATION, guess=0.35)
+FITTED, NUDGE = 8, 0.02  # times that poses are fitted to landmarks, and by how much joints are turned then, rad
+KNOWN = (
+    0.05,
+    0.05,
+    0.0,
+    0.0,
+    0.0,
+    0.0,
+)  # what a camera may be off by that stands where it should: one that was knocked
+# The same of one that may stand anywhere:
+UNKNOWN = (0.1, 0.1, 0.2, 0.15, 0.05, 0.5)
 
 
 class Look(NamedTuple):
@@ -45,9 +60,8 @@ class Look(NamedTuple):
         turn: By how much joints are turned, rad.
         outlier: What is farther off counts the less, of 255.
         around: Pixels about the arm that may be of it, for all that is known.
-        turns: By how much the camera may have turned from where it should look, to the side and up, rad: standard
-            deviation; 0: it is taken as it was found. Before the room is known well, a pattern in it is taken for a
-            camera that has turned.
+        astray: What share of its doubts the camera may be off by; 0: it is taken as it was found. Before the room is
+            known well, a pattern in it is taken for a camera that has turned.
         times: It is looked so.
     """
 
@@ -56,14 +70,14 @@ class Look(NamedTuple):
     turn: float
     outlier: float
     around: int
-    turns: float
+    astray: float
     times: int
 
 
-ROUGHLY = (Look(2.0, 2, 0.1, np.inf, around=4, turns=0.0, times=6),)
+ROUGHLY = (Look(2.0, 2, 0.1, np.inf, around=4, astray=0.0, times=6),)
 CLOSELY = (
-    Look(1.0, 1, 0.05, 40.0, around=3, turns=0.02, times=2),
-    Look(1.0, 1, 0.05, 40.0, around=1, turns=0.05, times=4),
+    Look(1.0, 1, 0.05, 40.0, around=3, astray=0.4, times=2),
+    Look(1.0, 1, 0.05, 40.0, around=1, astray=1.0, times=4),
 )
 
 
@@ -72,13 +86,13 @@ class Closer(NamedTuple):
 
     Attributes:
         poses: (length, joints) rad.
-        turns: (2,) how far the camera has turned from where it should look, to the side and up, rad.
+        offsets: (6,) what the camera is off by, as ``moved`` has it.
         explained: (length,) share of what differs from the room, squared, that is explained by the arm; 0: it is not
             there, or elsewhere.
     """
 
     poses: Floats
-    turns: Floats
+    offsets: Floats
     explained: Floats
 
 
@@ -89,20 +103,29 @@ class Viewing:
     Attributes:
         frames: (length, size, size, 3) uint8.
         painter: Of the arm that it shows.
-        camera: That filmed it, if it has not turned.
+        camera: That filmed it, as far as is known.
         seconds: From a frame to the next.
-        may_turn: Whether the camera may have turned a little.
+        unsure: (6,) what that may be off by, as ``moved`` has it: standard deviations.
+        first: Where the first joint is in the first frame, rad, which tells how far aside an unknown camera stands;
+            None: nobody knows.
     """
 
     frames: NDArray[np.uint8]
     painter: Painter
     camera: Camera
     seconds: float
-    may_turn: bool = True
+    unsure: tuple[float, ...] = KNOWN
+    first: float | None = None
 
-    def guessed(self, poses: Floats) -> Closer:
-        """What is believed before it is looked at."""
-        return Closer(poses, np.zeros(2), np.zeros(len(poses)))
+    def marked(self, guesses: Floats, landmarks: NDArray[np.floating]) -> Closer:
+        """What is believed before it is looked at: guessed poses, adjusted to landmarks (length, landmarks, 2)."""
+        unsure = np.array(self.unsure)
+        unsure[ASIDE] = 0.0  # where joints begin, that can't be told from the robot turning
+        found, doubts = _in_picture(landmarks), replace(MARKED, constants=unsure)
+        now = Adjusted(guesses, np.zeros(len(self.unsure)), 0.0)
+        for _ in range(FITTED):
+            now = adjust(found, self._marks, now, guesses, self.seconds, doubts, NUDGE, 1)
+        return self._aside(Closer(now.poses, now.constants, np.zeros(len(guesses))))
 
     def halved(self) -> Viewing:
         """The same with half as many pixels a side, if they are many: a rough look takes a quarter of the time."""
@@ -112,52 +135,67 @@ class Viewing:
 
     def look(self, before: Closer, looks: tuple[Look, ...]) -> Closer:
         """Adjust poses that it about shows to its pixels."""
-        now = Adjusted(before.poses, before.turns, 0.0)
+        now = Adjusted(before.poses, before.offsets, 0.0)
+        guess = np.full_like(before.poses, GUESS)
+        if self.first is not None:
+            guess[0, 0] = TOLD
         for look in looks:
-            now = now._replace(constants=self._found(now.poses, now.constants))
+            lamp = self._lamp(now.poses, now.constants)
             features = partial(_features, look)
             shown = features(self.frames)
             for _ in range(look.times):
-                room = self._room(now.poses, now.constants, look.around)
+                room = self._room(now.poses, now.constants, look.around, lamp)
                 noise = max(QUIET, room.noise / (LEFT * look.blur * self._scale))
-                doubts = Doubts(
-                    np.full(2, look.turns * self.may_turn), noise, look.outlier / noise, ACCELERATION, GUESS
-                )
+                astray = look.astray * np.array(self.unsure)
+                doubts = Doubts(astray, noise, look.outlier / noise, ACCELERATION, guess)
                 see = partial(self._seen, features, room)
                 now = adjust(shown, see, now, before.poses, self.seconds, doubts, look.turn, EVERY)
-        return Closer(now.poses, now.constants, self._explained(now.poses, now.constants))
+        found = self._aside(Closer(now.poses, now.constants, before.explained))
+        return found._replace(explained=self._explained(found.poses, found.offsets))
 
     def imagined(self, there: Closer) -> Callable[[Floats], NDArray[np.uint8]]:
         """What is seen at poses (n, joints), rad, in a room like its own: (n, size, size, 3)."""
-        room = self._room(there.poses, there.turns, ROUGHLY[0].around)
-        return partial(self.painter.draw, room, camera=turned(self.camera, *there.turns))
+        lamp = self._lamp(there.poses, there.offsets)
+        room = self._room(there.poses, there.offsets, ROUGHLY[0].around, lamp)
+        return partial(self.painter.draw, room, camera=moved(self.camera, there.offsets))
 
-    def placed(self, poses: Floats) -> Closer:
-        """What poses explain, whoever read them, from where the camera then looks."""
-        turns = self._found(poses, np.zeros(2))
-        return Closer(poses, turns, self._explained(poses, turns))
+    def explained(self, poses: Floats) -> Floats:
+        """What poses explain, whoever read them, as ``Closer`` has it."""
+        return self._explained(poses, np.zeros(len(self.unsure)))
+
+    def _aside(self, seen: Closer) -> Closer:
+        """The same, from as far aside about the base as the first pose tells: by as much the robot seems to turn."""
+        if self.first is None:
+            return seen
+        turn = (self.first - seen.poses[0, 0] + np.pi) % (2 * np.pi) - np.pi
+        poses, offsets = seen.poses.copy(), seen.offsets.copy()
+        poses[:, 0] += turn
+        offsets[ASIDE] += turn
+        return seen._replace(poses=poses, offsets=offsets)
 
     @property
     def _scale(self) -> float:
         return self.frames.shape[1] / SIDE
 
-    def _room(self, poses: Floats, turns: Floats, around: int) -> Room:
+    def _lamp(self, poses: Floats, offsets: Floats) -> Light:
+        return self.painter.lamp(self.frames, poses, moved(self.camera, offsets))
+
+    def _room(self, poses: Floats, offsets: Floats, around: int, lamp: Light) -> Room:
         about = max(1, round(around * self._scale))
-        return self.painter.learn(self.frames, poses, turned(self.camera, *turns), about)
+        return self.painter.learn(self.frames, poses, moved(self.camera, offsets), about, lamp)
 
     def _seen(
-        self, features: Callable[[NDArray], NDArray], room: Room, poses: Floats, turns: Floats
+        self, features: Callable[[NDArray], NDArray], room: Room, poses: Floats, offsets: Floats
     ) -> NDArray[np.floating]:
-        return features(self.painter.draw(room, poses, turned(self.camera, *turns)))
+        return features(self.painter.draw(room, poses, moved(self.camera, offsets)))
 
-    def _found(self, poses: Floats, turns: Floats) -> Floats:
-        if not self.may_turn:
-            return turns
-        return turns + _turn(self.painter, self.frames, poses, turned(self.camera, *turns))
+    def _marks(self, poses: Floats, offsets: Floats) -> Floats:
+        points = placed(self.painter.arm, self.painter.body, poses)
+        return _in_picture(pictured(points, moved(self.camera, offsets)))
 
-    def _explained(self, poses: Floats, turns: Floats) -> Floats:
-        camera = turned(self.camera, *turns)
-        room = self.painter.learn(self.frames, poses, camera)
+    def _explained(self, poses: Floats, offsets: Floats) -> Floats:
+        camera = moved(self.camera, offsets)
+        room = self._room(poses, offsets, AROUND, self._lamp(poses, offsets))
         imagined = self.painter.draw(room, poses, camera)
         shown, own, behind = (
             _features(ROUGHLY[0], images) for images in (self.frames, imagined, room.background[None])
@@ -180,24 +218,6 @@ def _pooled(images: NDArray[np.float32], by: int) -> NDArray[np.float32]:
     return images[:, : side * by, : side * by].reshape(n, side, by, side, by, *images.shape[3:]).mean(axis=(2, 4))
 
 
-def _turn(painter: Painter, frames: NDArray[np.uint8], poses: Floats, camera: Camera) -> Floats:
-    """How far a camera has turned, (2,) rad: so that what moves is where the arm would be seen to move, on average."""
-    smooth = ndimage.gaussian_filter(frames.astype(np.float32), SMOOTH)
-    moves = np.abs(smooth - np.median(smooth, axis=0)).max(axis=-1)
-    moves = np.maximum(moves - 2 * np.median(moves), 0)
-    size = frames.shape[1]
-    by = max(1, round(size / SIDE))
-    moves, expected = _pooled(moves, by), _pooled(painter.there(poses, camera, size), by)
-    expected = np.abs(expected - np.median(expected, axis=0))
-    moves = np.minimum(moves / max(float(np.quantile(moves, 0.98)), 1.0), 1.0)
-    reach = range(-FARTHEST, FARTHEST + 1)
-    alike = {
-        (down, across): float((np.roll(expected, (down, across), (1, 2)) * moves).sum())
-        for down in reach
-        for across in reach
-    }
-    down, across = max(alike, key=alike.__getitem__)
-    if not alike[down, across] > ALIKE * alike[0, 0]:  # or nothing moves, and nowhere is as good as anywhere
-        return np.zeros(2)
-    pixel = 2 * by * math.tan(math.radians(camera.fov) / 2) / size  # rad, in the middle
-    return np.array([-across * pixel, down * pixel])
+def _in_picture(landmarks: NDArray[np.floating]) -> Floats:
+    """Landmarks (n, landmarks, 2) in a row (n, dim): where one is outside the picture, it is at its edge."""
+    return np.clip(landmarks, -1.0, 1.0).reshape(len(landmarks), -1).astype(np.float64)

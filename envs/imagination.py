@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
+from imitate.data.viewpoint import around_base, moved
 from imitate.embedding.encoders.thumbnail import Thumbnail
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import choose
@@ -17,7 +20,7 @@ from imitate.keeping.workers import Alone, Crew
 from imitate.reading.pose_tracking import Tracked, read_poses
 from imitate.reading.practice import smoothed
 
-from .close_look import CLOSELY, ROUGHLY, Viewing
+from .close_look import CLOSELY, KNOWN, ROUGHLY, UNKNOWN, Closer, Viewing
 from .kuka import ARMS, CONTROL_HZ, Arm
 from .pictures import Pictures
 from .room import Painter
@@ -127,9 +130,26 @@ def watch_pixels(
     return watch(pixels, pixels.embed(frames), arm, workers, guesses).poses
 
 
+class Watched(NamedTuple):
+    """What was read off a demonstration, from where.
+
+    Attributes:
+        poses: (length, joints) rad.
+        camera: That is believed to have filmed it.
+    """
+
+    poses: NDArray[np.float64]
+    camera: Camera
+
+
 def watch_closely(
-    encoder: TrainedEncoder, frames: NDArray[np.uint8], arm: str | Arm = "iiwa", workers: int = 0
-) -> NDArray[np.float64]:
+    encoder: TrainedEncoder,
+    frames: NDArray[np.uint8],
+    arm: str | Arm = "iiwa",
+    workers: int = 0,
+    camera_known: bool = True,
+    first: NDArray[np.floating] | None = None,
+) -> Watched:
     """Read the poses (length, joints), rad, off the frames of a demonstration.
 
     Whoever embeds whatever room alike knows about what they are: its pose head says so at once. From there the video
@@ -142,30 +162,68 @@ def watch_closely(
         frames: (length, size, size, 3) uint8, 20 a second.
         arm: As ``watch`` has it.
         workers: As ``Imagination`` has them.
+        camera_known: Whether the encoder's camera filmed them, which may have been knocked; else one that stands
+            anywhere. It is found with the poses, but for its turn about the base, which looks as if the robot turned.
+        first: (joints,) the pose that they begin with, rad, where that is known: it tells that turn. Without, the
+            camera is taken to stand as little aside as can be.
 
     Raises:
         UserError: As ``Imagination`` does.
     """
     embeddings = encoder.embed(frames)
     if encoder.domain is None:
-        return watch(encoder, embeddings, arm, workers).poses
+        return Watched(watch(encoder, embeddings, arm, workers).poses, encoder.camera)
     own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
     encoder.check_camera(encoder.camera, encoder.image_size)
     encoder.check_arm(own.joints)
-    viewing = Viewing(frames, Painter(own), encoder.camera, 1 / CONTROL_HZ, encoder.domain.camera_varies)
-    now = viewing.halved().look(viewing.guessed(within_reach(_decoded(encoder, embeddings, own), own)), ROUGHLY)
-    best = now._replace(explained=np.zeros(len(frames)))  # a rough look is no answer
+    joint = None if camera_known or first is None else float(first[0])
+    unsure = (KNOWN if camera_known else UNKNOWN) if encoder.domain.camera_varies else (0.0,) * len(KNOWN)
+    viewing = Viewing(frames, Painter(own), encoder.camera, 1 / CONTROL_HZ, unsure, joint)
+    reach = partial(_reached, own, camera_known)
+    now = viewing.marked(reach(_decoded(encoder, embeddings, own)), encoder.find(frames))
+    now = viewing.halved().look(now._replace(poses=reach(now.poses)), ROUGHLY)
+    best = _read_in_its_room(encoder, embeddings, viewing, now, reach)
+    poses, camera = best.poses, moved(encoder.camera, best.offsets)
+    if not camera_known and first is None:
+        turn = _turn(poses[:, 0], own)
+        poses, camera = poses + turn * np.eye(own.joints)[0], around_base(camera, turn)
+    return Watched(within_reach(poses, own), camera)
+
+
+def _read_in_its_room(
+    encoder: TrainedEncoder,
+    embeddings: NDArray[np.float32],
+    viewing: Viewing,
+    now: Closer,
+    reach: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Closer:
+    """By embeddings and pixels in turn, until enough is explained, or no more."""
+    best = now._replace(explained=np.zeros(len(embeddings)))  # a rough look is no answer
     for _ in range(MOST):
         see = partial(_embedded, encoder, viewing.imagined(now))
         poses = read_poses(embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses
-        now = viewing.look(now._replace(poses=within_reach(poses, own)), CLOSELY)
+        now = viewing.look(now._replace(poses=reach(poses)), CLOSELY)
         gain = now.explained.mean() - best.explained.mean()
         if gain > -GAIN:
             best = now
         if best.explained.mean() > SURE or gain < GAIN:
             break
     last = viewing.look(best, CLOSELY[-1:])
-    return within_reach((last if last.explained.mean() > best.explained.mean() - GAIN else best).poses, own)
+    return last if last.explained.mean() > best.explained.mean() - GAIN else best
+
+
+def _reached(arm: Arm, camera_known: bool, poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Poses within reach; seen from anywhere, the first joint seems to stand anywhere."""
+    reached = within_reach(poses, arm)
+    if not camera_known:
+        reached[..., 0] = poses[..., 0]
+    return reached
+
+
+def _turn(seen: NDArray[np.float64], arm: Arm) -> float:
+    """The least that the robot, and the camera with it, turns about the base for its first joint to be in its range."""
+    lower, upper = arm.lower[0] - seen.min(), arm.upper[0] - seen.max()
+    return float(np.clip(0.0, lower, upper)) if lower <= upper else float(lower + upper) / 2
 
 
 def _embedded(
@@ -178,7 +236,8 @@ def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm)
     """What the pose head says, smoothed; without one, the robot is home."""
     if encoder.pose_head is None:
         return np.zeros((len(embeddings), arm.joints))
-    return smoothed(encoder.decode_joints(embeddings))
+    joints = encoder.decode_joints(embeddings)
+    return np.unwrap(np.arctan2(smoothed(np.sin(joints)), smoothed(np.cos(joints))), axis=0)
 
 
 def believing(
@@ -187,4 +246,5 @@ def believing(
     """The demonstration with the poses that the robot reads off it, which takes seconds; itself if it has them."""
     if demonstration.believed is not None:
         return demonstration
-    return replace(demonstration, believed=watch_closely(encoder, demonstration.frames, arm, workers))
+    watched = watch_closely(encoder, demonstration.frames, arm, workers)
+    return replace(demonstration, believed=watched.poses, believed_camera=watched.camera)

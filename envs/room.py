@@ -12,11 +12,15 @@ from scipy import ndimage
 from imitate.data.camera import Camera
 
 from .kuka import Arm, body_of
+from .lamp import Surfaces
 from .rendering.rasteriser import Rasteriser
+from .scenes.light import Light
+from .scenes.scene import PLAIN, Scene
 
 Floats = NDArray[np.float32]
 
 WHITE = 255.0
+BRIGHT = Light(strength=0.0, ambient_strength=1.0)  # in which a colour is what it is
 NOTHING, MIXED = -1, -2  # of a pixel where no link is seen, and where more than one thing is
 AROUND = 3  # pixels about the arm, as it is believed to stand, that may be of it
 SMOOTH = (1.0, 0.7, 0.7, 0.0)  # frames and pixels that noise is taken out over, to learn colours
@@ -25,6 +29,7 @@ OFTEN, HIDDEN = 4, 0.7  # frames that the arm should be seen in at a pixel, and 
 ENOUGH = 60  # pixels of a link, over all frames, that its colour is learned from
 BRIGHTEST = 30.0  # that a link may be, of what it is usually
 DARK = 5.0  # of 255: of so little, no factor can be told
+LAMP = 16  # frames that the lamp is looked for in
 PLAINER = 0.8  # of the error that is left: a link has a light, or then a single colour, of its own if it leaves less
 
 
@@ -34,10 +39,11 @@ class Room:
 
     Attributes:
         background: (size, size, 3) uint8, what is seen where the arm is not.
-        light: (links, 3) what the arm's colours are multiplied by.
+        light: (links, 3) what the arm's colours are multiplied by, in the light of the lamp.
         painted: (links,) whether a link has a single colour there, and not its own.
         before: (size, size) where something stands before the arm.
         noise: Standard deviation of a pixel, of 255.
+        lamp: From where it shines, and how much light comes from everywhere.
     """
 
     background: NDArray[np.uint8]
@@ -45,6 +51,7 @@ class Room:
     painted: NDArray[np.bool]
     before: NDArray[np.bool]
     noise: float
+    lamp: Light = PLAIN.light
 
 
 class Painter:
@@ -53,21 +60,25 @@ class Painter:
     Args:
         arm: That is drawn.
         threads: That share the frames; None: as many as there are cores, or one in a worker process.
+
+    Attributes:
+        arm: That is drawn.
+        body: What is seen of it.
     """
 
     def __init__(self, arm: Arm, threads: int | None = None) -> None:
-        self._body, self._threads = body_of(arm.file), threads
-        self._own = self._of(self._body.colours)
-        self._white = self._of(np.full_like(self._body.colours, WHITE))
+        self.arm, self.body, self._threads = arm, body_of(arm.file), threads
+        self._own = self._of(self.body.colours)
+        self._white = self._of(np.full_like(self.body.colours, WHITE))
         self._known: tuple[Room | None, Rasteriser] = None, self._own
 
     def draw(self, room: Room, poses: NDArray[np.floating], camera: Camera) -> NDArray[np.uint8]:
         """What is seen of it there: (n, size, size, 3) at poses (n, joints), rad."""
         if self._known[0] is not room:
-            owners = self._body.owners
-            colours = np.where(room.painted[owners][:, None], WHITE, self._body.colours)
+            owners = self.body.owners
+            colours = np.where(room.painted[owners][:, None], WHITE, self.body.colours)
             self._known = room, self._of(colours * room.light[owners])
-        frames = self._known[1].draw_before(room.background, poses, camera)
+        frames = self._known[1].draw_before(room.background, poses, camera, room.lamp)
         frames[:, room.before] = room.background[room.before]
         return frames
 
@@ -76,10 +87,25 @@ class Painter:
         return (_samples(self._own, poses, camera, size) >= 0).mean(axis=(2, 4), dtype=np.float32)
 
     def _of(self, colours: NDArray[np.floating]) -> Rasteriser:
-        return Rasteriser(self._body._replace(colours=colours.astype(np.float64)), self._threads)
+        return Rasteriser(self.body._replace(colours=colours.astype(np.float64)), self._threads)
+
+    def lamp(self, frames: NDArray[np.uint8], poses: NDArray[np.floating], camera: Camera) -> Light:
+        """Find the lamp of a room, of a video as ``learn`` has it."""
+        some = np.unique(np.linspace(0, len(frames) - 1, LAMP).astype(int))
+        frames, poses, size = frames[some], poses[some], frames.shape[1]
+        links = _links(_samples(self._own, poses, camera, size))
+        where = ndimage.minimum_filter(links != NOTHING, size=(1, 3, 3)) & (links >= 0)
+        colours = self._own.draw(poses, camera, size, (Scene("white", light=BRIGHT),))
+        seen, own = (images[where].astype(np.float64) for images in (frames, colours))
+        return Surfaces(self._white, poses, camera, where, links[where].astype(int), seen, own).lamp()
 
     def learn(
-        self, frames: NDArray[np.uint8], poses: NDArray[np.floating], camera: Camera, around: int = AROUND
+        self,
+        frames: NDArray[np.uint8],
+        poses: NDArray[np.floating],
+        camera: Camera,
+        around: int = AROUND,
+        lamp: Light = PLAIN.light,
     ) -> Room:
         """Learn a room from a video.
 
@@ -91,10 +117,12 @@ class Painter:
             poses: (length, joints) that they are believed to show, rad.
             camera: That filmed them.
             around: Pixels about the arm that may be of it, too.
+            lamp: That shines there.
         """
         size = frames.shape[1]
         links = _links(_samples(self._own, poses, camera, size))
-        own, white = (one.draw(poses, camera, size).astype(np.float32) for one in (self._own, self._white))
+        lit = (Scene("lit", light=lamp),)
+        own, white = (one.draw(poses, camera, size, lit).astype(np.float32) for one in (self._own, self._white))
         there = links != NOTHING
         near = ndimage.maximum_filter(there, size=(1, 2 * around + 1, 2 * around + 1))
         background = _seen_behind(frames, near)
@@ -102,8 +130,8 @@ class Painter:
         noise, left = (_deviation((values - background)[~near]) for values in (frames, smooth))
         other = np.abs(smooth - background).max(axis=-1) > FAINT + SURE * left
         inside = ndimage.minimum_filter(there, size=(1, 3, 3)) & other
-        light, painted = _lit(frames, links, own, white, inside, len(self._body.parents))
-        return Room(background.round().astype(np.uint8), light, painted, _before(there, other), noise)
+        light, painted = _lit(frames, links, own, white, inside, len(self.body.parents))
+        return Room(background.round().astype(np.uint8), light, painted, _before(there, other), noise, lamp)
 
 
 def _before(there: NDArray[np.bool], other: NDArray[np.bool]) -> NDArray[np.bool]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.data.domain import Domain
+from imitate.data.viewpoint import bearing
 
 from .kuka import Arm, body_of
 from .landmarks import pictured, placed
@@ -22,7 +23,7 @@ from .scenes.scene import PLAIN, Scene
 SETS, RENEWED = 160, 2  # that stand at once, and of which so many are others a step later
 POSES = 12  # that are filmed in a set, at a step: what is seen in all of these tells none of them from another
 USUAL, BARE = 0.15, 0.5  # shares of plain scenes, and of those without furniture among the others
-OWN, EMPTY = 0.4, 0.25  # shares of arms that are built as ever, and of those without a tool among the others
+OWN, EMPTY = 0.3, 0.4  # shares of arms that are built as ever, and of those without a tool among the others
 GONE = 1e-3  # what of a tool is left that is not there
 STILL, MOVING = 0, 1  # what random numbers of a set are told apart by from those of a step
 
@@ -51,7 +52,8 @@ class Takes(NamedTuple):
 
     Attributes:
         frames: (views * moments, size, size, 3) uint8; all of the first sets, then the same moments in the others.
-        joints: (views * moments, joints) rad.
+        joints: (views * moments, joints) rad, as the usual camera would see them: one that stands elsewhere about the
+            base sees the robot turned about it, and nothing else tells the two apart.
         landmarks: (views * moments, landmarks, 2) where they are in the picture, from -1 to 1, or beyond it; NaN: this
             one is not there.
     """
@@ -65,7 +67,7 @@ class Studio:
     """Sets, in which an arm is filmed at random poses. What is filmed at a step does not depend on those before it.
 
     Args:
-        arm: That is filmed.
+        arm: That is filmed; its first joint turns it about the vertical through its base.
         camera: That films it, or would if it were as usual.
         size: Pixels a side.
         domain: What may differ from set to set.
@@ -80,12 +82,15 @@ class Studio:
         self._seed = seed if isinstance(seed, tuple) else (seed,)
         self._sets = sets
         self._body = body_of(arm.file)
+        first, last = np.radians(domain.azimuth)  # what is seen from there is turned by as much the other way
+        lower, upper = arm.lower[0] - last, arm.upper[0] - first
+        self._turning = replace(arm, lower=(lower, *arm.lower[1:]), upper=(upper, *arm.upper[1:]))
         self._standing: dict[int, Set] = {}  # by their places
 
     def takes(self, step: int, moments: int, views: int = 2) -> Takes:
         """Film random moments, each in one set or in two (``views``), ``POSES`` of them in each."""
         rng = self._rng(MOVING, step)
-        poses = random_poses(self.arm, moments, rng)
+        poses = random_poses(self._turning, moments, rng)
         shared = [poses[first : first + POSES] for first in range(0, moments, POSES)]
         first = rng.integers(self._sets, size=len(shared))
         second = (first + rng.integers(1, self._sets, size=len(shared))) % self._sets
@@ -93,9 +98,16 @@ class Studio:
         places = (*first, *second)[: views * len(shared)]
         for own, place in zip(views * shared, places, strict=True):
             one = self.set(step, int(place))
-            frames.append(one.rasteriser.draw(own, one.camera, self.size, (one.scene,)))
-            landmarks.append(pictured(placed(one.arm, one.rasteriser.body, own), one.camera))
+            there = own.copy()
+            there[:, 0] += bearing(one.camera) - bearing(self.camera)
+            frames.append(one.rasteriser.draw(there, one.camera, self.size, (one.scene,)))
+            landmarks.append(pictured(placed(one.arm, one.rasteriser.body, there), one.camera))
         return Takes(np.concatenate(frames), np.tile(poses, (views, 1)), np.concatenate(landmarks))
+
+    def as_usual(self, poses: NDArray[np.float64]) -> Takes:
+        """Film poses (n, joints), rad, in the plain scene, by the usual camera."""
+        frames = Rasteriser(self._body, threads=1).draw(poses, self.camera, self.size)
+        return Takes(frames, poses, pictured(placed(self.arm, self._body, poses), self.camera))
 
     def set(self, step: int, place: int) -> Set:
         """What stands in one of the places of the studio at a step. It is put up when it is first asked for."""
@@ -114,7 +126,7 @@ class Studio:
             empty = rng.random() < EMPTY and body.joints[-1] < 0 and domain.build[0] < domain.build[1]
             if empty:
                 factors[-1] = GONE
-            body = built(body, factors, domain.draw("build", rng, (len(body.parents),)) ** 0.25)
+            body = built(body, factors, domain.draw("build", rng, (len(body.parents),)) ** 0.5)
             marks = np.array(arm.marks).reshape(-1, 3) * (np.nan if empty else factors[-1])
             arm = replace(arm, marks=tuple(map(tuple, marks.tolist())))
         scene = PLAIN

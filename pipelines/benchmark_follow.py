@@ -253,11 +253,11 @@ def _follow_one(
     encoder = load_encoder(encoder_folder)
     recorded = load_demo(f"test:{number}", stage.folder, encoder)
     reading = reading_at_once(settings.guess, settings.practice, policy)
-    mind = Mind(encoder, RECORD.arm, settings.run, 0)
     read: dict[bytes, Read] = {}  # by its frames, of which some conditions show the same
     for name in names:
         condition = CONDITIONS[name]
         shown = _shown(recorded, condition, encoder, number)
+        mind = Mind(encoder, RECORD.arm, settings.run, 0, condition.camera_known)
         pictures = shown.frames.tobytes()
         if pictures not in read:
             read[pictures] = reading.read(shown, Robot(RECORD.arm), mind, number)

@@ -65,6 +65,9 @@ class Settings:
     practice: int | None = None
     """Steps that it then practises, of all environments together, at most, to find better poses; None: none where they
     are imagined, else 131,072, or, from recordings, 262,144. It ends when they are found."""
+    camera_known: bool = True
+    """Whether the video was filmed from about where the encoder's camera stands. Without, the camera is looked for; how
+    far aside it stands is told by the pose that the video begins with, where that is known."""
     arm: str = "iiwa"
     """iiwa or iiwa_gripper."""
     start_noise: float = 0.0
@@ -94,6 +97,7 @@ def run(settings: Settings) -> Stage:
     encoder = load_encoder(folder, pick_device(settings.device))
     shown = settings.demo or f"{SHIPPED_DEMO}:0"
     reading.check(encoder, settings.run, [shown])
+    reading.check_camera(encoder, settings.camera_known)
     demonstration = load_demo(shown, settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
     encoder.check_arm(robot.joints)
@@ -111,7 +115,7 @@ def run(settings: Settings) -> Stage:
     practises = reading.steps(len(demonstration)) > 0
     how = "practises: a minute, or minutes" if practises else "reads the poses off the video: seconds, or a minute"
     print(f"{how} where they are hard to see", flush=True)
-    mind = Mind(encoder, settings.arm, settings.run, workers)
+    mind = Mind(encoder, settings.arm, settings.run, workers, settings.camera_known)
     read = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
     demonstration = read.demonstration
     env, act = following(policy, encoder, demonstration, robot, settings.clock)

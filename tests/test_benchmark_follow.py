@@ -15,6 +15,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.cameras import CAMERAS
+from imitate.envs.imagination import Watched
 from imitate.envs.kuka import ASSETS
 from imitate.envs.landmarks import pictured
 from imitate.errors import UserError
@@ -78,13 +79,13 @@ def test_what_two_conditions_show_alike_is_read_once(encoder, tmp_path, monkeypa
     shown = Demonstration("test:0", np.zeros((4, 32, 32, 3), np.uint8), np.zeros((4, 7)))
     read = []
 
-    def imagined(embeddings, mind):
-        read.append(len(embeddings))
-        return np.zeros((len(embeddings), 7))
+    def imagined(shown, mind):
+        read.append(len(shown))
+        return Watched(np.zeros((len(shown), 7)), CAMERAS["front"])
 
     monkeypatch.setattr(benchmark_follow, "load_encoder", lambda folder: encoder)
     monkeypatch.setattr(benchmark_follow, "load_demo", lambda *args: shown)
-    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], poses=imagined))
+    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], watch=imagined))
     monkeypatch.setattr(benchmark_follow, "_followed", lambda *args: ({"away": args[5]}, None))
     stage = Stage(tmp_path)
     benchmark_follow._follow_one(tmp_path, None, stage, Settings(), ("plain", "half_speed", "away"), 0)
@@ -240,7 +241,10 @@ def test_the_command_in_the_results_makes_them_again(monkeypatch):
     [
         ({"demos": 0}, "demos is 0, expected 1 to 1000000"),
         ({"jobs": -1}, "jobs is -1, expected 0 to 1024"),
-        ({"conditions": ("upside_down",)}, "unknown condition 'upside_down': choose one of all_at_once, away, covered"),
+        (
+            {"conditions": ("upside_down",)},
+            "unknown condition 'upside_down': choose one of all_at_once, aside_30, aside_60, away",
+        ),
         ({"policy": "imitate"}, "imitate: no finished policy there"),
         ({"films": 101}, "films is 101, expected 0 to the 100 demonstrations"),
         ({"films": 1, "conditions": ("away",)}, "and plain among conditions"),

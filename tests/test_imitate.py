@@ -115,7 +115,7 @@ def test_a_run_may_be_moved_and_named_otherwise(run, settings, tmp_path, monkeyp
 
 
 def test_what_has_learned_already_simulates_nothing(learned, settings, capsys, monkeypatch):
-    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], poses=pytest.fail))
+    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], watch=pytest.fail))
     monkeypatch.setattr(imitate, "single_env", pytest.fail)
     imitate.run(settings)
     assert "has learned already" in capsys.readouterr().out

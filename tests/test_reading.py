@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.imagination import within_reach
@@ -137,7 +138,7 @@ def test_how_long_it_practises_at_most_is_what_is_said(of):
 @pytest.mark.slow
 @pytest.mark.parametrize("guess", ["head", "recordings"])
 def test_a_policy_is_learned_without_imagining_anything(unlearned, guess, monkeypatch):
-    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], poses=pytest.fail))
+    monkeypatch.setitem(GUESSES, "imagination", replace(GUESSES["imagination"], watch=pytest.fail))
     stage = imitate.run(replace(IMITATE, run=unlearned, name=f"by-{guess}", guess=guess, practice=2048, demo="test:0"))
     for way in ("", "direct_", "practised_"):
         assert stage.metrics[f"{way}ee_error_m"] > 0
@@ -174,7 +175,7 @@ def test_poses_are_read_by_raw_pixels_too(mind, demonstration, monkeypatch):
     """In the plain scene pixels will do: the network is asked for the guess alone."""
     frames, poses = demonstration.frames[:12], demonstration.joints[:12]
     monkeypatch.setattr(TrainedEncoder, "decode_joints", lambda *_: poses + 0.1)
-    read = GUESSES["pixels"].poses(frames, mind)
+    read = GUESSES["pixels"].watch(Demonstration("shown", frames, None), mind).poses
     with closing(Kuka()) as kuka:
         read, off, true = (kuka.flange_positions(at) for at in (read, poses + 0.1, poses))
     assert np.linalg.norm(read - true, axis=1).mean() < 0.5 * np.linalg.norm(off - true, axis=1).mean()

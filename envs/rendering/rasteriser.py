@@ -17,6 +17,7 @@ from imitate.data.camera import Camera, check_pixels
 from imitate.errors import UserError, first_line
 from imitate.keeping.workers import is_worker
 
+from ..scenes.light import Light
 from ..scenes.scene import PLAIN, Scene
 from ..scenes.texture import Stamp, stamp
 from . import kernel
@@ -73,8 +74,10 @@ class Rasteriser:
         with _compiled_or_told():
             return self._drawn(own, camera, which, *self._set_up(tuple(scenes), camera, size))
 
-    def draw_before(self, picture: NDArray[np.uint8], poses: NDArray[np.floating], camera: Camera) -> NDArray[np.uint8]:
-        """Draw the arm in the light of the plain scene, before a picture (size, size, 3) of what is behind it.
+    def draw_before(
+        self, picture: NDArray[np.uint8], poses: NDArray[np.floating], camera: Camera, light: Light = PLAIN.light
+    ) -> NDArray[np.uint8]:
+        """Draw the arm in a light, before a picture (size, size, 3) of what is behind it.
 
         Raises:
             UserError: As ``draw`` does.
@@ -83,8 +86,8 @@ class Rasteriser:
         own = self._checked(poses, camera, size)
         colours = picture.repeat(samples, axis=0).repeat(samples, axis=1)
         with _compiled_or_told():
-            plain, idle = self._set_up((PLAIN,), camera, size)
-            behind = plain._replace(pictures=picture[None], colours=colours[None])
+            lit, idle = self._set_up((replace(PLAIN, light=light),), camera, size)
+            behind = lit._replace(pictures=picture[None], colours=colours[None])
             return self._drawn(own, camera, np.zeros(len(own), np.int32), behind, idle)
 
     def identify(

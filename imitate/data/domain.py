@@ -54,12 +54,12 @@ class Domain:
     tint: Range = (0.8, 1.2)
     noise: Range = (0.0, 25.0)
     covered: Range = (0.0, 0.35)
-    azimuth: Range = (-4.0, 4.0)
-    elevation: Range = (-4.0, 4.0)
-    distance: Range = (0.95, 1.05)
+    azimuth: Range = (-60.0, 60.0)
+    elevation: Range = (-12.0, 12.0)
+    distance: Range = (0.85, 1.18)
     aim: Range = (-0.12, 0.12)
-    zoom: Range = (0.97, 1.03)
-    build: Range = (0.85, 1.15)
+    zoom: Range = (0.95, 1.05)
+    build: Range = (0.8, 1.2)
 
     def __post_init__(self) -> None:
         if type(self.scenes) is not bool:

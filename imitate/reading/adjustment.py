@@ -31,14 +31,14 @@ class Doubts:
         noise: Of a feature.
         outlier: Times that: what is farther off counts the less, the farther it is (Huber, 1964).
         acceleration: Of joints, rad/s^2.
-        guess: Of a joint from what was guessed, rad.
+        guess: Of joints from what was guessed, rad: of all, or (length, joints).
     """
 
     constants: Floats
     noise: float
     outlier: float = 4.0
     acceleration: float = 4.0
-    guess: float = 0.5
+    guess: float | Floats = 0.5
 
 
 class Adjusted(NamedTuple):
@@ -112,8 +112,9 @@ def _solved(
     smooth = _bending(length, seconds) / doubts.acceleration**2
     blocks = sparse.block_diag(list(squares[:, :joints, :joints]))
     edge = squares[:, :joints, joints:].reshape(length * joints, count)
-    kept = sparse.kron(smooth, sparse.eye(joints)) + sparse.eye(length * joints) / doubts.guess**2
-    wanted = pulls[:, :joints] - away / doubts.guess**2 - smooth @ poses
+    sure = np.broadcast_to(1 / np.square(doubts.guess), poses.shape)
+    kept = sparse.kron(smooth, sparse.eye(joints)) + sparse.diags_array(sure.ravel())
+    wanted = pulls[:, :joints] - away * sure - smooth @ poses
     # What all frames share is eliminated first (Schur): a matrix with a full edge would not stay sparse.
     solve = splu((blocks + kept).tocsc()).solve
     alone, shared = solve(wanted.ravel()), solve(edge) if count else edge

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
+from imitate.data.domain import Domain
 from imitate.envs.kuka import CONTROL_HZ, Kuka
 from imitate.envs.scenes.random_scene import random_scene
 from imitate.envs.scenes.scene import Scene
@@ -31,6 +32,7 @@ class Condition:
         away: From the first pose, where the robot starts, rad in each joint, to either side.
         filmed: What films it anew, of poses (n, joints), rad, by a camera, so many pixels a side; None: it is as it was
             recorded, or drawn as ever at other moments.
+        camera_known: Whether it is known where the camera stands.
         wants: Raises a UserError where something is missing that it needs.
         seen: What becomes of its frames, all of them (length, size, size, 3) uint8.
     """
@@ -39,6 +41,7 @@ class Condition:
     times: Callable[[int, np.random.Generator], Floats] | None = None
     away: float = 0.0
     filmed: Callable[[Floats, Camera, int, np.random.Generator], Frames] | None = None
+    camera_known: bool = True
     wants: Callable[[], object] = lambda: None
     seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
 
@@ -107,6 +110,13 @@ def in_a_scene(
         return kuka.film_at(poses, camera, size)
 
 
+def aside(degrees: float, poses: Floats, camera: Camera, size: int, rng: np.random.Generator) -> Frames:
+    """Our arm, by a camera that stands up to so many degrees aside, and nearer, higher, or looking beside a little."""
+    ranges = Domain(azimuth=(-degrees, degrees), elevation=(-10, 10), distance=(0.9, 1.1), aim=(-0.05, 0.05))
+    with closing(Kuka()) as kuka:
+        return kuka.film_at(poses, ranges.draw_camera(camera, rng), size)
+
+
 def textured(rng: np.random.Generator) -> Scene:
     """A pattern behind the robot, in the usual light."""
     drawn = random_scene(rng, bare=True)
@@ -140,6 +150,12 @@ OPEN = {
     "all_at_once": Condition("all of these at once", filmed=partial(in_a_scene, textured), seen=all_at_once),
     "room": Condition("in a room as nobody has arranged it", filmed=partial(in_a_scene, random_scene)),
 }
+ASIDE = {
+    f"aside_{degrees}": Condition(
+        f"by an unknown camera, up to {degrees} degrees aside", filmed=partial(aside, degrees), camera_known=False
+    )
+    for degrees in (30, 60)
+}
 SISTERS = {
     "sister": Condition("a sister arm, drawn by another renderer", filmed=film_sister, wants=check_sister),
     "sister_room": Condition(
@@ -148,4 +164,4 @@ SISTERS = {
 }
 WORSE = ("plain", *list(CONDITIONS)[4:])  # pictures that are not what they were
 IN_THE_OPEN = ("plain", "tinted", "noisy", "covered", "shifted", *OPEN)
-CONDITIONS |= OPEN | SISTERS
+CONDITIONS |= OPEN | ASIDE | SISTERS

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from imitate.data.camera import Camera
-from imitate.data.domain import USUAL, Domain
+from imitate.data.domain import Domain
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.embedding.training import HALF, Course
 from imitate.envs.kuka import Arm, Kuka
@@ -38,15 +37,17 @@ def seen_by(encoder: TrainedEncoder, arm: Arm, seed: int, picture: Path | None =
     """
     camera, size, domain = encoder.camera, encoder.image_size, encoder.domain
     assert domain is not None
-    plain = _filmed(arm, camera, size, USUAL, seed)
-    others = _filmed(arm, camera, size, domain, seed)
+    studio = Studio(arm, camera, size, domain, (seed, HELD_OUT))
+    others = Takes(*map(np.concatenate, zip(*(studio.takes(step, MOMENTS, 1) for step in range(STEPS)), strict=True)))
+    plain = studio.as_usual(others.joints)
     others = others._replace(frames=_disturbed(domain, others.frames, seed))
     figures: dict[str, float] = {}
     for name, takes in (("plain", plain), ("open", others)):
         joints = encoder.decode_joints(encoder.embed(takes.frames))
         there = np.abs(takes.landmarks).max(axis=-1) <= 1  # in the picture; NaN is not
         off = np.linalg.norm(encoder.find(takes.frames) - takes.landmarks, axis=-1)[there] * size / 2
-        figures[f"{name}_joint_error_rad"] = float(np.abs(joints - takes.joints).mean())
+        turned = (joints - takes.joints + np.pi) % (2 * np.pi) - np.pi  # the first one goes all the way round
+        figures[f"{name}_joint_error_rad"] = float(np.abs(turned).mean())
         figures[f"{name}_landmark_error_px"] = float(off.mean())
     with closing(Kuka(arm)) as kuka:
         flange = kuka.flange_positions(plain.joints)
@@ -66,13 +67,6 @@ def report(figures: dict[str, float]) -> None:
     for name, what in (("same_moment", "is the nearest"), ("nearest_ee_error_m", "the nearest is off by, m")):
         cells = [figures[f"{prefix}{name}"] for prefix in ("", "untrained_", "pixels_")]
         print(f"{what:34}" + "".join(f"{value:10.3f}" for value in cells))
-
-
-def _filmed(arm: Arm, camera: Camera, size: int, domain: Domain, seed: int) -> Takes:
-    """Moments, the same in any domain."""
-    studio = Studio(arm, camera, size, domain, (seed, HELD_OUT))
-    takes = [studio.takes(step, MOMENTS) for step in range(STEPS)]
-    return Takes(*map(np.concatenate, zip(*takes, strict=True)))
 
 
 def _disturbed(domain: Domain, frames: Frames, seed: int) -> Frames:

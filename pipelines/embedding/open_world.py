@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.data.domain import Domain
+from imitate.data.viewpoint import WIDEST_VIEW
 from imitate.embedding.batch import Batch
 from imitate.embedding.device import pick_device
 from imitate.embedding.encoders import build_encoder
@@ -40,7 +41,6 @@ from .blindness import report, seen_by
 from .teacher import Teacher
 from .training import Lessons, fit_encoder
 
-WIDEST_VIEW = 170.0  # degrees
 ENCODER = "residual"  # of those that there are, it finds landmarks
 WEIGHTS = "encoder.safetensors"
 VIEWS = {"teacher": 1, "infonce": 2}  # that are filmed of a moment, by objective

@@ -11,7 +11,6 @@ from scipy import ndimage
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
-from imitate.data.viewpoint import turned
 from imitate.envs.close_look import Viewing
 from imitate.envs.kuka import CONTROL_HZ
 from imitate.envs.room import Painter
@@ -30,21 +29,21 @@ def write_belief(
 
     Returns:
         How well they are known, as of ``misread``; and of an encoder for the open world, how much of what is seen they
-        explain, and by how much the camera has turned for that, to the pixel. Moves the arm.
+        explain, and how far the camera is believed to stand, and to look, from where it should. Moves the arm.
     """
     believed, frames = demonstration.believed, demonstration.frames
     assert believed is not None
     poses = {"joints": believed, "guessed": believed if guessed is None else guessed}
     written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
     figures, domain = misread(demonstration, believed, env), env.encoder.domain
-    painter, camera = Painter(env.kuka_env.kuka.arm), env.kuka_env.camera
+    painter, usual = Painter(env.kuka_env.kuka.arm), env.kuka_env.camera
+    camera = demonstration.believed_camera or usual
     if domain is not None:
-        viewing = Viewing(frames, painter, camera, 1 / CONTROL_HZ, domain.camera_varies)
-        closer = viewing.placed(believed)
-        written["explained"] = closer.explained.tolist()
-        figures |= _least_sure(closer.explained) | {"camera_turned_rad": float(np.linalg.norm(closer.turns))}
-        camera = turned(camera, *closer.turns)
-    write_json(stage.path("poses.json"), {"fps": CONTROL_HZ, "of": demonstration.digest, **written})
+        explained = Viewing(frames, painter, camera, 1 / CONTROL_HZ).explained(believed)
+        written["explained"] = explained.tolist()
+        figures |= _least_sure(explained) | _displaced(usual, camera)
+    facts = {"fps": CONTROL_HZ, "of": demonstration.digest, "camera": camera.to_json()}
+    write_json(stage.path("poses.json"), facts | written)
     write_video(stage.path("believed.mp4"), outlined(frames, believed, painter, camera), CONTROL_HZ, FOR_PEOPLE)
     return figures
 
@@ -65,6 +64,16 @@ def outlined(
     drawn = enlarged(frames)
     drawn[edge] = OUTLINE
     return drawn
+
+
+def _displaced(usual: Camera, camera: Camera) -> dict[str, float]:
+    """How far a camera stands from where it should, m, and by how much it looks elsewhere, rad."""
+    eyes, targets = (np.array([getattr(one, part) for one in (usual, camera)]) for part in ("eye", "target"))
+    looks = (targets - eyes) / np.linalg.norm(targets - eyes, axis=1, keepdims=True)
+    return {
+        "camera_moved_m": float(np.linalg.norm(eyes[1] - eyes[0])),
+        "camera_turned_rad": float(np.arccos(np.clip(looks[0] @ looks[1], -1.0, 1.0))),
+    }
 
 
 def _least_sure(sure: NDArray[np.floating]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.imagination import watch_closely, watch_pixels, within_reach
+from imitate.envs.imagination import Watched, watch_closely, watch_pixels, within_reach
 from imitate.envs.kuka import Arm, Kuka
 from imitate.envs.practice import FOUND, ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
@@ -45,12 +45,14 @@ class Mind:
         arm: Its own.
         run: The directory of its recordings.
         workers: Processes that imagine, and practise; 0: this one, without a word.
+        camera_known: Whether its encoder's camera films what it is shown, about; else one that it has to find.
     """
 
     encoder: TrainedEncoder
     arm: str | Arm
     run: Path
     workers: int
+    camera_known: bool = True
 
     @cached_property
     def recollection(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -71,20 +73,21 @@ class Mind:
         return self.encoder.embed(frames[rows]), dataset.joints()[rows]
 
 
-def _imagined(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
-    return watch_closely(mind.encoder, frames, mind.arm, mind.workers)
+def _imagined(shown: Demonstration, mind: Mind) -> Watched:
+    first = None if shown.joints is None else shown.joints[0]
+    return watch_closely(mind.encoder, shown.frames, mind.arm, mind.workers, mind.camera_known, first)
 
 
-def _compared(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
-    return watch_pixels(mind.encoder, frames, mind.arm, mind.workers)
+def _compared(shown: Demonstration, mind: Mind) -> Watched:
+    return Watched(watch_pixels(mind.encoder, shown.frames, mind.arm, mind.workers), mind.encoder.camera)
 
 
-def _decoded(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
-    return smoothed(mind.encoder.decode_joints(mind.encoder.embed(frames)))
+def _decoded(shown: Demonstration, mind: Mind) -> Watched:
+    return Watched(smoothed(mind.encoder.decode_joints(mind.encoder.embed(shown.frames))), mind.encoder.camera)
 
 
-def _recollected(frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
-    return recollect(mind.encoder.embed(frames), *mind.recollection)
+def _recollected(shown: Demonstration, mind: Mind) -> Watched:
+    return Watched(recollect(mind.encoder.embed(shown.frames), *mind.recollection), mind.encoder.camera)
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,12 @@ class Guess:
     """A way to guess.
 
     Attributes:
-        poses: From the (length, size, size, 3) uint8 frames of a demonstration to (length, joints) poses, rad.
+        watch: From a demonstration to its poses, and the camera that filmed it. Of its true poses the first may tell
+            how far aside an unknown camera stands.
         steps: Of practice that find better ones, at most.
     """
 
-    poses: Callable[[NDArray[np.uint8], Mind], NDArray[np.float64]]
+    watch: Callable[[Demonstration, Mind], Watched]
     steps: int
 
 
@@ -147,6 +151,21 @@ class Reading:
                 raise UserError(f"guess recordings: {run} has none: run 'record' first, or choose another guess")
             self.check_shown(run, demos)
 
+    def check_camera(self, encoder: TrainedEncoder, camera_known: bool) -> None:
+        """Refuse to look for the camera where nobody could.
+
+        Raises:
+            UserError: The encoder knows one camera only, or poses are guessed in another way than by imagination.
+        """
+        if camera_known:
+            return
+        if encoder.domain is None or not encoder.domain.camera_varies:
+            raise UserError(
+                "no-camera-known: this encoder knows one camera only, expected that of the open world: 'follow open'"
+            )
+        if self.guess != "imagination":
+            raise UserError(f"no-camera-known: guess {self.guess} finds no camera, expected imagination")
+
     def check_shown(self, run: Path, demos: Sequence[str]) -> None:
         """Refuse demonstrations whose poses the robot knows, whether or not there is an encoder yet.
 
@@ -158,8 +177,9 @@ class Reading:
 
     def guessed(self, demonstration: Demonstration, mind: Mind) -> Demonstration:
         """The demonstration with the poses that are guessed."""
-        poses = GUESSES[self.guess].poses(demonstration.frames, mind)
-        return replace(demonstration, believed=within_reach(poses, mind.arm))
+        watched = GUESSES[self.guess].watch(demonstration, mind)
+        poses = within_reach(watched.poses, mind.arm)
+        return replace(demonstration, believed=poses, believed_camera=watched.camera)
 
     def supposed(self, training: Sequence[Demonstration], mind: Mind, seed: int) -> list[Demonstration]:
         """Many training episodes, with poses as wrong as it guesses those of a few.

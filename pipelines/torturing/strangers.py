@@ -19,14 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import EPISODES_PATH
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.encoders.inception import InceptionEncoder
+from imitate.envs.imagination import Watched
 from imitate.errors import UserError
 from imitate.keeping.manifest import MANIFEST, facts_of, manifest_of
 from imitate.keeping.runs import read_json, write_json
@@ -62,7 +63,7 @@ def strangers(subject: Subject) -> dict[str, Any]:
     kinds: dict[str, int] = {}
     executed = []
     once = _ReadOnce()
-    with patch.dict(GUESSES, imagination=replace(GUESSES["imagination"], poses=once)):
+    with patch.dict(GUESSES, imagination=replace(GUESSES["imagination"], watch=once)):
         for kind, name, plant, use in _files(subject, Planted(mark)):
             file = subject.given / name
             # Refused is as good as read without running anything: the mark decides.
@@ -84,12 +85,12 @@ class _ReadOnce:
     """To imagine, which takes most of the time, once for what looks the same. It reads no file."""
 
     def __init__(self) -> None:
-        self._imagined, self._read = GUESSES["imagination"].poses, dict[bytes, NDArray[np.float64]]()
+        self._imagined, self._read = GUESSES["imagination"].watch, dict[bytes, Watched]()
 
-    def __call__(self, frames: NDArray[np.uint8], mind: Mind) -> NDArray[np.float64]:
-        shown = frames.tobytes()
+    def __call__(self, demonstration: Demonstration, mind: Mind) -> Watched:
+        shown = demonstration.frames.tobytes()
         if shown not in self._read:
-            self._read[shown] = self._imagined(frames, mind)
+            self._read[shown] = self._imagined(demonstration, mind)
         return self._read[shown]
 
 
