@@ -76,8 +76,8 @@ class Look(NamedTuple):
 
 ROUGHLY = (Look(2.0, 2, 0.1, np.inf, around=4, astray=0.0, times=6),)
 CLOSELY = (
-    Look(1.0, 1, 0.05, 40.0, around=3, astray=0.4, times=2),
-    Look(1.0, 1, 0.05, 40.0, around=1, astray=1.0, times=4),
+    Look(2.0, 1, 0.05, 40.0, around=3, astray=1.0, times=2),
+    Look(2.0, 1, 0.05, 40.0, around=1, astray=1.0, times=4),
 )
 
 

@@ -23,7 +23,7 @@ from imitate.reading.practice import smoothed
 from .close_look import CLOSELY, KNOWN, ROUGHLY, UNKNOWN, Closer, Viewing
 from .kuka import ARMS, CONTROL_HZ, Arm
 from .pictures import Pictures
-from .room import Painter
+from .room import painters_of
 
 MOST = 4  # times that it is read in the video's own room
 SURE, GAIN = 0.995, 0.001  # share explained above which once is enough, and what must be gained to go on
@@ -178,10 +178,15 @@ def watch_closely(
     encoder.check_arm(own.joints)
     joint = None if camera_known or first is None else float(first[0])
     unsure = (KNOWN if camera_known else UNKNOWN) if encoder.domain.camera_varies else (0.0,) * len(KNOWN)
-    viewing = Viewing(frames, Painter(own), encoder.camera, 1 / CONTROL_HZ, unsure, joint)
     reach = partial(_reached, own, camera_known)
-    now = viewing.marked(reach(_decoded(encoder, embeddings, own)), encoder.find(frames))
-    now = viewing.halved().look(now._replace(poses=reach(now.poses)), ROUGHLY)
+    guesses, landmarks = reach(_decoded(encoder, embeddings, own)), encoder.find(frames)
+    begun = []
+    for painter in painters_of(own):
+        viewing = Viewing(frames, painter, encoder.camera, 1 / CONTROL_HZ, unsure, joint)
+        now = viewing.marked(guesses, landmarks)
+        now = viewing.halved().look(now._replace(poses=reach(now.poses)), ROUGHLY)
+        begun.append((viewing, viewing.look(now._replace(poses=reach(now.poses)), CLOSELY[:1])))
+    viewing, now = max(begun, key=lambda one: one[1].explained.mean())
     best = _read_in_its_room(encoder, embeddings, viewing, now, reach)
     poses, camera = best.poses, moved(encoder.camera, best.offsets)
     if not camera_known and first is None:
@@ -198,7 +203,7 @@ def _read_in_its_room(
     reach: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Closer:
     """By embeddings and pixels in turn, until enough is explained, or no more."""
-    best = now._replace(explained=np.zeros(len(embeddings)))  # a rough look is no answer
+    best = now
     for _ in range(MOST):
         see = partial(_embedded, encoder, viewing.imagined(now))
         poses = read_poses(embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses

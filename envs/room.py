@@ -13,6 +13,7 @@ from imitate.data.camera import Camera
 
 from .kuka import Arm, body_of
 from .lamp import Surfaces
+from .rendering.body import has_tool, without_tool
 from .rendering.rasteriser import Rasteriser
 from .scenes.light import Light
 from .scenes.scene import PLAIN, Scene
@@ -60,14 +61,16 @@ class Painter:
     Args:
         arm: That is drawn.
         threads: That share the frames; None: as many as there are cores, or one in a worker process.
+        tool: Whether it holds what it usually does.
 
     Attributes:
         arm: That is drawn.
         body: What is seen of it.
     """
 
-    def __init__(self, arm: Arm, threads: int | None = None) -> None:
-        self.arm, self.body, self._threads = arm, body_of(arm.file), threads
+    def __init__(self, arm: Arm, threads: int | None = None, tool: bool = True) -> None:
+        self.arm, self._threads = arm, threads
+        self.body = body_of(arm.file) if tool else without_tool(body_of(arm.file))
         self._own = self._of(self.body.colours)
         self._white = self._of(np.full_like(self.body.colours, WHITE))
         self._known: tuple[Room | None, Rasteriser] = None, self._own
@@ -132,6 +135,12 @@ class Painter:
         inside = ndimage.minimum_filter(there, size=(1, 3, 3)) & other
         light, painted = _lit(frames, links, own, white, inside, len(self.body.parents))
         return Room(background.round().astype(np.uint8), light, painted, _before(there, other), noise, lamp)
+
+
+def painters_of(arm: Arm) -> list[Painter]:
+    """Of an arm as it is, and if it holds a tool, of one without."""
+    held = [True, False] if has_tool(body_of(arm.file)) else [True]
+    return [Painter(arm, tool=tool) for tool in held]
 
 
 def _before(there: NDArray[np.bool], other: NDArray[np.bool]) -> NDArray[np.bool]:

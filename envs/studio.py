@@ -15,7 +15,7 @@ from imitate.data.viewpoint import bearing
 from .kuka import Arm, body_of
 from .landmarks import pictured, placed
 from .perturbations import random_poses
-from .rendering.body import built
+from .rendering.body import GONE, built, has_tool
 from .rendering.rasteriser import Rasteriser
 from .scenes.random_scene import random_scene
 from .scenes.scene import PLAIN, Scene
@@ -24,7 +24,6 @@ SETS, RENEWED = 160, 2  # that stand at once, and of which so many are others a 
 POSES = 12  # that are filmed in a set, at a step: what is seen in all of these tells none of them from another
 USUAL, BARE = 0.15, 0.5  # shares of plain scenes, and of those without furniture among the others
 OWN, EMPTY = 0.3, 0.4  # shares of arms that are built as ever, and of those without a tool among the others
-GONE = 1e-3  # what of a tool is left that is not there
 STILL, MOVING = 0, 1  # what random numbers of a set are told apart by from those of a step
 
 
@@ -123,7 +122,7 @@ class Studio:
         domain, body, arm = self.domain, self._body, self.arm
         if rng.random() >= OWN:
             factors = domain.draw("build", rng, (len(body.parents), 3))
-            empty = rng.random() < EMPTY and body.joints[-1] < 0 and domain.build[0] < domain.build[1]
+            empty = rng.random() < EMPTY and has_tool(body) and domain.build[0] < domain.build[1]
             if empty:
                 factors[-1] = GONE
             body = built(body, factors, domain.draw("build", rng, (len(body.parents),)) ** 0.5)

@@ -16,6 +16,7 @@ from .link import Floats, Link, Shape
 if TYPE_CHECKING:
     import trimesh
 
+GONE = 1e-3  # what of a tool is left that is not there
 TOUCHING = 1e-5  # m; corners that are nearer than this are the same
 CREASE = np.cos(np.radians(50))  # triangles that turn more than this from each other meet at an edge that is seen
 
@@ -89,6 +90,19 @@ def built(body: Body, factors: Floats, lengths: Floats) -> Body:
         normals=normals / np.linalg.norm(normals, axis=-1, keepdims=True),
         bent=bent / np.linalg.norm(bent, axis=-1, keepdims=True),
     )
+
+
+def has_tool(body: Body) -> bool:
+    """Whether an arm ends in a link that no joint moves."""
+    return bool(body.joints[-1] < 0)
+
+
+def without_tool(body: Body) -> Body:
+    """The same arm, and nothing is left of the link that no joint moves, if it ends in one."""
+    count = len(body.parents)
+    factors = np.ones((count, 3))
+    factors[-1] = GONE if has_tool(body) else 1.0
+    return built(body, factors, np.ones(count))
 
 
 def _bent(points: Floats, corners: NDArray[np.int32], owners: NDArray[np.int32], normals: Floats) -> Floats:

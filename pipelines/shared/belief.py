@@ -13,7 +13,7 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.envs.close_look import Viewing
 from imitate.envs.kuka import CONTROL_HZ
-from imitate.envs.room import Painter
+from imitate.envs.room import Painter, painters_of
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.keeping.runs import Stage, write_json
 
@@ -36,10 +36,11 @@ def write_belief(
     poses = {"joints": believed, "guessed": believed if guessed is None else guessed}
     written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
     figures, domain = misread(demonstration, believed, env), env.encoder.domain
-    painter, usual = Painter(env.kuka_env.kuka.arm), env.kuka_env.camera
-    camera = demonstration.believed_camera or usual
+    painters, usual = painters_of(env.kuka_env.kuka.arm), env.kuka_env.camera
+    camera, painter = demonstration.believed_camera or usual, painters[0]
     if domain is not None:
-        explained = Viewing(frames, painter, camera, 1 / CONTROL_HZ).explained(believed)
+        seen = [Viewing(frames, one, camera, 1 / CONTROL_HZ).explained(believed) for one in painters]
+        explained, painter = max(zip(seen, painters, strict=True), key=lambda one: one[0].mean())
         written["explained"] = explained.tolist()
         figures |= _least_sure(explained) | _displaced(usual, camera)
     facts = {"fps": CONTROL_HZ, "of": demonstration.digest, "camera": camera.to_json()}
