@@ -60,8 +60,8 @@ class Look(NamedTuple):
         turn: By how much joints are turned, rad.
         outlier: What is farther off counts the less, of 255.
         around: Pixels about the arm that may be of it, for all that is known.
-        astray: What share of its doubts the camera may be off by; 0: it is taken as it was found. Before the room is
-            known well, a pattern in it is taken for a camera that has turned.
+        astray: Whether the camera may be elsewhere; else it is taken as it was found. Before the room is known well, a
+            pattern in it is taken for a camera that has turned.
         times: It is looked so.
     """
 
@@ -70,14 +70,14 @@ class Look(NamedTuple):
     turn: float
     outlier: float
     around: int
-    astray: float
+    astray: bool
     times: int
 
 
-ROUGHLY = (Look(2.0, 2, 0.1, np.inf, around=4, astray=0.0, times=6),)
+ROUGHLY = (Look(2.0, 2, 0.1, np.inf, around=4, astray=False, times=6),)
 CLOSELY = (
-    Look(2.0, 1, 0.05, 40.0, around=3, astray=1.0, times=2),
-    Look(2.0, 1, 0.05, 40.0, around=1, astray=1.0, times=4),
+    Look(2.0, 1, 0.05, 40.0, around=3, astray=True, times=2),
+    Look(2.0, 1, 0.05, 40.0, around=1, astray=True, times=4),
 )
 
 
@@ -121,11 +121,11 @@ class Viewing:
         """What is believed before it is looked at: guessed poses, adjusted to landmarks (length, landmarks, 2)."""
         unsure = np.array(self.unsure)
         unsure[ASIDE] = 0.0  # where joints begin, that can't be told from the robot turning
-        found, doubts = _in_picture(landmarks), replace(MARKED, constants=unsure)
+        found, doubts = self._in_picture(landmarks), replace(MARKED, constants=unsure)
         now = Adjusted(guesses, np.zeros(len(self.unsure)), 0.0)
         for _ in range(FITTED):
             now = adjust(found, self._marks, now, guesses, self.seconds, doubts, NUDGE, 1)
-        return self._aside(Closer(now.poses, now.constants, np.zeros(len(guesses))))
+        return Closer(now.poses, now.constants, np.zeros(len(guesses)))
 
     def halved(self) -> Viewing:
         """The same with half as many pixels a side, if they are many: a rough look takes a quarter of the time."""
@@ -135,6 +135,7 @@ class Viewing:
 
     def look(self, before: Closer, looks: tuple[Look, ...]) -> Closer:
         """Adjust poses that it about shows to its pixels."""
+        before = self._aside(before)
         now = Adjusted(before.poses, before.offsets, 0.0)
         guess = np.full_like(before.poses, GUESS)
         if self.first is not None:
@@ -150,8 +151,7 @@ class Viewing:
                 doubts = Doubts(astray, noise, look.outlier / noise, ACCELERATION, guess)
                 see = partial(self._seen, features, room)
                 now = adjust(shown, see, now, before.poses, self.seconds, doubts, look.turn, EVERY)
-        found = self._aside(Closer(now.poses, now.constants, before.explained))
-        return found._replace(explained=self._explained(found.poses, found.offsets))
+        return Closer(now.poses, now.constants, self._explained(now.poses, now.constants))
 
     def imagined(self, there: Closer) -> Callable[[Floats], NDArray[np.uint8]]:
         """What is seen at poses (n, joints), rad, in a room like its own: (n, size, size, 3)."""
@@ -167,10 +167,10 @@ class Viewing:
         """The same, from as far aside about the base as the first pose tells: by as much the robot seems to turn."""
         if self.first is None:
             return seen
-        turn = (self.first - seen.poses[0, 0] + np.pi) % (2 * np.pi) - np.pi
+        turn = self.first - seen.poses[0, 0]
         poses, offsets = seen.poses.copy(), seen.offsets.copy()
         poses[:, 0] += turn
-        offsets[ASIDE] += turn
+        offsets[ASIDE] += (turn + np.pi) % (2 * np.pi) - np.pi
         return seen._replace(poses=poses, offsets=offsets)
 
     @property
@@ -191,7 +191,12 @@ class Viewing:
 
     def _marks(self, poses: Floats, offsets: Floats) -> Floats:
         points = placed(self.painter.arm, self.painter.body, poses)
-        return _in_picture(pictured(points, moved(self.camera, offsets)))
+        return self._in_picture(pictured(points, moved(self.camera, offsets)))
+
+    def _in_picture(self, landmarks: NDArray[np.floating]) -> Floats:
+        """Landmarks (n, landmarks, 2) that the arm has, in a row (n, dim): one that is outside is at the edge."""
+        own = landmarks[:, : self.painter.landmarks]
+        return np.clip(own, -1.0, 1.0).reshape(len(own), -1).astype(np.float64)
 
     def _explained(self, poses: Floats, offsets: Floats) -> Floats:
         camera = moved(self.camera, offsets)
@@ -216,8 +221,3 @@ def _pooled(images: NDArray[np.float32], by: int) -> NDArray[np.float32]:
     """Means of blocks of so many pixels a side of images (n, size, size, ...)."""
     n, side = len(images), images.shape[1] // by
     return images[:, : side * by, : side * by].reshape(n, side, by, side, by, *images.shape[3:]).mean(axis=(2, 4))
-
-
-def _in_picture(landmarks: NDArray[np.floating]) -> Floats:
-    """Landmarks (n, landmarks, 2) in a row (n, dim): where one is outside the picture, it is at its edge."""
-    return np.clip(landmarks, -1.0, 1.0).reshape(len(landmarks), -1).astype(np.float64)

@@ -12,21 +12,25 @@ from numpy.typing import NDArray
 
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
-from imitate.data.viewpoint import around_base, moved
+from imitate.data.viewpoint import around_base, bearing, moved
 from imitate.embedding.encoders.thumbnail import Thumbnail
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.errors import choose
+from imitate.errors import UserError, choose
 from imitate.keeping.workers import Alone, Crew
 from imitate.reading.pose_tracking import Tracked, read_poses
 from imitate.reading.practice import smoothed
 
 from .close_look import CLOSELY, KNOWN, ROUGHLY, UNKNOWN, Closer, Viewing
-from .kuka import ARMS, CONTROL_HZ, Arm
+from .kuka import ARMS, CONTROL_HZ, Arm, body_of
+from .landmarks import number_of
 from .pictures import Pictures
 from .room import painters_of
 
+Reach = Callable[[NDArray[np.float64]], NDArray[np.float64]]  # poses (n, joints), rad, to such as can be
+
 MOST = 4  # times that it is read in the video's own room
 SURE, GAIN = 0.995, 0.001  # share explained above which once is enough, and what must be gained to go on
+SURE_THERE = 0.98  # the same of each second
 AGAIN = 1  # times that one who is lost there looks again
 ROOM = 0.1  # beyond the range that random poses are drawn from, in shares of it: about the joints' limits
 
@@ -147,6 +151,7 @@ def watch_closely(
     frames: NDArray[np.uint8],
     arm: str | Arm = "iiwa",
     workers: int = 0,
+    camera: Camera | None = None,
     camera_known: bool = True,
     first: NDArray[np.floating] | None = None,
 ) -> Watched:
@@ -162,37 +167,51 @@ def watch_closely(
         frames: (length, size, size, 3) uint8, 20 a second.
         arm: As ``watch`` has it.
         workers: As ``Imagination`` has them.
-        camera_known: Whether the encoder's camera filmed them, which may have been knocked; else one that stands
-            anywhere. It is found with the poses, but for its turn about the base, which looks as if the robot turned.
+        camera: That filmed them; None: the encoder's.
+        camera_known: Whether it did, though it may have been knocked; else one that stands anywhere. It is found with
+            the poses, but for its turn about the base, which looks as if the robot turned.
         first: (joints,) the pose that they begin with, rad, where that is known: it tells that turn. Without, the
             camera is taken to stand as little aside as can be.
 
     Raises:
-        UserError: As ``Imagination`` does.
+        UserError: As ``Imagination`` does; and an encoder that does not find this arm's landmarks.
     """
     embeddings = encoder.embed(frames)
     if encoder.domain is None:
         return Watched(watch(encoder, embeddings, arm, workers).poses, encoder.camera)
     own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
-    encoder.check_camera(encoder.camera, encoder.image_size)
+    usual = camera or encoder.camera
+    encoder.check_camera(usual, encoder.image_size)
     encoder.check_arm(own.joints)
-    joint = None if camera_known or first is None else float(first[0])
+    landmarks = encoder.find(frames)
+    if landmarks.shape[1] != (wanted := number_of(own, body_of(own.file))):
+        raise UserError(f"an encoder that finds {landmarks.shape[1]} landmarks, expected the {wanted} of this arm")
     unsure = (KNOWN if camera_known else UNKNOWN) if encoder.domain.camera_varies else (0.0,) * len(KNOWN)
+    joint = None if camera_known or first is None else float(first[0])
+    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own), encoder)
+    viewings = [Viewing(frames, one, usual, 1 / CONTROL_HZ, unsure, joint) for one in painters_of(own)]
     reach = partial(_reached, own, camera_known)
-    guesses, landmarks = reach(_decoded(encoder, embeddings, own)), encoder.find(frames)
-    begun = []
-    for painter in painters_of(own):
-        viewing = Viewing(frames, painter, encoder.camera, 1 / CONTROL_HZ, unsure, joint)
-        now = viewing.marked(guesses, landmarks)
-        now = viewing.halved().look(now._replace(poses=reach(now.poses)), ROUGHLY)
-        begun.append((viewing, viewing.look(now._replace(poses=reach(now.poses)), CLOSELY[:1])))
-    viewing, now = max(begun, key=lambda one: one[1].explained.mean())
-    best = _read_in_its_room(encoder, embeddings, viewing, now, reach)
-    poses, camera = best.poses, moved(encoder.camera, best.offsets)
+    best = _read_in_its_room(encoder, embeddings, *_begun(viewings, guesses, landmarks, reach), reach)
+    poses, found = best.poses, moved(usual, best.offsets)
     if not camera_known and first is None:
         turn = _turn(poses[:, 0], own)
-        poses, camera = poses + turn * np.eye(own.joints)[0], around_base(camera, turn)
-    return Watched(within_reach(poses, own), camera)
+        poses, found = poses + turn * np.eye(own.joints)[0], around_base(found, turn)
+    return Watched(within_reach(poses, own), found)
+
+
+def _begun(
+    viewings: list[Viewing], guesses: NDArray[np.float64], landmarks: NDArray[np.floating], reach: Reach
+) -> tuple[Viewing, Closer]:
+    """The viewing, of those that may be, that explains most at a first look; of one that is sure, no other is asked."""
+    begun = []
+    for viewing in viewings:
+        now = viewing.marked(reach(guesses), landmarks)
+        now = viewing.halved().look(now._replace(poses=reach(now.poses)), ROUGHLY)
+        now = viewing.look(now._replace(poses=reach(now.poses)), CLOSELY[:1])
+        begun.append((viewing, now))
+        if _is_sure(now):
+            break
+    return max(begun, key=_how_sure)
 
 
 def _read_in_its_room(
@@ -200,9 +219,9 @@ def _read_in_its_room(
     embeddings: NDArray[np.float32],
     viewing: Viewing,
     now: Closer,
-    reach: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    reach: Reach,
 ) -> Closer:
-    """By embeddings and pixels in turn, until enough is explained, or no more."""
+    """By embeddings and by pixels in turn, until enough is explained, or no more."""
     best = now
     for _ in range(MOST):
         see = partial(_embedded, encoder, viewing.imagined(now))
@@ -211,10 +230,29 @@ def _read_in_its_room(
         gain = now.explained.mean() - best.explained.mean()
         if gain > -GAIN:
             best = now
-        if best.explained.mean() > SURE or gain < GAIN:
+        if _is_sure(best) or gain < GAIN:
             break
     last = viewing.look(best, CLOSELY[-1:])
     return last if last.explained.mean() > best.explained.mean() - GAIN else best
+
+
+def _how_sure(begun: tuple[Viewing, Closer]) -> float:
+    return float(begun[1].explained.mean())
+
+
+def _is_sure(seen: Closer) -> bool:
+    """Whether once is enough: all in all, and in the second that is explained least."""
+    window = min(CONTROL_HZ, len(seen.explained))
+    seconds = np.convolve(seen.explained, np.full(window, 1 / window), "valid")
+    return bool(seen.explained.mean() > SURE and seconds.min() > SURE_THERE)
+
+
+def as_seen_from(camera: Camera, poses: NDArray[np.float64], encoder: TrainedEncoder) -> NDArray[np.float64]:
+    """Poses (n, joints), rad, as an encoder's camera would see them, for a camera that stands elsewhere."""
+    turned = poses.copy()
+    turned[:, 0] += bearing(camera) - bearing(encoder.camera)
+    turned[:, 0] -= _whole_turns(turned[:, 0])
+    return turned
 
 
 def _reached(arm: Arm, camera_known: bool, poses: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -227,8 +265,14 @@ def _reached(arm: Arm, camera_known: bool, poses: NDArray[np.float64]) -> NDArra
 
 def _turn(seen: NDArray[np.float64], arm: Arm) -> float:
     """The least that the robot, and the camera with it, turns about the base for its first joint to be in its range."""
-    lower, upper = arm.lower[0] - seen.min(), arm.upper[0] - seen.max()
-    return float(np.clip(0.0, lower, upper)) if lower <= upper else float(lower + upper) / 2
+    whole = _whole_turns(seen)
+    lower, upper = arm.lower[0] - (seen - whole).min(), arm.upper[0] - (seen - whole).max()
+    return (float(np.clip(0.0, lower, upper)) if lower <= upper else float(lower + upper) / 2) - whole
+
+
+def _whole_turns(joint: NDArray[np.float64]) -> float:
+    """Those, rad, that a joint (length,) seems to have turned: none can be seen."""
+    return 2 * np.pi * float(np.round(joint.mean() / (2 * np.pi)))
 
 
 def _embedded(
@@ -242,7 +286,9 @@ def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm)
     if encoder.pose_head is None:
         return np.zeros((len(embeddings), arm.joints))
     joints = encoder.decode_joints(embeddings)
-    return np.unwrap(np.arctan2(smoothed(np.sin(joints)), smoothed(np.cos(joints))), axis=0)
+    smooth = np.arctan2(smoothed(np.sin(joints)), smoothed(np.cos(joints)))
+    smooth[:, 0] = np.unwrap(smooth[:, 0])  # seen from somewhere, it may turn all the way round
+    return smooth
 
 
 def believing(
@@ -251,5 +297,5 @@ def believing(
     """The demonstration with the poses that the robot reads off it, which takes seconds; itself if it has them."""
     if demonstration.believed is not None:
         return demonstration
-    watched = watch_closely(encoder, demonstration.frames, arm, workers)
+    watched = watch_closely(encoder, demonstration.frames, arm, workers, demonstration.camera)
     return replace(demonstration, believed=watched.poses, believed_camera=watched.camera)

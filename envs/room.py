@@ -13,6 +13,7 @@ from imitate.data.camera import Camera
 
 from .kuka import Arm, body_of
 from .lamp import Surfaces
+from .landmarks import number_of
 from .rendering.body import has_tool, without_tool
 from .rendering.rasteriser import Rasteriser
 from .scenes.light import Light
@@ -66,11 +67,13 @@ class Painter:
     Attributes:
         arm: That is drawn.
         body: What is seen of it.
+        landmarks: That it has: without a tool, not those of its ends.
     """
 
     def __init__(self, arm: Arm, threads: int | None = None, tool: bool = True) -> None:
         self.arm, self._threads = arm, threads
         self.body = body_of(arm.file) if tool else without_tool(body_of(arm.file))
+        self.landmarks = number_of(arm, self.body) if tool else len(self.body.parents) - 1
         self._own = self._of(self.body.colours)
         self._white = self._of(np.full_like(self.body.colours, WHITE))
         self._known: tuple[Room | None, Rasteriser] = None, self._own

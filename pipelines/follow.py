@@ -112,6 +112,7 @@ def run(settings: Settings) -> Stage:
         return stage
     workers = settings.workers or os.cpu_count() or 1
     print(f"follows with {policy.path('policy.zip') if policy else 'no policy'} and the encoder {folder}")
+    print(_said_of_camera(settings, demonstration))
     practises = reading.steps(len(demonstration)) > 0
     how = "practises: a minute, or minutes" if practises else "reads the poses off the video: seconds, or a minute"
     print(f"{how} where they are hard to see", flush=True)
@@ -130,6 +131,13 @@ def run(settings: Settings) -> Stage:
     stage.finish(metrics)
     _tell(demonstration, stage)
     return stage
+
+
+def _said_of_camera(settings: Settings, demonstration: Demonstration) -> str:
+    if settings.camera_known:
+        return "takes the camera to stand about where the encoder's does"
+    told = "the first pose tells that" if demonstration.joints is not None else "nobody knows that: as the usual one"
+    return f"the camera is not known, and looked for; how far aside it stands about the base: {told}"
 
 
 def _tell(demonstration: Demonstration, stage: Stage) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from imitate.data.camera import Camera
 from imitate.data.domain import USUAL, Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import write_video
+from imitate.data.viewpoint import around_base, bearing, moved
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
 from imitate.envs import close_look, imagination
@@ -376,6 +378,32 @@ def test_a_video_of_half_the_light_and_another_room_is_followed(tmp_path):
         apart = np.linalg.norm(kuka.flange_positions(read) - kuka.flange_positions(poses), axis=1)
         still = np.linalg.norm(kuka.flange_positions(poses[:1]) - kuka.flange_positions(poses), axis=1)
     assert np.median(apart) < 0.05 < 0.5 * np.median(still)
+
+
+def test_a_video_of_an_unknown_camera_is_read(tmp_path, capsys):
+    """The first pose tells how far aside it stands; of a bare video nobody knows."""
+    dataset = LeRobotDataset(ASSETS / "demonstration")
+    poses = dataset.demonstration(0).joints[:60]
+    aside = around_base(moved(FRONT, np.array([0.01, -0.01, 0.08, 0.05, 0.0, 0.0])), 0.5)
+    with closing(Kuka()) as kuka:
+        frames, encoder = kuka.film_at(poses, aside, 64), load_encoder(ASSETS / "open")
+        told = imagination.watch_closely(encoder, frames, camera_known=False, first=poses[0])
+        apart = np.linalg.norm(kuka.flange_positions(told.poses) - kuka.flange_positions(poses), axis=1)
+    assert np.median(apart) < 0.08
+    assert bearing(told.camera) == pytest.approx(bearing(aside), abs=0.15)
+    assert told.camera.eye == pytest.approx(aside.eye, abs=0.35)
+    write_video(tmp_path / "aside.mp4", frames, 20)
+    settings = replace(follow.PRESETS["open"][1], demo=str(tmp_path / "aside.mp4"), run=tmp_path, camera_known=False)
+    stage = follow.run(settings)
+    kept = read_json(stage.path("poses.json"))
+    assert Camera.from_json(kept["camera"]) != FRONT
+    assert stage.metrics["camera_moved_m"] > 0.05
+    assert stage.metrics["explained"] > 0.95
+    assert "camera is not known" in capsys.readouterr().out
+    with pytest.raises(UserError, match="no-camera-known: this encoder knows one camera only, expected"):
+        follow.run(replace(settings, open_world=False, name="sterile"))
+    with pytest.raises(UserError, match="no-camera-known: guess head finds no camera, expected imagination"):
+        follow.run(replace(settings, guess="head", name="head"))
 
 
 def test_the_second_that_is_least_explained_is_told(capsys, demonstrations):

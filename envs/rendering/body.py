@@ -98,10 +98,10 @@ def has_tool(body: Body) -> bool:
 
 
 def without_tool(body: Body) -> Body:
-    """The same arm, and nothing is left of the link that no joint moves, if it ends in one."""
+    """The same arm, and nothing is left of its last link."""
     count = len(body.parents)
     factors = np.ones((count, 3))
-    factors[-1] = GONE if has_tool(body) else 1.0
+    factors[-1] = GONE
     return built(body, factors, np.ones(count))
 
 

@@ -75,7 +75,7 @@ class Mind:
 
 def _imagined(shown: Demonstration, mind: Mind) -> Watched:
     first = None if shown.joints is None else shown.joints[0]
-    return watch_closely(mind.encoder, shown.frames, mind.arm, mind.workers, mind.camera_known, first)
+    return watch_closely(mind.encoder, shown.frames, mind.arm, mind.workers, shown.camera, mind.camera_known, first)
 
 
 def _compared(shown: Demonstration, mind: Mind) -> Watched:

@@ -22,6 +22,7 @@ from imitate.keeping.runs import written_aside
 Policy = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (observation,) to (joints,) actions
 PEOPLE = 256  # pixels a side of what people look at
 BAND = 20  # pixels above, for the captions
+ALIKE = 3.0  # of 255: mean difference of two films of one thing, of which one was compressed
 PALETTE = 8  # frames that the colours of a GIF are taken from
 
 
@@ -172,8 +173,11 @@ def true_errors(demonstration: Demonstration, poses: NDArray[np.floating], kuka:
 
 
 def film_demonstration(demonstration: Demonstration, env: KukaEnv) -> NDArray[np.uint8]:
-    """(length, PEOPLE, PEOPLE, 3) uint8: drawn anew where the poses are known, else enlarged."""
+    """(length, PEOPLE, PEOPLE, 3) uint8: drawn anew if its poses, as the environment films them, are what it shows."""
     if demonstration.joints is None:
+        return enlarged(demonstration.frames)
+    drawn = env.kuka.film_at(demonstration.joints, env.camera, env.image_size)
+    if np.abs(drawn.astype(np.float32) - demonstration.frames).mean() > ALIKE:
         return enlarged(demonstration.frames)
     return env.kuka.film_at(demonstration.joints, env.camera, PEOPLE)
 
