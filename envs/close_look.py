@@ -1,8 +1,8 @@
 """A closer look: poses that were read off a video are adjusted to its pixels, in a room like its own.
 
 Whoever reads through a network that sees neither room nor light knows about how the robot stands. With that, the video
-shows the room itself: what is behind the robot, its light, and what stands before it. The robot imagines itself there,
-and compares: pixel by pixel, smoothed the less, the nearer it is, or by the embeddings of both.
+shows the room itself: what is behind the robot, its lamp, and what stands before it. The robot imagines itself there,
+and compares smooth pixels, or the embeddings of both. Where the camera stands is adjusted with the poses.
 """
 
 from __future__ import annotations

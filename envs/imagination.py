@@ -184,19 +184,17 @@ def watch_closely(
     encoder.check_camera(usual, encoder.image_size)
     encoder.check_arm(own.joints)
     landmarks = encoder.find(frames)
-    if landmarks.shape[1] != (wanted := number_of(own, body_of(own.file))):
-        raise UserError(f"an encoder that finds {landmarks.shape[1]} landmarks, expected the {wanted} of this arm")
+    if (found := landmarks.shape[1]) != (wanted := number_of(own, body_of(own.file))):
+        raise UserError(f"an encoder that finds {found} landmarks, expected the {wanted} of this arm")
     unsure = (KNOWN if camera_known else UNKNOWN) if encoder.domain.camera_varies else (0.0,) * len(KNOWN)
     joint = None if camera_known or first is None else float(first[0])
-    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own), encoder)
+    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own), encoder.camera)
     viewings = [Viewing(frames, one, usual, 1 / CONTROL_HZ, unsure, joint) for one in painters_of(own)]
     reach = partial(_reached, own, camera_known)
     best = _read_in_its_room(encoder, embeddings, *_begun(viewings, guesses, landmarks, reach), reach)
-    poses, found = best.poses, moved(usual, best.offsets)
-    if not camera_known and first is None:
-        turn = _turn(poses[:, 0], own)
-        poses, found = poses + turn * np.eye(own.joints)[0], around_base(found, turn)
-    return Watched(within_reach(poses, own), found)
+    turn = _turn(best.poses[:, 0], own) if not camera_known and first is None else 0.0
+    poses = best.poses + turn * np.eye(own.joints)[0]
+    return Watched(within_reach(poses, own), around_base(moved(usual, best.offsets), turn))
 
 
 def _begun(
@@ -247,10 +245,12 @@ def _is_sure(seen: Closer) -> bool:
     return bool(seen.explained.mean() > SURE and seconds.min() > SURE_THERE)
 
 
-def as_seen_from(camera: Camera, poses: NDArray[np.float64], encoder: TrainedEncoder) -> NDArray[np.float64]:
-    """Poses (n, joints), rad, as an encoder's camera would see them, for a camera that stands elsewhere."""
+def as_seen_from(camera: Camera, poses: NDArray[np.float64], usual: Camera) -> NDArray[np.float64]:
+    """Poses (n, joints), rad, that look from a camera, but for its base, as these do from the usual one."""
     turned = poses.copy()
-    turned[:, 0] += bearing(camera) - bearing(encoder.camera)
+    if not camera.known or not usual.known:
+        return turned
+    turned[:, 0] += bearing(camera) - bearing(usual)
     turned[:, 0] -= _whole_turns(turned[:, 0])
     return turned
 

@@ -11,8 +11,10 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.data.lerobot.dataset import LeRobotDataset
+from imitate.data.viewpoint import bearing
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.errors import UserError
 from imitate.reward.following import Following
@@ -27,6 +29,8 @@ from .kuka_env import KukaEnv, Reference
 from .robot import Robot, taken
 from .scenes.scene import PLAIN, Scene
 from .vector import KukaVectorEnv
+
+ASIDE = 10.0  # degrees about the base that cameras may stand from each other, and still see the same pose alike
 
 
 class TCNImitateEnv(gym.Env):
@@ -173,6 +177,7 @@ def _resolve(
     if following.observe_pose or robot.midway > 0:
         demonstrations = [believing(shown, trained, robot.arm) for shown in demonstrations]
     targets = Targets(trained, demonstrations)
+    _check_sides(demonstrations, camera)
     references = [
         reference_of(demonstration, embeddings, trained, robot.arm)
         for demonstration, embeddings in zip(demonstrations, targets.each, strict=True)
@@ -195,6 +200,22 @@ def _check_demonstrations(demonstrations: Sequence[Demonstration], robot: Robot,
             if poses is not None and poses.shape[1] != robot.joints:
                 found, wanted = poses.shape[1], robot.joints
                 raise UserError(f"a demonstration of {found} joints, expected the {wanted} of the arm {robot.arm!r}")
+
+
+def _check_sides(demonstrations: Sequence[Demonstration], camera: Camera) -> None:
+    """Refuse a demonstration that was filmed from another side of the base than the robot is.
+
+    An encoder that knows both cameras sees the robot turned: what looks alike there is another pose.
+    """
+    for shown in demonstrations:
+        if shown.camera is not None and shown.camera.known and camera.known:
+            aside = np.degrees(bearing(shown.camera) - bearing(camera))
+            aside = (aside + 180.0) % 360.0 - 180.0
+            if abs(aside) > ASIDE:
+                raise UserError(
+                    f"demonstration {shown.name} was filmed {aside:.0f} degrees about the base from the camera here: "
+                    f"what looks alike is another pose, expected {ASIDE:.0f} at most, or camera=demonstration.camera"
+                )
 
 
 def reference_of(

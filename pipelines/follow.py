@@ -8,16 +8,19 @@ practice (``imitate.reading.practice``).
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imitate.data.demonstration import Demonstration
+from imitate.data.viewpoint import bearing
 from imitate.embedding.device import pick_device
-from imitate.embedding.trained_encoder import load_encoder
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.kuka import ASSETS, CONTROL_HZ
 from imitate.envs.robot import Robot
-from imitate.errors import PROCESSES, SEED, check_bounds
+from imitate.errors import PROCESSES, SEED, UserError, check_bounds
 from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
 
@@ -25,7 +28,7 @@ from .shared.belief import write_belief
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
 from .shared.policy import DIRECT, chosen, following, reading_at_once, report, warn_if_lost
-from .shared.reading import Mind
+from .shared.reading import Mind, Reading
 from .shared.rollout import (
     baselines,
     beside,
@@ -97,7 +100,8 @@ def run(settings: Settings) -> Stage:
     encoder = load_encoder(folder, pick_device(settings.device))
     shown = settings.demo or f"{SHIPPED_DEMO}:0"
     reading.check(encoder, settings.run, [shown])
-    reading.check_camera(encoder, settings.camera_known)
+    if not settings.camera_known:
+        _check_unknown_camera(reading, encoder, policy)
     demonstration = load_demo(shown, settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
     encoder.check_arm(robot.joints)
@@ -112,13 +116,14 @@ def run(settings: Settings) -> Stage:
         return stage
     workers = settings.workers or os.cpu_count() or 1
     print(f"follows with {policy.path('policy.zip') if policy else 'no policy'} and the encoder {folder}")
-    print(_said_of_camera(settings, demonstration))
     practises = reading.steps(len(demonstration)) > 0
     how = "practises: a minute, or minutes" if practises else "reads the poses off the video: seconds, or a minute"
     print(f"{how} where they are hard to see", flush=True)
     mind = Mind(encoder, settings.arm, settings.run, workers, settings.camera_known)
     read = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
     demonstration = read.demonstration
+    _say_where_from(settings, encoder, demonstration)
+    robot = _seen_from(encoder, demonstration, robot)
     env, act = following(policy, encoder, demonstration, robot, settings.clock)
     rollout = roll_out(env, act, settings.seed, film=True)
     taken = poses_taken(env, settings.seed, guessed=read.guessed)
@@ -133,11 +138,48 @@ def run(settings: Settings) -> Stage:
     return stage
 
 
-def _said_of_camera(settings: Settings, demonstration: Demonstration) -> str:
+def _check_unknown_camera(reading: Reading, encoder: TrainedEncoder, policy: Stage | None) -> None:
+    """Refuse to look for a camera where nobody could, or would know what to do with it.
+
+    Raises:
+        UserError: The encoder knows one camera only; poses are guessed otherwise, or practised; or a policy follows.
+    """
+    if encoder.domain is None or not encoder.domain.camera_varies:
+        raise UserError(
+            "no-camera-known: this encoder knows one camera only, expected that of the open world: 'follow open'"
+        )
+    if reading.guess != "imagination" or reading.steps():
+        raise UserError("no-camera-known: a camera is found by imagination alone, expected no other guess, no practice")
+    if policy is not None:
+        raise UserError("no-camera-known: a policy has learned before one camera, expected --policy direct")
+
+
+def _seen_from(encoder: TrainedEncoder, demonstration: Demonstration, robot: Robot) -> Robot:
+    """The robot, filmed from where the demonstration is believed to have been, if the encoder knows such cameras."""
+    camera = demonstration.believed_camera
+    if camera is None or encoder.domain is None or encoder.domain.differences(encoder.camera, camera):
+        return robot
+    return replace(robot, camera=camera)
+
+
+def _say_where_from(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> None:
+    """Say whether the camera was taken as known or found, and where; and if the encoder knows no such camera."""
+    camera, domain = demonstration.believed_camera, encoder.domain
+    if domain is None or camera is None:
+        return
     if settings.camera_known:
-        return "takes the camera to stand about where the encoder's does"
-    told = "the first pose tells that" if demonstration.joints is not None else "nobody knows that: as the usual one"
-    return f"the camera is not known, and looked for; how far aside it stands about the base: {told}"
+        print("the camera was taken as known: it stands where it should, and may have been knocked")
+        return
+    (eye, target), usual = ([f"{x:.2f}" for x in of] for of in (camera.eye, camera.target)), encoder.camera
+    aside = math.degrees(bearing(camera) - bearing(usual))
+    print(f"the camera was found: it stands at {', '.join(eye)} and looks at {', '.join(target)} (m)")
+    if demonstration.joints is None:
+        print(
+            f"how far aside it stands about the base, {aside:.0f} degrees, only the first pose of the video could tell, "
+            "which is not known: all that is read may be turned about the base"
+        )
+    if outside := domain.differences(usual, camera):
+        print(f"the encoder knows no such camera ({'; '.join(outside)}): what is read may be wrong", file=sys.stderr)
 
 
 def _tell(demonstration: Demonstration, stage: Stage) -> None:

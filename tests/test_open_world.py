@@ -309,42 +309,46 @@ def test_a_domain_from_the_command_line(words, said, tmp_path, monkeypatch, caps
 
 
 @pytest.mark.parametrize(
-    ("shares", "read", "kept"),
+    ("shares", "read", "expected"),
     [
-        ([0.5, 0.9, 0.9, 0.9], 2, 2),  # it gains no more, which is as good
-        ([0.5, 0.9, 0.8, 0.9], 2, 1),
-        ([0.5, 0.4, 0.6, 0.7, 0.9, 0.9], 4, 4),  # a rough look is no answer
-        ([0.5, 0.4, 0.3, 0.4], 2, 1),
-        ([0.5, 0.0, 0.0], 1, 1),  # nothing is there
-        ([0.5, 0.999, 0.999], 1, 1),  # it is explained at once
-        ([0.5, 0.999, 0.9], 1, None),  # and the last look has lost it
+        ([0.9, 0.9, 0.9], 2, 0.25),  # it gains no more, which is as good
+        ([0.9, 0.8, 0.9], 2, 0.14),
+        ([0.4, 0.6, 0.7, 0.9, 0.9], 4, 0.47),
+        ([0.4, 0.3, 0.4], 2, 0.14),
+        ([0.0, 0.0], 1, 0.02),  # the first looks explained more
+        ([0.999, 0.999], 1, 0.14),  # it is explained at once
+        ([0.999, 0.9], 1, 0.13),  # and the last look has lost it
     ],
 )
 def test_a_video_in_the_open_is_read_in_its_own_room_until_no_more_is_explained(
-    shares, read, kept, blind, demonstrations, monkeypatch
+    shares, read, expected, blind, demonstrations, monkeypatch
 ):
     """From what the pose head says; at what explains most, which is looked at once more."""
     frames = Kuka().film_at(demonstrations[0].joints, FRONT, SIZE)
-    share, begun, sizes = iter(shares), [], []
+    share, begun, sizes, tools = iter(shares), [], [], []
 
     def looked(viewing, before, looks):
         sizes.append(viewing.frames.shape[1])
-        return close_look.Closer(before.poses + 0.01, before.offsets, np.full(len(frames), next(share)))
+        tools.append(viewing.painter.landmarks)
+        held = viewing.painter.landmarks == LANDMARKS
+        explained = next(share) if len(sizes) > 4 else 0.1 + 0.1 * held
+        return close_look.Closer(before.poses + 0.01, before.offsets, np.full(len(frames), explained))
 
     def watched(embeddings, see, guesses, seconds, again):
         begun.append(guesses[0, 0])
         assert see(guesses[:2]).shape == (2, embeddings.shape[1])
         return imagination.Tracked(guesses + 0.1, np.zeros(len(guesses)))
 
-    monkeypatch.setattr(
-        close_look.Viewing, "marked", lambda *_: close_look.Closer(np.zeros((len(frames), 7)), np.zeros(6), share)
-    )
+    start = close_look.Closer(np.zeros((len(frames), 7)), np.zeros(6), np.zeros(len(frames)))
+    monkeypatch.setattr(close_look.Viewing, "marked", lambda *_: start)
     monkeypatch.setattr(close_look.Viewing, "look", looked)
     monkeypatch.setattr(imagination, "read_poses", watched)
-    expected = 0.12 if kept is None else 0.02 + 0.11 * kept
     np.testing.assert_allclose(imagination.watch_closely(blind, frames).poses, expected)
-    assert begun == pytest.approx([0.01 + 0.11 * k for k in range(read)])
-    assert sizes == [SIZE] * (read + 2)
+    assert begun == pytest.approx([0.02 + 0.11 * k for k in range(read)])
+    assert sizes == [SIZE] * (read + 5)
+    assert tools == [LANDMARKS, LANDMARKS, LANDMARKS - 3, LANDMARKS - 3] + [LANDMARKS] * (
+        read + 1
+    )  # with it explains more
     assert next(share, None) is None
 
 

@@ -29,20 +29,20 @@ class Demonstration:
         frames: (length, size, size, 3) uint8.
         joints: (length, joints) rad, or None for a video of unknown poses.
         believed: (length, joints) poses, rad, that the robot has read off the frames; None: it has not.
-        believed_camera: That it believes to have filmed them; None: its encoder's.
         source: The video, or the episode of another rate, that it was made from; None: neither.
         camera: That took the frames; None: nobody says.
         scene: What they hold beside the robot, as a recording notes it; None: nobody says.
+        believed_camera: That the robot believes to have filmed them, beside ``believed``; None: nothing is believed.
     """
 
     name: str
     frames: NDArray[np.uint8]
     joints: NDArray[np.float64] | None
     believed: NDArray[np.float64] | None = None
-    believed_camera: Camera | None = None
     source: Source | None = None
     camera: Camera | None = None
     scene: str | None = None
+    believed_camera: Camera | None = None
 
     def __post_init__(self) -> None:
         if len(self.frames) < 2:

@@ -127,7 +127,7 @@ class Domain:
         )
 
     def differences(self, camera: Camera, other: Camera) -> list[str]:
-        """Name what of another camera is outside the domain of one: ``"azimuth 12.0, expected -4.0 to 4.0"``."""
+        """Name what of another camera is outside the domain of one: ``"azimuth 72, expected -60 to 60"``."""
         alike = replace(camera, eye=other.eye, target=other.target, fov=other.fov)
         if exact := alike.differences(other):
             return exact

@@ -47,7 +47,7 @@ def turned(camera: Camera, pan: float, tilt: float) -> Camera:
     distance, right, up = np.linalg.norm(forward), right / np.linalg.norm(right), up / np.linalg.norm(up)
     direction = forward / distance + math.tan(pan) * right + math.tan(tilt) * up
     target = eye + distance * direction / np.linalg.norm(direction)
-    return replace(camera, name=f"near {camera.name}", target=vector_of(target))
+    return replace(camera, name=_near(camera), target=vector_of(target))
 
 
 def moved(camera: Camera, by: NDArray[np.floating]) -> Camera:
@@ -57,7 +57,7 @@ def moved(camera: Camera, by: NDArray[np.floating]) -> Camera:
         azimuth, elevation, distance = polar(camera)
         away = from_polar(azimuth, elevation + raised, distance * math.exp(farther))
         eye, fov = vector_of(np.array(camera.target) + away), min(camera.fov * math.exp(wider), WIDEST_VIEW)
-        camera = replace(camera, name=f"near {camera.name}", eye=eye, fov=fov)
+        camera = replace(camera, name=_near(camera), eye=eye, fov=fov)
     return around_base(turned(camera, pan, tilt), aside)
 
 
@@ -68,7 +68,11 @@ def around_base(camera: Camera, turn: float) -> Camera:
     cos, sin = math.cos(turn), math.sin(turn)
     carried = [(cos * x - sin * y, sin * x + cos * y, z) for x, y, z in (camera.eye, camera.target, camera.up)]
     eye, target, up = carried
-    return replace(camera, name=f"near {camera.name}", eye=eye, target=target, up=up)
+    return replace(camera, name=_near(camera), eye=eye, target=target, up=up)
+
+
+def _near(camera: Camera) -> str:
+    return camera.name if camera.name.startswith("near ") else f"near {camera.name}"
 
 
 def vector_of(values: NDArray[np.floating]) -> tuple[float, float, float]:

@@ -36,7 +36,7 @@ def write_belief(
     poses = {"joints": believed, "guessed": believed if guessed is None else guessed}
     written = {name: np.asarray(of, np.float64).tolist() for name, of in poses.items()}
     figures, domain = misread(demonstration, believed, env), env.encoder.domain
-    painters, usual = painters_of(env.kuka_env.kuka.arm), env.kuka_env.camera
+    painters, usual = painters_of(env.kuka_env.kuka.arm), env.encoder.camera
     camera, painter = demonstration.believed_camera or usual, painters[0]
     if domain is not None:
         seen = [Viewing(frames, one, camera, 1 / CONTROL_HZ).explained(believed) for one in painters]

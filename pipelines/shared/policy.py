@@ -254,7 +254,7 @@ def warn_if_lost(demonstration: Demonstration, metrics: dict[str, Any]) -> None:
             f"from second {at:.1f} to {until:.1f} of {demonstration.name}, the poses that are believed explain "
             f"{there} % of what moves, and {whole} % in all of it, expected {100 * EXPLAINED:.0f} % or more: they may "
             "be wrong, look at believed.mp4. Expected one arm of this kind, all of it in the picture; a camera and a "
-            "room that do not move",
+            "room that do not move; and, if the camera stands elsewhere than usual, --no-camera-known",
             file=sys.stderr,
         )
     elif worst is None and distance > LOST:

@@ -19,7 +19,7 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.imagination import Watched, watch_closely, watch_pixels, within_reach
+from imitate.envs.imagination import Watched, as_seen_from, watch_closely, watch_pixels, within_reach
 from imitate.envs.kuka import Arm, Kuka
 from imitate.envs.practice import FOUND, ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
@@ -55,7 +55,7 @@ class Mind:
     camera_known: bool = True
 
     @cached_property
-    def recollection(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def recollection(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Embeddings (n, dim) of the frames that it filmed itself, and the joints (n, joints), rad, that it had there.
 
         Raises:
@@ -70,7 +70,8 @@ class Mind:
             frames = decoded_frames(dataset, camera.name, bar.update)
         spans = [np.arange(dataset.starts[k], dataset.starts[k] + dataset.lengths[k]) for k in train]
         rows = np.concatenate(spans)[::EVERY]
-        return self.encoder.embed(frames[rows]), dataset.joints()[rows]
+        seen = as_seen_from(self.encoder.camera, dataset.joints()[rows], camera)
+        return self.encoder.embed(frames[rows]), seen
 
 
 def _imagined(shown: Demonstration, mind: Mind) -> Watched:
@@ -83,11 +84,18 @@ def _compared(shown: Demonstration, mind: Mind) -> Watched:
 
 
 def _decoded(shown: Demonstration, mind: Mind) -> Watched:
-    return Watched(smoothed(mind.encoder.decode_joints(mind.encoder.embed(shown.frames))), mind.encoder.camera)
+    seen = smoothed(mind.encoder.decode_joints(mind.encoder.embed(shown.frames)))
+    return _there(seen, mind.encoder, shown)
 
 
 def _recollected(shown: Demonstration, mind: Mind) -> Watched:
-    return Watched(recollect(mind.encoder.embed(shown.frames), *mind.recollection), mind.encoder.camera)
+    return _there(recollect(mind.encoder.embed(shown.frames), *mind.recollection), mind.encoder, shown)
+
+
+def _there(seen: NDArray[np.float64], encoder: TrainedEncoder, shown: Demonstration) -> Watched:
+    """Poses as the encoder's camera would see them, of the camera that a demonstration says to be its own."""
+    camera = shown.camera or encoder.camera
+    return Watched(as_seen_from(camera, seen, encoder.camera), camera)
 
 
 @dataclass(frozen=True)
@@ -150,21 +158,6 @@ class Reading:
             if not Stage(run / "record").finished:
                 raise UserError(f"guess recordings: {run} has none: run 'record' first, or choose another guess")
             self.check_shown(run, demos)
-
-    def check_camera(self, encoder: TrainedEncoder, camera_known: bool) -> None:
-        """Refuse to look for the camera where nobody could.
-
-        Raises:
-            UserError: The encoder knows one camera only, or poses are guessed in another way than by imagination.
-        """
-        if camera_known:
-            return
-        if encoder.domain is None or not encoder.domain.camera_varies:
-            raise UserError(
-                "no-camera-known: this encoder knows one camera only, expected that of the open world: 'follow open'"
-            )
-        if self.guess != "imagination":
-            raise UserError(f"no-camera-known: guess {self.guess} finds no camera, expected imagination")
 
     def check_shown(self, run: Path, demos: Sequence[str]) -> None:
         """Refuse demonstrations whose poses the robot knows, whether or not there is an encoder yet.
