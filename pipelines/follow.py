@@ -175,8 +175,8 @@ def _say_where_from(settings: Settings, encoder: TrainedEncoder, demonstration: 
     print(f"the camera was found: it stands at {', '.join(eye)} and looks at {', '.join(target)} (m)")
     if demonstration.joints is None:
         print(
-            f"how far aside it stands about the base, {aside:.0f} degrees, only the first pose of the video could tell, "
-            "which is not known: all that is read may be turned about the base"
+            f"how far aside it stands about the base, {aside:.0f} degrees, only the first pose of the video could tell: "
+            "as that is not known, all that is read may be turned about the base"
         )
     if outside := domain.differences(usual, camera):
         print(f"the encoder knows no such camera ({'; '.join(outside)}): what is read may be wrong", file=sys.stderr)

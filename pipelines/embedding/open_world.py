@@ -1,9 +1,9 @@
 """The encoder for the open world: it learns from frames that are drawn while it learns, and of which none comes twice.
 
 Two frames of one moment, in other scenes and light, through other cameras, are a pair (multi-view time contrast;
-Sermanet et al., 2017, section III.A): the same pose, as the usual camera would see it, and nothing else in common. One of the two is that of the plain
-scene, whose embedding another encoder gives, which knows that scene only: a teacher. Or both are in any scene, and many
-moments are filmed in each, so that no scene tells one from another.
+Sermanet et al., 2017, section III.A): the same pose, as the usual camera would see it, and nothing else in common. One
+of the two is that of the plain scene, whose embedding another encoder gives, which knows that scene only: a teacher. Or
+both are in any scene, and many moments are filmed in each, so that no scene tells one from another.
 """
 
 from __future__ import annotations
