@@ -175,7 +175,7 @@ def _say_where_from(settings: Settings, encoder: TrainedEncoder, demonstration: 
     print(f"the camera was found: it stands at {', '.join(eye)} and looks at {', '.join(target)} (m)")
     if demonstration.joints is None:
         print(
-            f"how far aside it stands about the base, {aside:.0f} degrees, only the first pose of the video could tell: "
+            f"how far aside it stands about the base, {aside:.0f} degrees, only the video's first pose could tell: "
             "as that is not known, all that is read may be turned about the base"
         )
     if outside := domain.differences(usual, camera):

@@ -77,10 +77,11 @@ def test_lost_frames_are_those_before(shipped):
 
 def test_what_two_conditions_show_alike_is_read_once(encoder, tmp_path, monkeypatch):
     shown = Demonstration("test:0", np.zeros((4, 32, 32, 3), np.uint8), np.zeros((4, 7)))
-    read = []
+    read, looked_for = [], []
 
     def imagined(shown, mind):
         read.append(len(shown))
+        looked_for.append(mind.camera_known)
         return Watched(np.zeros((len(shown), 7)), CAMERAS["front"])
 
     monkeypatch.setattr(benchmark_follow, "load_encoder", lambda folder: encoder)
@@ -90,6 +91,9 @@ def test_what_two_conditions_show_alike_is_read_once(encoder, tmp_path, monkeypa
     stage = Stage(tmp_path)
     benchmark_follow._follow_one(tmp_path, None, stage, Settings(), ("plain", "half_speed", "away"), 0)
     assert read == [4, 7]
+    assert looked_for == [True, True]
+    benchmark_follow._follow_one(tmp_path, None, stage, Settings(), ("aside_30",), 0)
+    assert looked_for == [True, True, False]
     rows = [read_json(tmp_path / "rows" / f"{name}-0.json") for name in ("plain", "half_speed", "away")]
     assert [row["away"] for row in rows] == [0.0, 0.0, 0.3]
     assert all(stage.noted(f"{name}-0") for name in ("plain", "half_speed", "away"))

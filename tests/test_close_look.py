@@ -168,6 +168,12 @@ def test_a_camera_that_may_not_turn_does_not(poses):
     assert not looked(frames, at(poses[:8]), unsure=(0.0,) * len(OFFSETS)).offsets.any()
 
 
+def test_where_nothing_moves_the_camera_stays(poses):
+    frames = filmed(poses[:1]).repeat(4, axis=0)
+    still = poses[:1].repeat(4, axis=0)
+    assert np.abs(looked(frames, at(still)).offsets).max() < 0.01
+
+
 def test_a_single_frame_is_looked_at(poses):
     frames = filmed(poses[:1])
     closer = looked(frames, at(poses[:1]))
@@ -183,15 +189,16 @@ def test_a_camera_is_found_from_landmarks_and_the_first_pose(poses):
     guesses[:, 0] -= 0.6  # as it is seen
     view = viewing(frames, unsure=UNKNOWN, first=float(poses[0, 0]))
     start = view.marked(guesses, marks(poses, camera))
-    assert start.poses[0, 0] == pytest.approx(poses[0, 0])
     assert start.offsets[:2] == pytest.approx([0.02, -0.03], abs=0.03)
-    assert start.offsets[-1] == pytest.approx(0.6, abs=0.15)
+    assert start.poses[0, 0] == pytest.approx(poses[0, 0] - 0.6, abs=0.15)
     closer = view.look(start, (*ROUGHLY, *CLOSELY, CLOSELY[-1]))
     assert errors(poses, closer.poses).mean() < 0.05 < errors(poses, start.poses).mean()
     assert closer.explained.mean() > 0.99
-    nobody = replace(view, first=None).marked(guesses, marks(poses, camera))
-    assert nobody.offsets[-1] == 0
-    np.testing.assert_allclose(nobody.poses[:, 1:], start.poses[:, 1:])
+    assert closer.poses[0, 0] == pytest.approx(poses[0, 0], abs=0.05)
+    assert closer.offsets[-1] == pytest.approx(0.6, abs=0.15)
+    wound = view.look(start._replace(poses=start.poses + 2 * np.pi * np.eye(7)[0]), ROUGHLY)
+    assert wound.poses[0, 0] == pytest.approx(poses[0, 0], abs=0.2)  # a whole turn is none
+    assert abs(wound.offsets[-1]) < 1
 
 
 def test_a_camera_that_is_carried_around_the_base_sees_the_robot_turned(poses):

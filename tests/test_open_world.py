@@ -8,17 +8,20 @@ import pytest
 import torch
 
 from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
 from imitate.data.domain import USUAL, Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import write_video
-from imitate.data.viewpoint import around_base, bearing, moved
+from imitate.data.viewpoint import around_base, bearing, moved, turned
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
 from imitate.envs import close_look, imagination
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, ASSETS, Kuka, body_of
+from imitate.envs.kuka_env import KukaEnv, Reference
 from imitate.envs.landmarks import number_of
+from imitate.envs.robot import Robot
 from imitate.envs.room import Painter
 from imitate.envs.scenes.scene import Scene
 from imitate.envs.scenes.texture import Texture
@@ -30,12 +33,12 @@ from imitate.pipelines import benchmark_follow, embed, follow, record
 from imitate.pipelines.checking.views import held_out
 from imitate.pipelines.embedding import blindness, open_world
 from imitate.pipelines.embedding.teacher import Teacher
-from imitate.pipelines.shared.belief import _least_sure, outlined
+from imitate.pipelines.shared.belief import _displaced, _least_sure, outlined
 from imitate.pipelines.shared.demo import load_demo, load_training
 from imitate.pipelines.shared.embedded import View, frames_of
 from imitate.pipelines.shared.policy import DIRECT, chosen, warn_if_lost
 from imitate.pipelines.shared.reading import Mind
-from imitate.pipelines.shared.rollout import PEOPLE
+from imitate.pipelines.shared.rollout import PEOPLE, enlarged, film_demonstration
 
 pytestmark = pytest.mark.slow
 SIZE, FRONT, LANDMARKS = 32, CAMERAS["front"], number_of(ARMS["iiwa"], body_of("iiwa.urdf"))
@@ -396,6 +399,7 @@ def test_a_video_of_an_unknown_camera_is_read(tmp_path, capsys):
     assert np.median(apart) < 0.08
     assert bearing(told.camera) == pytest.approx(bearing(aside), abs=0.15)
     assert told.camera.eye == pytest.approx(aside.eye, abs=0.35)
+    assert told.poses[0, 0] == pytest.approx(poses[0, 0], abs=0.05)
     write_video(tmp_path / "aside.mp4", frames, 20)
     settings = replace(follow.PRESETS["open"][1], demo=str(tmp_path / "aside.mp4"), run=tmp_path, camera_known=False)
     stage = follow.run(settings)
@@ -403,11 +407,80 @@ def test_a_video_of_an_unknown_camera_is_read(tmp_path, capsys):
     assert Camera.from_json(kept["camera"]) != FRONT
     assert stage.metrics["camera_moved_m"] > 0.05
     assert stage.metrics["explained"] > 0.95
-    assert "camera is not known" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "the camera was found: it stands at" in said
+    assert "only the video's first pose could tell" in said
+    bare = np.array(kept["joints"])
+    turned = bare[:, 0] - poses[:, 0]  # nothing tells by how much, but it is the same in all frames
+    assert abs(np.median(turned)) > 0.2
+    assert np.abs(turned - np.median(turned)).mean() < 0.1
     with pytest.raises(UserError, match="no-camera-known: this encoder knows one camera only, expected"):
         follow.run(replace(settings, open_world=False, name="sterile"))
-    with pytest.raises(UserError, match="no-camera-known: guess head finds no camera, expected imagination"):
+    with pytest.raises(UserError, match="no-camera-known: a camera is found by imagination alone"):
         follow.run(replace(settings, guess="head", name="head"))
+
+
+def test_a_recording_of_another_camera_is_read_from_there():
+    """It says where its camera stood: without a word more, the first joint is where it was."""
+    poses = LeRobotDataset(ASSETS / "demonstration").demonstration(0).joints[:20]
+    aside = around_base(FRONT, -0.8)
+    with closing(Kuka()) as kuka:
+        shown = Demonstration("aside", kuka.film_at(poses, aside, 64), poses, camera=aside)
+        read = imagination.believing(shown, load_encoder(ASSETS / "open"))
+        apart = np.linalg.norm(kuka.flange_positions(read.believed) - kuka.flange_positions(poses), axis=1)
+    assert np.median(apart) < 0.05
+    assert read.believed_camera.eye == pytest.approx(aside.eye)
+    with pytest.raises(
+        UserError, match="demonstration aside was filmed -46 degrees about the base from the camera here"
+    ):
+        TCNImitateEnv(load_encoder(ASSETS / "open"), read)
+    TCNImitateEnv(load_encoder(ASSETS / "open"), read, camera=aside).close()
+
+
+def test_whole_turns_of_the_first_joint_are_nothing():
+    arm = ARMS["iiwa"]
+    seen = np.linspace(-0.3, 0.3, 5)
+    assert imagination._turn(seen, arm) == 0
+    assert imagination._turn(seen + 2 * np.pi, arm) == pytest.approx(-2 * np.pi)
+    assert imagination._turn(seen + 2.5, arm) == pytest.approx(arm.upper[0] - 2.8)
+    assert imagination._turn(np.array([-3.0, 3.0]), arm) == 0  # it has no room: as far on either side
+    poses = np.zeros((4, 7))
+    poses[:, 0] = 3.0
+    there = imagination.as_seen_from(around_base(FRONT, 1.0), poses, FRONT)
+    np.testing.assert_allclose(there[:, 0], 4.0 - 2 * np.pi)
+    np.testing.assert_array_equal(imagination.as_seen_from(Camera.unknown("phone"), poses, FRONT), poses)
+    far = imagination._reached(arm, False, 5.0 + poses)
+    assert (far[:, 0] == 8.0).all()
+    assert (far[:, 1:] < 2.0).all()
+    assert (imagination._reached(arm, True, 5.0 + poses)[:, 0] < 3.0).all()
+
+
+def test_what_a_head_says_is_smooth_all_the_way_round(blind, monkeypatch):
+    angles = np.zeros((40, 7))
+    angles[:, 0] = np.linspace(2.5, 4.0, 40)
+    wrapped = (angles + np.pi) % (2 * np.pi) - np.pi
+    monkeypatch.setattr(TrainedEncoder, "decode_joints", lambda *_: wrapped)
+    np.testing.assert_allclose(
+        imagination._decoded(blind, np.zeros((40, 32), np.float32), ARMS["iiwa"]), angles, atol=1e-3
+    )
+
+
+def test_how_far_a_camera_is_from_where_it_should_be():
+    assert _displaced(FRONT, FRONT) == {"camera_moved_m": 0.0, "camera_turned_rad": pytest.approx(0.0, abs=1e-6)}
+    assert _displaced(FRONT, turned(FRONT, 0.03, 0.04))["camera_turned_rad"] == pytest.approx(0.05, abs=1e-4)
+    apart = 2 * np.hypot(1.9, 1.2) * np.sin(0.25)
+    assert _displaced(FRONT, around_base(FRONT, 0.5))["camera_moved_m"] == pytest.approx(apart)
+
+
+def test_what_was_shown_stands_beside_the_robot(demonstrations):
+    """Drawn anew, and sharp, if nothing but the pose is to be seen; else as it was."""
+    shown = demonstrations[0]
+    env = KukaEnv([Reference.from_joints(shown.joints)], Robot(image_size=SIZE))
+    sharp = film_demonstration(shown, env)
+    np.testing.assert_array_equal(sharp, env.kuka.film_at(shown.joints, FRONT, PEOPLE))
+    dark = replace(shown, frames=shown.frames // 2)
+    np.testing.assert_array_equal(film_demonstration(dark, env), enlarged(dark.frames))
+    env.close()
 
 
 def test_the_second_that_is_least_explained_is_told(capsys, demonstrations):
