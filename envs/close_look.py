@@ -32,7 +32,6 @@ QUIET = 2.0  # of 255: the least noise that is reckoned with
 LEFT = 2 * math.sqrt(math.pi)  # noise is divided by so much, times what it is smoothed by, pixels
 GUESS, ACCELERATION = 2.0, 0.5  # of Doubts
 ASIDE = OFFSETS.index("aside")
-FARTHEST = 3.0  # standard deviations that a camera may be off by
 TOLD = 0.02  # rad that a joint may be off by that was told
 EVERY = 2  # frames for which joints are turned once
 # Of landmarks that an encoder finds:
@@ -125,7 +124,7 @@ class Viewing:
         found, doubts = self._in_picture(landmarks), replace(MARKED, constants=unsure)
         now = Adjusted(guesses, np.zeros(len(self.unsure)), 0.0)
         for _ in range(FITTED):
-            now = self._bounded(adjust(found, self._marks, now, guesses, self.seconds, doubts, NUDGE, 1))
+            now = adjust(found, self._marks, now, guesses, self.seconds, doubts, NUDGE, 1)
         return Closer(now.poses, now.constants, np.zeros(len(guesses)))
 
     def halved(self) -> Viewing:
@@ -151,7 +150,7 @@ class Viewing:
                 astray = look.astray * np.array(self.unsure)
                 doubts = Doubts(astray, noise, look.outlier / noise, ACCELERATION, guess)
                 see = partial(self._seen, features, room)
-                now = self._bounded(adjust(shown, see, now, before.poses, self.seconds, doubts, look.turn, EVERY))
+                now = adjust(shown, see, now, before.poses, self.seconds, doubts, look.turn, EVERY)
         return Closer(now.poses, now.constants, self._explained(now.poses, now.constants))
 
     def imagined(self, there: Closer) -> Callable[[Floats], NDArray[np.uint8]]:
@@ -163,12 +162,6 @@ class Viewing:
     def explained(self, poses: Floats) -> Floats:
         """What poses explain, whoever read them, as ``Closer`` has it."""
         return self._explained(poses, np.zeros(len(self.unsure)))
-
-    def _bounded(self, now: Adjusted) -> Adjusted:
-        """The same, and no camera that nobody would believe in; but it may stand anywhere aside."""
-        most = FARTHEST * np.array(self.unsure)
-        most[ASIDE] = np.inf
-        return now._replace(constants=np.clip(now.constants, -most, most))
 
     def _aside(self, seen: Closer) -> Closer:
         """The same, from as far aside about the base as the first pose tells: by as much the robot seems to turn."""
