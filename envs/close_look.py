@@ -32,7 +32,7 @@ QUIET = 2.0  # of 255: the least noise that is reckoned with
 LEFT = 2 * math.sqrt(math.pi)  # noise is divided by so much, times what it is smoothed by, pixels
 GUESS, ACCELERATION = 2.0, 0.5  # of Doubts
 ASIDE = OFFSETS.index("aside")
-TOLD = 0.02  # rad that a joint may be off by that was told
+TOLD = 0.00001  # rad that a joint may be off by that was told: nothing
 EVERY = 2  # frames for which joints are turned once
 # Of landmarks that an encoder finds:
 MARKED = Doubts(np.zeros(0), noise=0.06, outlier=2.0, acceleration=ACCELERATION, guess=0.35)

@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.data.viewpoint import bearing
 from imitate.embedding.device import pick_device
@@ -22,13 +23,13 @@ from imitate.envs.kuka import ASSETS, CONTROL_HZ
 from imitate.envs.robot import Robot
 from imitate.errors import PROCESSES, SEED, UserError, check_bounds
 from imitate.keeping.manifest import sha256
-from imitate.keeping.runs import Stage, kept_settings, write_json
+from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 
 from .shared.belief import write_belief
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
 from .shared.policy import DIRECT, chosen, following, reading_at_once, report, warn_if_lost
-from .shared.reading import Mind, Reading
+from .shared.reading import Mind
 from .shared.rollout import (
     baselines,
     beside,
@@ -94,14 +95,17 @@ PRESETS = {
 def run(settings: Settings) -> Stage:
     """Track the demonstration, follow it, measure it, film it."""
     check_bounds(settings, workers=PROCESSES, seed=SEED)
+    _check_unknown_camera(settings)
     robot = Robot(settings.arm, start_noise=settings.start_noise)
     folder, policy = chosen(settings.run, settings.policy, settings.encoder, settings.arm, settings.open_world)
     reading = reading_at_once(settings.guess, settings.practice, policy)
     encoder = load_encoder(folder, pick_device(settings.device))
     shown = settings.demo or f"{SHIPPED_DEMO}:0"
     reading.check(encoder, settings.run, [shown])
-    if not settings.camera_known:
-        _check_unknown_camera(reading, encoder, policy)
+    if not settings.camera_known and (policy is not None or encoder.domain is None or not encoder.domain.camera_varies):
+        raise UserError(
+            f"--no-camera-known: the encoder {folder} knows one camera only, expected that of 'follow open'"
+        )
     demonstration = load_demo(shown, settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
     encoder.check_arm(robot.joints)
@@ -112,7 +116,7 @@ def run(settings: Settings) -> Stage:
     }
     if not stage.begin(wanted):
         print(f"{stage.folder} has followed already")
-        _tell(demonstration, stage)
+        _tell(settings, encoder, demonstration, stage)
         return stage
     workers = settings.workers or os.cpu_count() or 1
     print(f"follows with {policy.path('policy.zip') if policy else 'no policy'} and the encoder {folder}")
@@ -122,7 +126,6 @@ def run(settings: Settings) -> Stage:
     mind = Mind(encoder, settings.arm, settings.run, workers, settings.camera_known)
     read = reading.read(demonstration, Robot(settings.arm), mind, settings.seed)
     demonstration = read.demonstration
-    _say_where_from(settings, encoder, demonstration)
     robot = _seen_from(encoder, demonstration, robot)
     env, act = following(policy, encoder, demonstration, robot, settings.clock)
     rollout = roll_out(env, act, settings.seed, film=True)
@@ -134,24 +137,24 @@ def run(settings: Settings) -> Stage:
     write_videos(stage.folder, "side_by_side", film, CONTROL_HZ)
     env.close()
     stage.finish(metrics)
-    _tell(demonstration, stage)
+    _tell(settings, encoder, demonstration, stage)
     return stage
 
 
-def _check_unknown_camera(reading: Reading, encoder: TrainedEncoder, policy: Stage | None) -> None:
+def _check_unknown_camera(settings: Settings) -> None:
     """Refuse to look for a camera where nobody could, or would know what to do with it.
 
     Raises:
-        UserError: The encoder knows one camera only; poses are guessed otherwise, or practised; or a policy follows.
+        UserError: Poses are guessed otherwise than by imagination, or practised; or a policy follows.
     """
-    if encoder.domain is None or not encoder.domain.camera_varies:
+    if settings.camera_known:
+        return
+    if settings.guess not in (None, "imagination") or settings.practice:
         raise UserError(
-            "no-camera-known: this encoder knows one camera only, expected that of the open world: 'follow open'"
+            "--no-camera-known: a camera is found by imagination alone, expected no other guess and no practice"
         )
-    if reading.guess != "imagination" or reading.steps():
-        raise UserError("no-camera-known: a camera is found by imagination alone, expected no other guess, no practice")
-    if policy is not None:
-        raise UserError("no-camera-known: a policy has learned before one camera, expected --policy direct")
+    if settings.policy not in ("", DIRECT):
+        raise UserError("--no-camera-known: a policy has learned before one camera, expected --policy direct")
 
 
 def _seen_from(encoder: TrainedEncoder, demonstration: Demonstration, robot: Robot) -> Robot:
@@ -162,29 +165,32 @@ def _seen_from(encoder: TrainedEncoder, demonstration: Demonstration, robot: Rob
     return replace(robot, camera=camera)
 
 
-def _say_where_from(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration) -> None:
-    """Say whether the camera was taken as known or found, and where; and if the encoder knows no such camera."""
-    camera, domain = demonstration.believed_camera, encoder.domain
-    if domain is None or camera is None:
-        return
-    if settings.camera_known:
-        print("the camera was taken as known: it stands where it should, and may have been knocked")
-        return
-    (eye, target), usual = ([f"{x:.2f}" for x in of] for of in (camera.eye, camera.target)), encoder.camera
-    aside = math.degrees(bearing(camera) - bearing(usual))
-    print(f"the camera was found: it stands at {', '.join(eye)} and looks at {', '.join(target)} (m)")
-    if demonstration.joints is None:
-        print(
-            f"how far aside it stands about the base, {aside:.0f} degrees, only the video's first pose could tell: "
-            "as that is not known, all that is read may be turned about the base"
-        )
-    if outside := domain.differences(usual, camera):
-        print(f"the encoder knows no such camera ({'; '.join(outside)}): what is read may be wrong", file=sys.stderr)
-
-
-def _tell(demonstration: Demonstration, stage: Stage) -> None:
+def _tell(settings: Settings, encoder: TrainedEncoder, demonstration: Demonstration, stage: Stage) -> None:
     report(stage.metrics, stage.path("side_by_side.mp4"))
+    if encoder.domain is not None and (kept := read_json(stage.path("poses.json")).get("camera")):
+        _say_where_from(settings, encoder, Camera.from_json(kept), demonstration.joints is not None)
     warn_if_lost(demonstration, stage.metrics)
+
+
+def _say_where_from(settings: Settings, encoder: TrainedEncoder, camera: Camera, told: bool) -> None:
+    """Say whether the camera was taken as known or found, and where; and if the encoder knows no such camera."""
+    if settings.camera_known:
+        print("the camera was taken as known, though it may have been knocked; --no-camera-known looks for it")
+        return
+    eye, target = (", ".join(f"{x:.2f}" for x in of) for of in (camera.eye, camera.target))
+    aside = math.degrees(bearing(camera) - bearing(encoder.camera))
+    print(f"the camera was found: it stands at {eye} and looks at {target} (m), {aside:.0f} degrees about the base")
+    if not told:
+        print(
+            "those degrees are told by the base and the light alone, as the first pose of the video is not known: all "
+            "that is read may be turned about the base"
+        )
+    if encoder.domain and (outside := encoder.domain.differences(encoder.camera, camera)):
+        print(
+            f"the encoder knows no such camera ({'; '.join(outside)}): what is read may be wrong, and the robot is "
+            "filmed by the usual one",
+            file=sys.stderr,
+        )
 
 
 def main() -> None:

@@ -185,7 +185,7 @@ def test_a_single_frame_is_looked_at(poses):
 def test_a_camera_is_found_from_landmarks_and_the_first_pose(poses):
     """To a centimetre or two at the flange: how far aside it stands, the first joint tells."""
     camera = around_base(moved(FRONT, np.array([0.02, -0.03, 0.12, 0.08, 0.0, 0.0])), 0.6)
-    frames, guesses = filmed(poses, camera=camera), guessed(poses, 0.1)
+    frames, guesses = filmed(poses, camera=camera), guessed(poses, 0.05)
     guesses[:, 0] -= 0.6  # as it is seen
     view = viewing(frames, unsure=UNKNOWN, first=float(poses[0, 0]))
     start = view.marked(guesses, marks(poses, camera))

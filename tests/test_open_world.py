@@ -409,15 +409,29 @@ def test_a_video_of_an_unknown_camera_is_read(tmp_path, capsys):
     assert stage.metrics["explained"] > 0.95
     said = capsys.readouterr().out
     assert "the camera was found: it stands at" in said
-    assert "only the video's first pose could tell" in said
+    assert "those degrees are told by the base and the light alone" in said
+    follow.run(settings)
+    assert "the camera was found: it stands at" in capsys.readouterr().out  # of what is done already, too
     bare = np.array(kept["joints"])
-    turned = bare[:, 0] - poses[:, 0]  # nothing tells by how much, but it is the same in all frames
-    assert abs(np.median(turned)) > 0.2
-    assert np.abs(turned - np.median(turned)).mean() < 0.1
-    with pytest.raises(UserError, match="no-camera-known: this encoder knows one camera only, expected"):
-        follow.run(replace(settings, open_world=False, name="sterile"))
-    with pytest.raises(UserError, match="no-camera-known: a camera is found by imagination alone"):
-        follow.run(replace(settings, guess="head", name="head"))
+    off = bare[:, 0] - poses[:, 0]  # in the plain scene, base and light tell; else it is the same in all frames
+    assert np.abs(off - np.median(off)).mean() < 0.05
+    assert abs(np.median(off)) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"open_world": False}, "encoder knows one camera only, expected that of 'follow open'"),
+        ({"guess": "head"}, "a camera is found by imagination alone, expected no other guess and no practice"),
+        ({"practice": 100}, "a camera is found by imagination alone"),
+        ({"policy": "imitate-any"}, "a policy has learned before one camera, expected --policy direct"),
+    ],
+)
+def test_an_unknown_camera_is_not_looked_for_everywhere(tmp_path, changed, said):
+    settings = replace(follow.PRESETS["open"][1], run=tmp_path / "run", camera_known=False)
+    with pytest.raises(UserError, match=f"--no-camera-known: .*{said}"):
+        follow.run(replace(settings, **changed))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_recording_of_another_camera_is_read_from_there():
@@ -451,7 +465,7 @@ def test_whole_turns_of_the_first_joint_are_nothing():
     np.testing.assert_array_equal(imagination.as_seen_from(Camera.unknown("phone"), poses, FRONT), poses)
     far = imagination._reached(arm, False, 5.0 + poses)
     assert (far[:, 0] == 8.0).all()
-    assert (far[:, 1:] < 2.0).all()
+    assert (far[:, 1:] < 2.1).all()
     assert (imagination._reached(arm, True, 5.0 + poses)[:, 0] < 3.0).all()
 
 

@@ -250,11 +250,13 @@ def warn_if_lost(demonstration: Demonstration, metrics: dict[str, Any]) -> None:
         at = metrics["explained_worst_at"]
         until = min(at + 1, len(demonstration) / CONTROL_HZ)
         there, whole = (round(100 * max(share, 0.0)) for share in (worst, metrics["explained"]))
+        known = not metrics.get("camera_moved_m")
+        elsewhere = "; if the camera stands elsewhere, try --no-camera-known, and another --name" if known else ""
         print(
             f"from second {at:.1f} to {until:.1f} of {demonstration.name}, the poses that are believed explain "
             f"{there} % of what moves, and {whole} % in all of it, expected {100 * EXPLAINED:.0f} % or more: they may "
             "be wrong, look at believed.mp4. Expected one arm of this kind, all of it in the picture; a camera and a "
-            "room that do not move; and, if the camera stands elsewhere than usual, --no-camera-known",
+            f"room that do not move{elsewhere}",
             file=sys.stderr,
         )
     elif worst is None and distance > LOST:
