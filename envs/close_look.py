@@ -32,19 +32,13 @@ QUIET = 2.0  # of 255: the least noise that is reckoned with
 LEFT = 2 * math.sqrt(math.pi)  # noise is divided by so much, times what it is smoothed by, pixels
 GUESS, ACCELERATION = 2.0, 0.5  # of Doubts
 ASIDE = OFFSETS.index("aside")
-TOLD = 0.00001  # rad that a joint may be off by that was told: nothing
+TOLD = 1e-5  # rad that a joint may be off by that was told: less than any picture says otherwise
 EVERY = 2  # frames for which joints are turned once
 # Of landmarks that an encoder finds:
 MARKED = Doubts(np.zeros(0), noise=0.06, outlier=2.0, acceleration=ACCELERATION, guess=0.35)
 FITTED, NUDGE = 8, 0.02  # times that poses are fitted to landmarks, and by how much joints are turned then, rad
-KNOWN = (
-    0.05,
-    0.05,
-    0.0,
-    0.0,
-    0.0,
-    0.0,
-)  # what a camera may be off by that stands where it should: one that was knocked
+# What a camera may be off by that stands where it should, and was knocked: standard deviations of OFFSETS.
+KNOWN = (0.05, 0.05, 0.0, 0.0, 0.0, 0.0)
 # The same of one that may stand anywhere:
 UNKNOWN = (0.1, 0.1, 0.2, 0.15, 0.05, 0.5)
 
