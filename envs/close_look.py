@@ -203,6 +203,12 @@ class Viewing:
         return np.where(all_of_it < 1.0, 0.0, np.maximum(1 - left / np.maximum(all_of_it, 1.0), 0.0))
 
 
+def by_second(explained: Floats, seconds: float) -> Floats:
+    """Means of what is explained (length,), of frames so many seconds apart, over each second that begins with one."""
+    window = min(round(1 / seconds), len(explained))
+    return np.convolve(explained, np.full(window, 1 / window), "valid")
+
+
 def _features(look: Look, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Smooth pixels (length, dim) of frames."""
     scale = frames.shape[1] / SIDE

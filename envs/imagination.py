@@ -20,7 +20,7 @@ from imitate.keeping.workers import Alone, Crew
 from imitate.reading.pose_tracking import Tracked, read_poses
 from imitate.reading.practice import smoothed
 
-from .close_look import CLOSELY, KNOWN, ROUGHLY, UNKNOWN, Closer, Viewing
+from .close_look import CLOSELY, KNOWN, ROUGHLY, UNKNOWN, Closer, Viewing, by_second
 from .kuka import ARMS, CONTROL_HZ, Arm, body_of
 from .landmarks import number_of
 from .pictures import Pictures
@@ -240,9 +240,7 @@ def _how_sure(begun: tuple[Viewing, Closer]) -> float:
 
 def _is_sure(seen: Closer) -> bool:
     """Whether once is enough: all in all, and in the second that is explained least."""
-    window = min(CONTROL_HZ, len(seen.explained))
-    seconds = np.convolve(seen.explained, np.full(window, 1 / window), "valid")
-    return bool(seen.explained.mean() > SURE and seconds.min() > SURE_THERE)
+    return bool(seen.explained.mean() > SURE and by_second(seen.explained, 1 / CONTROL_HZ).min() > SURE_THERE)
 
 
 def as_seen_from(camera: Camera, poses: NDArray[np.float64], usual: Camera) -> NDArray[np.float64]:

@@ -145,7 +145,6 @@ def test_a_closer_look_finds_the_poses(poses, condition):
     closer = looked(frames, at(guesses)._replace(offsets=viewing(frames).marked(guesses, seen).offsets))
     before, after = errors(poses, guesses).mean(), errors(poses, closer.poses).mean()
     assert before > 0.07
-    print(after)
     assert after < 0.035
     assert closer.explained.shape == (LENGTH,)
     assert closer.explained.min() > 0.65

@@ -11,7 +11,7 @@ from scipy import ndimage
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
-from imitate.envs.close_look import Viewing
+from imitate.envs.close_look import Viewing, by_second
 from imitate.envs.kuka import CONTROL_HZ
 from imitate.envs.room import Painter, painters_of
 from imitate.envs.tcn_imitate import TCNImitateEnv
@@ -77,10 +77,9 @@ def _displaced(usual: Camera, camera: Camera) -> dict[str, float]:
     }
 
 
-def _least_sure(sure: NDArray[np.floating]) -> dict[str, float]:
+def _least_sure(sure: NDArray[np.float64]) -> dict[str, float]:
     """How much of what is seen of the arm is explained on average, and in the second that it is least; when that is."""
-    window = min(CONTROL_HZ, len(sure))
-    seconds = np.convolve(sure, np.full(window, 1 / window), "valid")
+    seconds = by_second(sure, 1 / CONTROL_HZ)
     worst = int(seconds.argmin())
     return {
         "explained": float(sure.mean()),
