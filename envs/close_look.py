@@ -32,6 +32,8 @@ QUIET = 2.0  # of 255: the least noise that is reckoned with
 LEFT = 2 * math.sqrt(math.pi)  # noise is divided by so much, times what it is smoothed by, pixels
 GUESS, ACCELERATION = 2.0, 0.5  # of Doubts
 ASIDE = OFFSETS.index("aside")
+AT_ONCE = 2.0  # frames, a standard deviation, over which what is left is taken together
+LEAST = 1e-3  # square of 255ths a pixel: where less than that differs from the room, nothing is seen
 TOLD = 1e-5  # rad that a joint may be off by that was told: less than any picture says otherwise
 EVERY = 2  # frames for which joints are turned once
 # Of landmarks that an encoder finds:
@@ -73,6 +75,11 @@ CLOSELY = (
     Look(2.0, 1, 0.05, 40.0, around=3, astray=True, times=2),
     Look(2.0, 1, 0.05, 40.0, around=1, astray=True, times=4),
 )
+# In the end, where it is known from where: a camera that may stand anywhere is found worse so.
+SHARPLY = (
+    Look(1.5, 1, 0.03, 40.0, around=1, astray=True, times=2),
+    Look(1.0, 1, 0.03, 40.0, around=1, astray=True, times=2),
+)
 
 
 class Closer(NamedTuple):
@@ -83,11 +90,13 @@ class Closer(NamedTuple):
         offsets: (6,) what the camera is off by, as ``moved`` has it.
         explained: (length,) share of what differs from the room, squared, that is explained by the arm; 0: it is not
             there, or elsewhere.
+        left: What is not, a pixel: a square of 255ths. What is right leaves the least, whatever its room is taken for.
     """
 
     poses: Floats
     offsets: Floats
     explained: Floats
+    left: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +109,7 @@ class Viewing:
         camera: That filmed it, as far as is known.
         seconds: From a frame to the next.
         unsure: (6,) what that may be off by, as ``moved`` has it: standard deviations.
+        within: (2, joints) the least and the most that joints can be, rad; None: anywhere.
         first: Where the first joint is in the first frame, rad, which tells how far aside an unknown camera stands;
             None: nobody knows.
     """
@@ -109,17 +119,19 @@ class Viewing:
     camera: Camera
     seconds: float
     unsure: tuple[float, ...] = KNOWN
+    within: Floats | None = None
     first: float | None = None
 
     def marked(self, guesses: Floats, landmarks: NDArray[np.floating]) -> Closer:
         """What is believed before it is looked at: guessed poses, adjusted to landmarks (length, landmarks, 2)."""
         unsure = np.array(self.unsure)
         unsure[ASIDE] = 0.0  # where joints begin, that can't be told from the robot turning
-        found, doubts = self._in_picture(landmarks), replace(MARKED, constants=unsure)
+        found, doubts = self._in_picture(landmarks), replace(MARKED, constants=unsure, within=self.within)
+        guesses = self._reached(guesses)
         now = Adjusted(guesses, np.zeros(len(self.unsure)), 0.0)
         for _ in range(FITTED):
             now = adjust(found, self._marks, now, guesses, self.seconds, doubts, NUDGE, 1)
-        return Closer(now.poses, now.constants, np.zeros(len(guesses)))
+        return Closer(now.poses, now.constants, np.zeros(len(guesses)), np.inf)
 
     def halved(self) -> Viewing:
         """The same with half as many pixels a side, if they are many: a rough look takes a quarter of the time."""
@@ -129,7 +141,7 @@ class Viewing:
 
     def look(self, before: Closer, looks: tuple[Look, ...]) -> Closer:
         """Adjust poses that it about shows to its pixels."""
-        before = self._aside(before)
+        before = self._aside(before._replace(poses=self._reached(before.poses)))
         now = Adjusted(before.poses, before.offsets, 0.0)
         guess = np.full_like(before.poses, GUESS)
         if self.first is not None:
@@ -142,10 +154,10 @@ class Viewing:
                 room = self._room(now.poses, now.constants, look.around, lamp)
                 noise = max(QUIET, room.noise / (LEFT * look.blur * self._scale))
                 astray = look.astray * np.array(self.unsure)
-                doubts = Doubts(astray, noise, look.outlier / noise, ACCELERATION, guess)
+                doubts = Doubts(astray, noise, look.outlier / noise, ACCELERATION, guess, self.within)
                 see = partial(self._seen, features, room)
                 now = adjust(shown, see, now, before.poses, self.seconds, doubts, look.turn, EVERY)
-        return Closer(now.poses, now.constants, self._explained(now.poses, now.constants))
+        return self._compared(now.poses, now.constants)
 
     def imagined(self, there: Closer) -> Callable[[Floats], NDArray[np.uint8]]:
         """What is seen at poses (n, joints), rad, in a room like its own: (n, size, size, 3)."""
@@ -155,7 +167,10 @@ class Viewing:
 
     def explained(self, poses: Floats) -> Floats:
         """What poses explain, whoever read them, as ``Closer`` has it."""
-        return self._explained(poses, np.zeros(len(self.unsure)))
+        return self._compared(poses, np.zeros(len(self.unsure))).explained
+
+    def _reached(self, poses: Floats) -> Floats:
+        return poses if self.within is None else np.clip(poses, *self.within)
 
     def _aside(self, seen: Closer) -> Closer:
         """The same, from as far aside about the base as the first pose tells: by as much the robot seems to turn."""
@@ -192,15 +207,20 @@ class Viewing:
         own = landmarks[:, : self.painter.landmarks]
         return np.clip(own, -1.0, 1.0).reshape(len(own), -1).astype(np.float64)
 
-    def _explained(self, poses: Floats, offsets: Floats) -> Floats:
+    def _compared(self, poses: Floats, offsets: Floats) -> Closer:
+        """What poses explain. It is looked at some frames at once: noise comes and goes, what is wrong stays."""
         camera = moved(self.camera, offsets)
         room = self._room(poses, offsets, AROUND, self._lamp(poses, offsets))
         imagined = self.painter.draw(room, poses, camera)
         shown, own, behind = (
             _features(ROUGHLY[0], images) for images in (self.frames, imagined, room.background[None])
         )
-        left, all_of_it = (np.square(shown - other).sum(axis=1, dtype=np.float64) for other in (own, behind))
-        return np.where(all_of_it < 1.0, 0.0, np.maximum(1 - left / np.maximum(all_of_it, 1.0), 0.0))
+        left, all_of_it = (
+            np.square(ndimage.gaussian_filter1d(shown - other, AT_ONCE, axis=0)).mean(axis=1, dtype=np.float64)
+            for other in (own, behind)
+        )
+        explained = np.where(all_of_it < LEAST, 0.0, np.maximum(1 - left / np.maximum(all_of_it, LEAST), 0.0))
+        return Closer(poses, offsets, explained, float(left.mean()))
 
 
 def by_second(explained: Floats, seconds: float) -> Floats:

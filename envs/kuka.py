@@ -34,13 +34,15 @@ class Arm:
     """An arm that can be simulated.
 
     Attributes:
-        file: Its description below ``assets/kuka``, or an absolute path.
+        file: Its description below ``assets``, or an absolute path.
         flange: The link whose position is the arm's end.
         lower: (joints,) lower ends of the range that random poses are drawn from, rad.
         upper: (joints,) upper ends, rad.
         torques: (joints,) torque of a full action, N m. It also sets the viscous damping of torque control,
             so that a full action ends at the full velocity.
         marks: Points of its last link, in that link's frame, m, by which is seen how it is turned.
+        sister: (links,) of another size of the same arm, without a tool: factors that each link is farther from the one
+            before it by, the base first; empty: there is none.
     """
 
     file: str
@@ -49,6 +51,7 @@ class Arm:
     upper: tuple[float, ...]
     torques: tuple[float, ...]
     marks: tuple[Vector, ...] = ()
+    sister: tuple[float, ...] = ()
 
     @property
     def joints(self) -> int:
@@ -64,21 +67,31 @@ _IIWA_TORQUES = (40.0, 40.0, 20.0, 20.0, 4.0, 4.0, 1.0)
 
 ARMS = {
     "iiwa": Arm(
-        file="iiwa.urdf",
+        file="kuka/iiwa.urdf",
         flange="lbr_iiwa_link_7",
         lower=tuple(-limit for limit in _IIWA),
         upper=_IIWA,
         torques=_IIWA_TORQUES,
         marks=((0.2, 0.0, 0.14), (-0.06, 0.0, 0.14)),  # both ends of the tool
+        sister=(1.0, *(0.34 / 0.36,) * 2, *(0.4 / 0.42,) * 2, 1.0, 1.0, 1.0, 1.0),  # the iiwa 7: KUKA's data sheets
     ),
     # The paper's: 7 joints of the arm, one between arm and gripper, and two for each of the two fingers.
     # The gripper's limits in the file are three turns wide: fingers stay within what looks like a gripper.
     "iiwa_gripper": Arm(
-        file="iiwa_gripper.sdf",
+        file="kuka/iiwa_gripper.sdf",
         flange="lbr_iiwa_link_7",
         lower=(*(-limit for limit in _IIWA), -1.5, -0.6, -0.3, 0.0, -0.3),
         upper=(*_IIWA, 1.5, 0.0, 0.3, 0.6, 0.3),
         torques=(*_IIWA_TORQUES[:6], 1.0, 0.5, 0.05, 0.05, 0.05, 0.05),
+    ),
+    # Franka's, with its hand: to be shown. 0.8 of its limits, and joints that turn along the arm as those above.
+    "panda": Arm(
+        file="panda/panda.urdf",
+        flange="panda_hand",
+        lower=(-2.374, -1.466, -1.5, -2.827, -1.5, 0.304, -1.5),
+        upper=(2.374, 1.466, 1.5, -0.314, 1.5, 3.431, 1.5),
+        torques=_IIWA_TORQUES,
+        marks=((0.0, 0.06, 0.11), (0.0, -0.06, 0.11), (0.04, 0.0, 0.0)),  # beside its fingers, and before its palm
     ),
 }
 
@@ -92,7 +105,7 @@ def body_of(file: str) -> Body:
     """
     from .rendering import body  # compiled: who does not draw with it need not wait for that
 
-    bullet = Bullet(ASSETS / "kuka" / file)
+    bullet = Bullet(ASSETS / file)
     try:
         return body.body_of(bullet.links())
     finally:
@@ -126,7 +139,7 @@ class Kuka:
     def __init__(self, arm: str | Arm = "iiwa", control: str = "velocity", scene: Scene = PLAIN) -> None:
         self.arm = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
         self._control = choose(CONTROLS, control, "control")
-        self._bullet = Bullet(ASSETS / "kuka" / self.arm.file, physics_hz=PHYSICS_HZ)
+        self._bullet = Bullet(ASSETS / self.arm.file, physics_hz=PHYSICS_HZ)
         self._torques = np.array(self.arm.torques)
         self._checked: set[tuple[Camera, int]] = set()  # whose pictures are pictures
         self._scenes = (scene,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from imitate.data.camera import Camera
 from .kuka import Arm, body_of
 from .lamp import Surfaces
 from .landmarks import number_of
-from .rendering.body import has_tool, without_tool
+from .rendering.body import built, has_tool, without_tool
 from .rendering.rasteriser import Rasteriser
 from .scenes.light import Light
 from .scenes.scene import PLAIN, Scene
@@ -30,6 +29,7 @@ FAINT, SURE = 10.0, 4.0  # what differs from the room by so much, and so many ti
 OFTEN, HIDDEN = 4, 0.7  # frames that the arm should be seen in at a pixel, and share of them in which it is not
 ENOUGH = 60  # pixels of a link, over all frames, that its colour is learned from
 BRIGHTEST = 30.0  # that a link may be, of what it is usually
+BEYOND = np.uint16(256)  # any brightness
 DARK = 5.0  # of 255: of so little, no factor can be told
 LAMP = 16  # frames that the lamp is looked for in
 PLAINER = 0.8  # of the error that is left: a link has a light, or then a single colour, of its own if it leaves less
@@ -63,6 +63,7 @@ class Painter:
         arm: That is drawn.
         threads: That share the frames; None: as many as there are cores, or one in a worker process.
         tool: Whether it holds what it usually does.
+        sister: Whether it is of its other size.
 
     Attributes:
         arm: That is drawn.
@@ -70,13 +71,16 @@ class Painter:
         landmarks: That it has: without a tool, not those of its ends.
     """
 
-    def __init__(self, arm: Arm, threads: int | None = None, tool: bool = True) -> None:
+    def __init__(self, arm: Arm, threads: int | None = None, tool: bool = True, sister: bool = False) -> None:
         self.arm, self._threads = arm, threads
         self.body = body_of(arm.file) if tool else without_tool(body_of(arm.file))
+        if sister:
+            self.body = built(self.body, np.ones((len(arm.sister), 3)), np.array(arm.sister))
         self.landmarks = number_of(arm, self.body) if tool else len(self.body.parents) - 1
         self._own = self._of(self.body.colours)
         self._white = self._of(np.full_like(self.body.colours, WHITE))
         self._known: tuple[Room | None, Rasteriser] = None, self._own
+        self._smooth: tuple[NDArray[np.uint8] | None, Floats] = None, np.zeros(0, np.float32)
 
     def draw(self, room: Room, poses: NDArray[np.floating], camera: Camera) -> NDArray[np.uint8]:
         """What is seen of it there: (n, size, size, 3) at poses (n, joints), rad."""
@@ -91,6 +95,12 @@ class Painter:
     def there(self, poses: NDArray[np.floating], camera: Camera, size: int) -> Floats:
         """What share of each pixel the arm takes: (n, size, size), 0 to 1."""
         return (_samples(self._own, poses, camera, size) >= 0).mean(axis=(2, 4), dtype=np.float32)
+
+    def _smoothed(self, frames: NDArray[np.uint8]) -> Floats:
+        """Frames without their noise: of a video in which room after room is learned, once."""
+        if self._smooth[0] is not frames:
+            self._smooth = frames, ndimage.gaussian_filter(frames.astype(np.float32), SMOOTH)
+        return self._smooth[1]
 
     def _of(self, colours: NDArray[np.floating]) -> Rasteriser:
         return Rasteriser(self.body._replace(colours=colours.astype(np.float64)), self._threads)
@@ -132,7 +142,7 @@ class Painter:
         there = links != NOTHING
         near = ndimage.maximum_filter(there, size=(1, 2 * around + 1, 2 * around + 1))
         background = _seen_behind(frames, near)
-        smooth = ndimage.gaussian_filter(frames.astype(np.float32), SMOOTH)
+        smooth = self._smoothed(frames)
         noise, left = (_deviation((values - background)[~near]) for values in (frames, smooth))
         other = np.abs(smooth - background).max(axis=-1) > FAINT + SURE * left
         inside = ndimage.minimum_filter(there, size=(1, 3, 3)) & other
@@ -141,9 +151,10 @@ class Painter:
 
 
 def painters_of(arm: Arm) -> list[Painter]:
-    """Of an arm as it is, and if it holds a tool, of one without."""
-    held = [True, False] if has_tool(body_of(arm.file)) else [True]
-    return [Painter(arm, tool=tool) for tool in held]
+    """Of an arm as it is; if it holds a tool, of one without; and of one of its other size."""
+    others = [{"tool": False}] if has_tool(body_of(arm.file)) else []
+    others += [{"tool": False, "sister": True}] if arm.sister else []
+    return [Painter(arm), *(Painter(arm, **other) for other in others)]
 
 
 def _before(there: NDArray[np.bool], other: NDArray[np.bool]) -> NDArray[np.bool]:
@@ -167,13 +178,16 @@ def _links(samples: NDArray[np.int16]) -> NDArray[np.int16]:
 
 def _seen_behind(frames: NDArray[np.uint8], near: NDArray[np.bool]) -> Floats:
     """The median of what is seen of each pixel where the arm is not near, or of the nearest pixel that is ever free."""
-    with warnings.catch_warnings(action="ignore"):  # of pixels that never are
-        background = np.nanmedian(np.where(near[..., None], np.float32(np.nan), frames), axis=0)
-    hidden = np.isnan(background[..., 0])
-    if hidden.all():
+    free = (~near).sum(axis=0)
+    if not free.any():
         return np.median(frames, axis=0).astype(np.float32)
-    rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
-    return background[rows, columns].astype(np.float32)
+    # In order, and what is of the arm comes last: so it takes a quarter of the time of ``nanmedian``.
+    seen = np.where(near[..., None], BEYOND, frames).transpose(1, 2, 3, 0)
+    order = np.sort(seen, axis=-1)
+    middles = [np.clip(at, 0, len(frames) - 1)[..., None, None] for at in ((free - 1) // 2, free // 2)]
+    lower, upper = (np.take_along_axis(order, middle, axis=-1)[..., 0].astype(np.float32) for middle in middles)
+    rows, columns = ndimage.distance_transform_edt(free == 0, return_distances=False, return_indices=True)
+    return ((lower + upper) / 2)[rows, columns]
 
 
 def _deviation(values: NDArray[np.floating]) -> float:

@@ -23,12 +23,13 @@ from imitate.reward.targets import Targets
 from imitate.reward.vector_wrapper import EmbeddingRewardVector
 from imitate.reward.wrapper import EmbeddingReward
 
-from .imagination import believing, watch
+from .imagination import watch
 from .kuka import ASSETS, Arm
 from .kuka_env import KukaEnv, Reference
 from .robot import Robot, taken
 from .scenes.scene import PLAIN, Scene
 from .vector import KukaVectorEnv
+from .watching import believing
 
 ASIDE = 10.0  # degrees about the base that cameras may stand from each other, and still see the same pose alike
 

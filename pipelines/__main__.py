@@ -21,6 +21,7 @@ GROUPS = {  # what people do daily comes first
         "follow": "follow a video at once, without learning: imitate follow my.mp4",
         "imitate": "learn to follow a demonstration, or any",
         "evaluate": "run a policy again, on other demonstrations and seeds",
+        "retarget": "the way of another arm's hand, as a video of the robot's own",
         "report": "a run on one page that opens offline",
     },
     "What it learns from": {

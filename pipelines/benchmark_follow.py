@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.interpolate import make_interp_spline
 from tqdm import tqdm
 
-from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import FOR_PEOPLE, write_video
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
+from imitate.envs.kuka import ARMS, CONTROL_HZ
+from imitate.envs.practice import Practised
+from imitate.envs.retargeting import as_own
 from imitate.envs.robot import Robot
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import sha256
@@ -42,6 +42,7 @@ from .shared.results import Results, Rows, about, check_out, rounded, write_resu
 from .shared.rollout import baselines, beside, misread, poses_taken, roll_out
 
 RECORD = record.PRESETS["default"][1]
+WEIGHTS = "encoder.safetensors"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class Settings:
     open_world: bool = False
     """Whether to take the encoder for the open world that comes with the package, and not the run's, where none is
     named."""
+    shows: str = ""
+    """Another arm that gives the demonstrations, such as panda: the robot's flange goes the way of its hand. If empty,
+    the robot's own."""
+    shown_encoder: Path | None = None
+    """The folder of an encoder of that other arm, of 'embed open --arm', which reads its poses."""
     policy: str = ""
     """The stage of the run that has learned to follow any demonstration, measured beside the direct way; or direct:
     that way alone. If empty, imitate-any, or what comes with the package where the run has no encoder."""
@@ -114,15 +120,18 @@ def run(settings: Settings) -> Results:
     stage = Stage.named(settings.run, settings.name)
     encoder, policy = chosen(settings.run, settings.policy, settings.encoder, RECORD.arm, settings.open_world)
     reading = reading_at_once(settings.guess, settings.practice, policy)
+    reader, by = settings.shown_encoder or encoder, settings.shows or RECORD.arm
     if not stage.finished:
-        _check_filmed(conditions.values(), _shown_to(encoder))
-        reading.check(load_encoder(encoder), settings.run)
-    weights = sha256(encoder / "encoder.safetensors")
+        _check_filmed(conditions.values(), _shown_to(reader, by))
+        reading.check(load_encoder(reader), settings.run)
+    weights = sha256(encoder / WEIGHTS)
     kept = kept_settings(replace(settings, out=None, jobs=0))
     sums = {"encoder_sha256": weights, "policy_sha256": sha256(policy.path("policy.zip")) if policy else None}
+    if settings.shown_encoder is not None:
+        sums["shown_encoder_sha256"] = sha256(settings.shown_encoder / WEIGHTS)
     begun = stage.begin(kept | sums, resumable=True)
     if begun:
-        planned = replace(_shown_to(encoder), run=stage.folder, seed=settings.seed)
+        planned = replace(_shown_to(reader, by), run=stage.folder, seed=settings.seed)
         record.run(replace(planned, train=1, validation=2, test=settings.demos))
         _follow(stage, settings, encoder, policy)
     followed = {
@@ -133,7 +142,8 @@ def run(settings: Settings) -> Results:
     said = {"conditions": {name: condition.says for name, condition in conditions.items()}, "encoder": weights}
     own = stage.path("any-video.csv")
     summary = summarise(followed, ways)
-    named = {"encoder": str(settings.encoder) if settings.encoder else None}  # and not where that is on this machine
+    folders = {"encoder": settings.encoder, "shown_encoder": settings.shown_encoder}
+    named = {name: str(folder) if folder else None for name, folder in folders.items()}  # not where on this machine
     results = Results(rounded(summary), _made(settings, stage, own) | said | {"settings": kept | named})
     out = settings.out or own
     for place in ([own] if begun else []) + ([settings.out] if settings.out else []):
@@ -200,16 +210,24 @@ def _check(settings: Settings) -> None:
         raise UserError(f"seed is {own}, that of the run's own recording: choose another")
     if settings.out is not None:
         check_out(settings.out)
+    if not settings.shows and settings.shown_encoder is None:
+        return
+    choose(ARMS, settings.shows, "shows")
+    if settings.shown_encoder is None or settings.shows == RECORD.arm:
+        raise UserError(f"shows is {settings.shows}, expected another arm than the robot's, and its --shown-encoder")
+    for name in settings.conditions:
+        if CONDITIONS[name].filmed or CONDITIONS[name].times or CONDITIONS[name].away:
+            raise UserError(f"condition {name} is of the robot's own arm: leave it out where {settings.shows} is shown")
 
 
-def _shown_to(folder: Path) -> record.Settings:
-    """What an encoder is shown: drawn as it knows it.
+def _shown_to(folder: Path, arm: str) -> record.Settings:
+    """What an encoder is shown of its arm: drawn as it knows it.
 
     Raises:
         UserError: It could not embed what is recorded.
     """
     encoder = load_encoder(folder)
-    planned = replace(RECORD, image_size=encoder.image_size)
+    planned = replace(RECORD, image_size=encoder.image_size, arm=arm)
     if encoder.camera.known:
         planned = replace(planned, renderer=encoder.camera.renderer)  # type: ignore[arg-type]  # checked as it draws
     encoder.check_camera(record.cameras_of(planned)[0], planned.image_size)
@@ -253,16 +271,19 @@ def _follow_one(
 ) -> None:
     """One demonstration under some conditions. Runs in a worker process."""
     encoder = load_encoder(encoder_folder)
-    recorded = load_demo(f"test:{number}", stage.folder, encoder)
+    by = settings.shows or RECORD.arm
+    reader = load_encoder(settings.shown_encoder) if settings.shown_encoder else encoder
+    recorded = load_demo(f"test:{number}", stage.folder, reader)
     reading = reading_at_once(settings.guess, settings.practice, policy)
-    minds = {known: Mind(encoder, RECORD.arm, settings.run, 0, known) for known in (True, False)}
+    minds = {known: Mind(reader, by, settings.run, 0, known) for known in (True, False)}
     read: dict[tuple[bytes, bool], Read] = {}  # by its frames, of which some conditions show the same
     for name in names:
         condition = CONDITIONS[name]
-        shown = _shown(recorded, condition, encoder, number)
+        shown = condition.shown(recorded, reader, number)
         pictures = shown.frames.tobytes(), condition.camera_known
         if pictures not in read:
-            read[pictures] = reading.read(shown, Robot(RECORD.arm), minds[condition.camera_known], number)
+            theirs = reading.read(shown, Robot(by), minds[condition.camera_known], number)
+            read[pictures] = theirs if by == RECORD.arm else _as_own(theirs, by, encoder)
         filmed = number < settings.films and name == settings.conditions[0]
         figures, frames = _followed(encoder, policy, read[pictures], settings.clock, number, condition.away, filmed)
         made = [_row(stage.folder, name, number)]
@@ -272,6 +293,12 @@ def _follow_one(
             made[1].parent.mkdir(exist_ok=True)
             write_video(made[1], frames, CONTROL_HZ, FOR_PEOPLE)
         stage.note(f"{name}-{number}", made)
+
+
+def _as_own(read: Read, by: str, encoder: TrainedEncoder) -> Read:
+    """What was read off a demonstration by another arm, as the robot would give it."""
+    own = as_own(read.demonstration, ARMS[by], ARMS[RECORD.arm], encoder)
+    return Read(own.believed, Practised(own))
 
 
 def _followed(
@@ -303,21 +330,6 @@ def _followed(
     frames = beside(shown, env.kuka_env, rollout) if film else None
     env.close()
     return figures, frames
-
-
-def _shown(demonstration: Demonstration, condition: Condition, encoder: TrainedEncoder, seed: int) -> Demonstration:
-    """The demonstration, as it is shown under a condition."""
-    frames, joints = demonstration.frames, demonstration.joints
-    assert joints is not None  # it was recorded here
-    rng = np.random.default_rng(seed)
-    if condition.times is not None:
-        joints = make_interp_spline(np.arange(len(joints)), joints, k=3)(condition.times(len(joints), rng))
-    if condition.filmed is not None:
-        frames = condition.filmed(joints, encoder.camera, encoder.image_size, rng)
-    elif condition.times is not None:
-        with closing(Kuka()) as kuka:
-            frames = kuka.film_at(joints, encoder.camera, encoder.image_size)
-    return Demonstration(demonstration.name, condition.seen(frames, rng), joints)
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ class Settings:
     """Whether the video was filmed from about where the encoder's camera stands. Without, the camera is looked for; how
     far aside it stands is told by the pose that the video begins with, where that is known."""
     arm: str = "iiwa"
-    """iiwa or iiwa_gripper."""
+    """iiwa, iiwa_gripper or panda."""
     start_noise: float = 0.0
     """Start away from the demonstration's first pose by up to this in each joint, rad."""
     clock: bool = True

@@ -70,7 +70,7 @@ class Settings:
     encoder: Path | None = None
     """The folder of a trained encoder; None: the run's own, trained first if it is missing."""
     arm: str = "iiwa"
-    """iiwa or iiwa_gripper."""
+    """iiwa, iiwa_gripper or panda."""
     control: str = "velocity"
     """velocity, position or torque."""
     steps: int = 20_000

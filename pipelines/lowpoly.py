@@ -1,4 +1,4 @@
-"""Make the low-polygon arms of ``assets/kuka`` from the meshes that ship with PyBullet.
+"""Make the low-polygon arms of ``assets/kuka`` and ``assets/panda`` from the meshes that ship with PyBullet.
 
 ``python -m pipelines.lowpoly`` decimates every visual mesh of pybullet_data's Kuka iiwa to about 150
 triangles (14,700 -> 1,200 for the whole arm, which makes a 64x64 frame several times cheaper to draw),
@@ -8,12 +8,18 @@ and rewrites two of its robot descriptions to use them:
   tool no camera can see the last joint turn.
 * ``iiwa_gripper.sdf``: the 12-joint arm with gripper of the paper.
 
+So it does with its Franka Panda:
+
+* ``panda.urdf``: the 7-joint arm, with its hand, whose fingers stand half open.
+
 Needs the ``assets`` extra (trimesh, fast-simplification).
 """
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,7 +28,9 @@ import pybullet_data
 import trimesh
 
 TRIANGLES = 150
-ASSETS = Path(__file__).resolve().parents[1] / "assets" / "kuka"
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+FLANGE = "0 0 0.107"  # m, of the Panda, from its last joint: a link of which nothing is seen, upstream
+OPEN = 0.02  # m that each of the Panda's fingers is from the middle
 
 # An angular tool: a stem along the flange's axis and a bar across its end. The bar's two halves differ
 # in length and colour, so that half a turn of the last joint does not look like none.
@@ -100,18 +108,48 @@ def twelve_joint_arm(source: Path) -> str:
     return f"{head.rstrip()}\n{ElementTree.tostring(root, encoding='unicode')}\n"
 
 
+def panda_arm(source: Path) -> str:
+    """The URDF of the Panda with decimated visuals and no collision shapes; its fingers are of its hand."""
+    root = ElementTree.parse(source).getroot()
+    links = {link.get("name"): link for link in root.findall("link")}
+    for side, finger in ((1, "panda_leftfinger"), (-1, "panda_rightfinger")):
+        visual = ElementTree.SubElement(links["panda_hand"], "visual")
+        turned = 0.0 if side > 0 else math.pi
+        ElementTree.SubElement(visual, "origin", rpy=f"0 0 {turned}", xyz=f"0 {side * OPEN} 0.0584")
+        visual.extend(part for part in links[finger].findall("visual/*") if part.tag != "origin")
+    for part, was in (("parent", {"link": "panda_link7"}), ("origin", {"xyz": FLANGE})):
+        for own in root.findall(f"joint[@name='panda_hand_joint']/{part}"):
+            own.attrib |= was
+    for name in ("panda_link8", "panda_leftfinger", "panda_rightfinger", "panda_grasptarget"):
+        root.remove(links[name])
+        for joint in root.findall(f"joint[child]/child[@link='{name}']/.."):
+            root.remove(joint)
+    for link in root.iter("link"):
+        for collision in link.findall("collision"):
+            link.remove(collision)
+    for mesh in root.iter("mesh"):
+        mesh.set("filename", f"meshes/{Path(mesh.get('filename') or '').stem}.obj")
+    ElementTree.indent(root)
+    return f'<?xml version="1.0" ?>\n{ElementTree.tostring(root, encoding="unicode")}\n'
+
+
+def _decimated(sources: Iterable[Path], target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for mesh in sources:
+        print(f"{mesh.stem}: {decimate(mesh, target / f'{mesh.stem}.obj')} triangles")
+
+
 def main() -> None:
-    """Rewrite ``assets/kuka``."""
-    upstream = Path(pybullet_data.getDataPath()) / "kuka_iiwa"
-    meshes = ASSETS / "meshes"
-    meshes.mkdir(parents=True, exist_ok=True)
-    links = sorted((upstream / "meshes").glob("link_*.obj"))
-    fingers = sorted((upstream / "meshes").glob("finger_*.stl"))
-    for mesh in links + fingers:
-        kept = decimate(mesh, meshes / f"{mesh.stem}.obj")
-        print(f"{mesh.stem}: {kept} triangles")
-    (ASSETS / "iiwa.urdf").write_text(seven_joint_arm(upstream / "model.urdf"))
-    (ASSETS / "iiwa_gripper.sdf").write_text(twelve_joint_arm(upstream / "kuka_with_gripper2.sdf"))
+    """Rewrite ``assets/kuka`` and ``assets/panda``."""
+    data = Path(pybullet_data.getDataPath())
+    kuka, panda = data / "kuka_iiwa", data / "franka_panda"
+    links, fingers = (sorted((kuka / "meshes").glob(kind)) for kind in ("link_*.obj", "finger_*.stl"))
+    _decimated(links + fingers, ASSETS / "kuka" / "meshes")
+    (ASSETS / "kuka" / "iiwa.urdf").write_text(seven_joint_arm(kuka / "model.urdf"))
+    (ASSETS / "kuka" / "iiwa_gripper.sdf").write_text(twelve_joint_arm(kuka / "kuka_with_gripper2.sdf"))
+    # Those that are to be seen are of many pieces, which decimation tears: those to be bumped into look the same.
+    _decimated(sorted((panda / "meshes" / "collision").glob("*.obj")), ASSETS / "panda" / "meshes")
+    (ASSETS / "panda" / "panda.urdf").write_text(panda_arm(panda / "panda.urdf"))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class Settings:
     via_points: int = 0
     """Random poses that a trajectory passes between its start and its goal."""
     arm: str = "iiwa"
-    """iiwa (7 joints and a tool) or iiwa_gripper (the paper's 12 joints)."""
+    """iiwa (7 joints and a tool), iiwa_gripper (the paper's 12 joints) or panda."""
     cameras: tuple[str, ...] = ("front",)
     """Cameras that film; the first is the one that is embedded."""
     renderer: Literal["raster", "tiny"] | None = None

@@ -15,9 +15,9 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.cameras import CAMERAS
-from imitate.envs.imagination import Watched
 from imitate.envs.kuka import ASSETS
 from imitate.envs.landmarks import pictured
+from imitate.envs.watching import Watched
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import benchmark_follow, imitate, record
@@ -41,7 +41,7 @@ def shipped():
 )
 def test_a_condition_changes_what_is_seen_and_nothing_else(shipped, name):
     condition = CONDITIONS[name]
-    seen = benchmark_follow._shown(shipped, condition, load_encoder(ASSETS / "encoder"), seed=1)
+    seen = condition.shown(shipped, load_encoder(ASSETS / "encoder"), seed=1)
     assert seen.frames.dtype == np.uint8
     assert seen.frames.shape[1:] == shipped.frames.shape[1:]
     assert len(seen.joints) == len(seen.frames)
@@ -55,13 +55,13 @@ def test_a_condition_changes_what_is_seen_and_nothing_else(shipped, name):
 
 
 def test_half_the_speed_is_twice_the_frames(shipped):
-    slow = benchmark_follow._shown(shipped, CONDITIONS["half_speed"], load_encoder(ASSETS / "encoder"), seed=0)
+    slow = CONDITIONS["half_speed"].shown(shipped, load_encoder(ASSETS / "encoder"), seed=0)
     assert len(slow) == 2 * len(shipped) - 1
     np.testing.assert_allclose(slow.joints[::2], shipped.joints, atol=1e-9)
 
 
 def test_a_video_stops_twice_for_a_second(shipped):
-    seen = benchmark_follow._shown(shipped, CONDITIONS["paused"], load_encoder(ASSETS / "encoder"), seed=0)
+    seen = CONDITIONS["paused"].shown(shipped, load_encoder(ASSETS / "encoder"), seed=0)
     assert len(seen) == len(shipped) + 40
     still = [t for t in range(1, len(seen)) if np.array_equal(seen.joints[t], seen.joints[t - 1])]
     assert len(still) >= 40
@@ -266,15 +266,15 @@ def test_conditions_of_the_open_world_leave_the_movement_as_it_is(shipped):
     """What is filmed anew in another scene is the same arm at the same poses."""
     plain = shipped.frames.astype(int)
     for name in ("textured", "room", "all_at_once"):
-        seen = [benchmark_follow._shown(shipped, CONDITIONS[name], load_encoder(ASSETS / "encoder"), n) for n in (0, 1)]
+        seen = [CONDITIONS[name].shown(shipped, load_encoder(ASSETS / "encoder"), n) for n in (0, 1)]
         assert np.abs(seen[0].frames.astype(int) - seen[1].frames).mean() > 10  # another scene for each demonstration
         assert np.abs(seen[0].frames - plain).mean() > 20
-        again = benchmark_follow._shown(shipped, CONDITIONS[name], load_encoder(ASSETS / "encoder"), 0)
+        again = CONDITIONS[name].shown(shipped, load_encoder(ASSETS / "encoder"), 0)
         np.testing.assert_array_equal(again.frames, seen[0].frames)
-    half = benchmark_follow._shown(shipped, CONDITIONS["half_light"], load_encoder(ASSETS / "encoder"), 0).frames
+    half = CONDITIONS["half_light"].shown(shipped, load_encoder(ASSETS / "encoder"), 0).frames
     np.testing.assert_allclose(half, 0.5 * plain, atol=0.51)
     for name, by in (("shifted_2", 2), ("shifted_3", 3)):
-        moved = benchmark_follow._shown(shipped, CONDITIONS[name], load_encoder(ASSETS / "encoder"), 0).frames
+        moved = CONDITIONS[name].shown(shipped, load_encoder(ASSETS / "encoder"), 0).frames
         places = [(y, x) for y in (-by, by) for x in (-by, by)]
         inside = slice(8, 56)
         alike = [np.array_equal(moved[:, inside, inside], plain[:, 8 + y : 56 + y, 8 + x : 56 + x]) for y, x in places]

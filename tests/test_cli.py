@@ -119,7 +119,7 @@ def test_what_the_command_line_does_not_know(here, monkeypatch, capsys, name, ar
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--arm", "panda"], "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
+        (["--arm", "ur5"], "unknown arm 'ur5': choose one of iiwa, iiwa_gripper, panda"),
         (["--cameras", "back"], "unknown camera 'back': choose one of front, front_aliased, side, top"),
         (["--cameras", "front", "front"], "each named once"),
         (["--train", "1" + 15 * "0"], "train is 1000000000000000, expected 1 to 1000000"),
@@ -185,7 +185,7 @@ def test_embed_refuses(here, monkeypatch, capsys, args, message):
         (["--demo", "run/record/dataset:4"], "expected an episode from 0 to 3"),
         (["--demo", "test"], "demonstration 'test': expected a video file"),
         (["--demo", ""], "demonstration '': expected a video file"),
-        (["--arm", "panda"], "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
+        (["--arm", "ur5"], "unknown arm 'ur5': choose one of iiwa, iiwa_gripper, panda"),
         (["--arm", "iiwa_gripper"], "trained on an arm of 7 joints, expected the 12 of the arm that is to imitate"),
         (["--control", "force"], "unknown control 'force': choose one of position, torque, velocity"),
         (["--reward-form", "vip"], "unknown reward form 'vip': choose one of difference, huber, progress"),

@@ -4,9 +4,10 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from domains import USUAL
 
 from imitate.data.camera import Camera
-from imitate.data.domain import FACTORS, NOMINAL, USUAL, WIDEST, Domain
+from imitate.data.domain import FACTORS, NOMINAL, WIDEST, Domain
 from imitate.data.viewpoint import STEEPEST
 from imitate.envs.cameras import CAMERAS
 from imitate.errors import UserError

@@ -543,7 +543,7 @@ def test_a_bare_video_starts_at_a_pose_that_looks_like_its_first_frame(encoder, 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"arm": "panda"}, "unknown arm 'panda': choose one of iiwa, iiwa_gripper"),
+        ({"arm": "ur5"}, "unknown arm 'ur5': choose one of iiwa, iiwa_gripper, panda"),
         ({"control": "force"}, "unknown control 'force': choose one of position, torque, velocity"),
         ({"camera": "back"}, "unknown camera 'back': choose one of front, front_aliased, side, top"),
         ({"render_mode": "human"}, "unknown render mode 'human'"),

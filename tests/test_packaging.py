@@ -88,7 +88,7 @@ def test_the_wheel_holds_one_package_and_what_it_needs(wheel):
     } <= names
     shipped = {
         f"imitate/{path.relative_to(ROOT).as_posix()}"
-        for folder in ("kuka", "encoder", "policy", "demonstration")
+        for folder in ("kuka", "panda", "encoder", "open", "policy", "demonstration")
         for path in (ROOT / "assets" / folder).rglob("*")
         if path.is_file() and "cache" not in path.parts
     }

@@ -243,8 +243,8 @@ def test_links_are_identified_as_bullet_does(kuka, poses):
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_pictures_are_the_same_whatever_the_threads(threads):
     poses = poses_of("iiwa", 6 * CHUNK)
-    expected = np.concatenate([Rasteriser(body_of_file("iiwa.urdf")).draw(pose[None], OURS, 32) for pose in poses])
-    several = Rasteriser(body_of_file("iiwa.urdf"), threads)
+    expected = np.concatenate([Rasteriser(body_of_file("kuka/iiwa.urdf")).draw(pose[None], OURS, 32) for pose in poses])
+    several = Rasteriser(body_of_file("kuka/iiwa.urdf"), threads)
     np.testing.assert_array_equal(several.draw(poses, OURS, 32), expected)
     np.testing.assert_array_equal(several.draw(poses[:3], OURS, 32), expected[:3])  # over what stood there before
 

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from domains import USUAL
 
-from imitate.data.domain import USUAL, Domain
+from imitate.data.domain import Domain
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, Kuka, body_of
 from imitate.envs.landmarks import number_of, pictured, placed

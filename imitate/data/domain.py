@@ -155,6 +155,3 @@ class Domain:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-USUAL = Domain(scenes=False, **{name: (NOMINAL.get(name, 0.0),) * 2 for name in WIDEST})  # in which nothing differs

@@ -7,7 +7,7 @@ frames do and that change smoothly, and beside them some numbers that never chan
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ See = Callable[[Floats, Floats], NDArray[np.floating]]  # poses (n, joints), rad
 
 CHUNK = 128  # frames whose joints are turned at once
 STEP = 0.3  # rad, at most, that a joint is turned at once
+BARRED = 0.01  # rad that a joint may be beyond where it can be: it is held there
+HELD = 2  # times that joints which went beyond it are held
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Doubts:
         outlier: Times that: what is farther off counts the less, the farther it is (Huber, 1964).
         acceleration: Of joints, rad/s^2.
         guess: Of joints from what was guessed, rad: of all, or (length, joints).
+        within: (2, joints) the least and the most that joints can be, rad.
     """
 
     constants: Floats
@@ -39,6 +42,7 @@ class Doubts:
     outlier: float = 4.0
     acceleration: float = 4.0
     guess: float | Floats = 0.5
+    within: Floats | None = None
 
 
 class Adjusted(NamedTuple):
@@ -95,10 +99,15 @@ def adjust(
                 slope = (1 - share) * slope + share * slopes[int(between) + 1]
             weighed = slope * weights[frame][:, None]
             squares[frame], pulls[frame] = weighed.T @ slope, weighed.T @ off[frame]
-    change = _solved(squares, pulls, poses - guesses, poses, constants[own], doubts, own, seconds)
+    for _ in range(1 if doubts.within is None else 1 + HELD):
+        change = _solved(squares, pulls, poses - guesses, poses, constants[own], doubts, own, seconds)
+        steps = np.clip(change[: length * joints].reshape(length, joints), -STEP, STEP)
+        if doubts.within is None or not (beyond := poses + steps != np.clip(poses + steps, *doubts.within)).any():
+            break
+        guesses = np.where(beyond, np.clip(poses + steps, *doubts.within), guesses)
+        doubts = replace(doubts, guess=np.where(beyond, BARRED, doubts.guess))
     moved = constants.copy()
     moved[own] += change[length * joints :]
-    steps = np.clip(change[: length * joints].reshape(length, joints), -STEP, STEP)
     return Adjusted(poses + steps, moved, float(np.abs(off).mean()))
 
 

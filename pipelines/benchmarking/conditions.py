@@ -9,9 +9,12 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
 
 from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
 from imitate.data.domain import Domain
+from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import CONTROL_HZ, Kuka
 from imitate.envs.scenes.random_scene import random_scene
 from imitate.envs.scenes.scene import Scene
@@ -44,6 +47,26 @@ class Condition:
     camera_known: bool = True
     wants: Callable[[], object] = lambda: None
     seen: Callable[[Frames, np.random.Generator], Frames] = lambda frames, rng: frames
+
+    def shown(self, demonstration: Demonstration, encoder: TrainedEncoder, seed: int) -> Demonstration:
+        """A demonstration that was recorded here, as it is shown.
+
+        Args:
+            demonstration: With its poses.
+            encoder: Whose camera films it anew, where it is.
+            seed: Of what is drawn.
+        """
+        frames, joints = demonstration.frames, demonstration.joints
+        assert joints is not None  # it was recorded here
+        rng = np.random.default_rng(seed)
+        if self.times is not None:
+            joints = make_interp_spline(np.arange(len(joints)), joints, k=3)(self.times(len(joints), rng))
+        if self.filmed is not None:
+            frames = self.filmed(joints, encoder.camera, encoder.image_size, rng)
+        elif self.times is not None:
+            with closing(Kuka()) as kuka:
+                frames = kuka.film_at(joints, encoder.camera, encoder.image_size)
+        return Demonstration(demonstration.name, self.seen(frames, rng), joints)
 
 
 def at_speed(speed: float, length: int, rng: np.random.Generator) -> Floats:

@@ -55,7 +55,7 @@ class Settings:
     name: str = "embed"
     """The stage's folder in it: another name keeps another encoder beside the first."""
     arm: str = "iiwa"
-    """iiwa (7 joints and a tool) or iiwa_gripper (the paper's 12 joints)."""
+    """iiwa (7 joints and a tool), iiwa_gripper (the paper's 12 joints) or panda."""
     camera: str = "front"
     """That films it, or would, if it did not move."""
     image_size: int = 64

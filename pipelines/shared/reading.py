@@ -19,10 +19,11 @@ from imitate.data.demonstration import Demonstration
 from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.imagination import Watched, as_seen_from, watch_closely, watch_pixels, within_reach
+from imitate.envs.imagination import watch_pixels, within_reach
 from imitate.envs.kuka import Arm, Kuka
 from imitate.envs.practice import FOUND, ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
+from imitate.envs.watching import Watched, as_seen_from, watch_closely
 from imitate.errors import UserError, check_bounds, choose
 from imitate.keeping.runs import Stage, read_json, write_json
 from imitate.reading.practice import smoothed

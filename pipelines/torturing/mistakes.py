@@ -37,6 +37,7 @@ from .. import (
     promote,
     record,
     report,
+    retarget,
     retrieve,
     torture,
 )
@@ -48,7 +49,8 @@ from .subject import Subject
 
 MODULES = (
     record, embed, imitate, evaluate, follow, check_reward,
-    bench, benchmark_follow, benchmark_imitation, align, compression, label, promote, report, retrieve, torture,
+    bench, benchmark_follow, benchmark_imitation, align, compression, label, promote, report, retarget, retrieve,
+    torture,
 )  # fmt: skip
 COMMANDS: Mapping[str, type] = {  # and presets that take other settings than the rest of their command
     " ".join((module.__name__.rsplit(".", 1)[-1], *preset)): kind

@@ -27,7 +27,7 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.lerobot.writer import EPISODES_PATH
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.encoders.inception import InceptionEncoder
-from imitate.envs.imagination import Watched
+from imitate.envs.watching import Watched
 from imitate.errors import UserError
 from imitate.keeping.manifest import MANIFEST, facts_of, manifest_of
 from imitate.keeping.runs import read_json, write_json

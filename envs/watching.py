@@ -1,0 +1,221 @@
+"""What is read off a demonstration, in whatever room: its poses, and where the camera stands that filmed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imitate.data.camera import Camera
+from imitate.data.demonstration import Demonstration
+from imitate.data.viewpoint import around_base, bearing, moved
+from imitate.embedding.trained_encoder import TrainedEncoder
+from imitate.errors import UserError, choose
+from imitate.reading.pose_tracking import read_poses
+from imitate.reading.practice import smoothed
+
+from .close_look import CLOSELY, KNOWN, ROUGHLY, SHARPLY, UNKNOWN, Closer, Look, Viewing, by_second
+from .imagination import limits_of, watch, within_reach
+from .kuka import ARMS, CONTROL_HZ, Arm, body_of
+from .landmarks import number_of
+from .room import painters_of
+
+MOST = 4  # times that it is read in the video's own room
+SURE = 0.995  # share explained above which once is enough
+GAIN = 0.02  # of what was left, that must be gained to go on
+FINER = 0.1  # more of it than before, that may be left by a last look, which sees finer things
+OTHER = 0.8  # of what is left, that may be left of another arm than the robot's own, for it to be taken for that
+UNCLEAR = 1.25  # times the least that is left at first, that may be left of what is read to the end, too
+SURE_THERE = 0.98  # the same of each second
+AGAIN = 1  # times that one who is lost there looks again
+
+
+class Watched(NamedTuple):
+    """What was read off a demonstration, from where.
+
+    Attributes:
+        poses: (length, joints) rad.
+        camera: That is believed to have filmed it.
+    """
+
+    poses: NDArray[np.float64]
+    camera: Camera
+
+
+def watch_closely(
+    encoder: TrainedEncoder,
+    frames: NDArray[np.uint8],
+    arm: str | Arm = "iiwa",
+    workers: int = 0,
+    camera: Camera | None = None,
+    camera_known: bool = True,
+    first: NDArray[np.floating] | None = None,
+) -> Watched:
+    """Read the poses (length, joints), rad, off the frames of a demonstration.
+
+    Whoever embeds whatever room alike knows about what they are: its pose head says so at once. From there the video
+    shows its own room, in which poses are read as ``watch`` does, but what the robot imagines looks as the video does.
+    A closer look at the pixels comes after each, and from that the next begins, until enough is explained, or hardly
+    less is left. What left the least is looked at once more.
+
+    Args:
+        encoder: That they are read with.
+        frames: (length, size, size, 3) uint8, 20 a second.
+        arm: As ``watch`` has it.
+        workers: As ``Imagination`` has them.
+        camera: That filmed them; None: the encoder's.
+        camera_known: Whether it did, though it may have been knocked; else one that stands anywhere. It is found with
+            the poses, but for its turn about the base, which looks as if the robot turned.
+        first: (joints,) the pose that they begin with, rad, where that is known: it tells that turn. Without, the
+            camera is taken to stand as little aside as can be.
+
+    Raises:
+        UserError: As ``Imagination`` does; and an encoder that does not find this arm's landmarks.
+    """
+    embeddings = encoder.embed(frames)
+    if encoder.domain is None:
+        return Watched(watch(encoder, embeddings, arm, workers).poses, encoder.camera)
+    own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
+    usual = camera or encoder.camera
+    _check_knows(encoder, usual, own)
+    unsure = (KNOWN if camera_known else UNKNOWN) if encoder.domain.camera_varies else (0.0,) * len(KNOWN)
+    joint = None if camera_known or first is None else float(first[0])
+    within, last = limits_of(own), SHARPLY if camera_known else CLOSELY[-1:]
+    if not camera_known:
+        within[:, 0] = -np.inf, np.inf  # seen from anywhere, the first joint seems to stand anywhere
+    viewings = [Viewing(frames, one, usual, 1 / CONTROL_HZ, unsure, within, joint) for one in painters_of(own)]
+    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own), encoder.camera)
+    read = {
+        viewing: _read_in_its_room(encoder, embeddings, viewing, now, last)
+        for viewing, now in _begun(viewings, guesses, encoder.find(frames)).items()
+    }
+    best = _likeliest(read, viewings, last)
+    turn = 0.0 if camera_known or first is not None else _turn(best.poses[:, 0], own)
+    poses = best.poses + turn * np.eye(own.joints)[0]
+    return Watched(within_reach(poses, own), around_base(moved(usual, best.offsets), turn))
+
+
+def _check_knows(encoder: TrainedEncoder, camera: Camera, arm: Arm) -> None:
+    encoder.check_camera(camera, encoder.image_size)
+    encoder.check_arm(arm.joints)
+    if (found := encoder.landmarks) != (wanted := number_of(arm, body_of(arm.file))):
+        raise UserError(f"an encoder that finds {found} landmarks, expected the {wanted} of this arm")
+
+
+def _begun(
+    viewings: list[Viewing], guesses: NDArray[np.float64], landmarks: NDArray[np.floating]
+) -> dict[Viewing, Closer]:
+    """First looks at the arm as it is and, if that is not sure, at the last that it may be else.
+
+    From afar first; if that is not sure, which may have led astray, at once, too. Of the two arms, that which leaves
+    much more is left out.
+    """
+    own, *others = viewings
+    there = own.marked(guesses, landmarks)
+    begun = {own: own.look(own.halved().look(there, ROUGHLY), CLOSELY[:1])}
+    if _is_sure(begun[own]):
+        return begun
+    begun[own] = min(begun[own], own.look(there, CLOSELY[:1]), key=_left)
+    for other in others[-1:]:
+        rough = other.halved().look(other.marked(guesses, landmarks), ROUGHLY)
+        begun[other] = other.look(rough, CLOSELY[:1])
+    least = min(map(_left, begun.values()))
+    return {viewing: now for viewing, now in begun.items() if now.left < UNCLEAR * least}
+
+
+def _likeliest(read: dict[Viewing, Closer], viewings: list[Viewing], last_look: tuple[Look, ...]) -> Closer:
+    """What leaves the least; what is not the robot's own arm has to leave much less.
+
+    If it is not, the others that it may be are looked at from what was read so, too.
+    """
+    own, *others = viewings
+    other, seen = min(
+        ((one, read[one]) for one in read if one is not own), key=lambda of: of[1].left, default=(own, None)
+    )
+    if seen is None or (own in read and seen.left > OTHER * read[own].left):
+        return read[own]
+    looks = [one.look(seen, (*CLOSELY, *last_look)) for one in others if one is not other]
+    return min(seen, *looks, key=_left)
+
+
+def _left(seen: Closer) -> float:
+    return seen.left
+
+
+def _read_in_its_room(
+    encoder: TrainedEncoder,
+    embeddings: NDArray[np.float32],
+    viewing: Viewing,
+    now: Closer,
+    last_look: tuple[Look, ...],
+) -> Closer:
+    """By embeddings and by pixels in turn, until enough is explained, or hardly less is left; and a last look."""
+    best = now
+    for _ in range(MOST):
+        see = partial(_embedded, encoder, viewing.imagined(now))
+        poses = read_poses(embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses
+        now = viewing.look(now._replace(poses=poses), CLOSELY)
+        gain = 1 - now.left / best.left
+        if gain > -GAIN:
+            best = now
+        if _is_sure(best) or gain < GAIN:
+            break
+    last = viewing.look(best, last_look)
+    return last if last.left < (1 + FINER) * best.left else best
+
+
+def _is_sure(seen: Closer) -> bool:
+    """Whether once is enough: all in all, and in the second that is explained least."""
+    return bool(seen.explained.mean() > SURE and by_second(seen.explained, 1 / CONTROL_HZ).min() > SURE_THERE)
+
+
+def as_seen_from(camera: Camera, poses: NDArray[np.float64], usual: Camera) -> NDArray[np.float64]:
+    """Poses (n, joints), rad, that look from a camera, but for its base, as these do from the usual one."""
+    turned = poses.copy()
+    if not camera.known or not usual.known:
+        return turned
+    turned[:, 0] += bearing(camera) - bearing(usual)
+    turned[:, 0] -= _whole_turns(turned[:, 0])
+    return turned
+
+
+def _turn(seen: NDArray[np.float64], arm: Arm) -> float:
+    """The least that the robot, and the camera with it, turns about the base for its first joint to be in its range."""
+    whole = _whole_turns(seen)
+    lower, upper = arm.lower[0] - (seen - whole).min(), arm.upper[0] - (seen - whole).max()
+    return (float(np.clip(0.0, lower, upper)) if lower <= upper else float(lower + upper) / 2) - whole
+
+
+def _whole_turns(joint: NDArray[np.float64]) -> float:
+    """Those, rad, that a joint (length,) seems to have turned: none can be seen."""
+    return 2 * np.pi * float(np.round(joint.mean() / (2 * np.pi)))
+
+
+def _embedded(
+    encoder: TrainedEncoder, draw: Callable[[NDArray[np.float64]], NDArray[np.uint8]], poses: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    return encoder.embed(draw(poses))
+
+
+def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm) -> NDArray[np.float64]:
+    """What the pose head says, smoothed; without one, the robot is home."""
+    if encoder.pose_head is None:
+        return np.zeros((len(embeddings), arm.joints))
+    joints = encoder.decode_joints(embeddings)
+    smooth = np.arctan2(smoothed(np.sin(joints)), smoothed(np.cos(joints)))
+    smooth[:, 0] = np.unwrap(smooth[:, 0])  # seen from somewhere, it may turn all the way round
+    return smooth
+
+
+def believing(
+    demonstration: Demonstration, encoder: TrainedEncoder, arm: str | Arm = "iiwa", workers: int = 0
+) -> Demonstration:
+    """The demonstration with the poses that the robot reads off it, which takes seconds; itself if it has them."""
+    if demonstration.believed is not None:
+        return demonstration
+    watched = watch_closely(encoder, demonstration.frames, arm, workers, demonstration.camera)
+    return replace(demonstration, believed=watched.poses, believed_camera=watched.camera)
