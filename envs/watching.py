@@ -84,9 +84,7 @@ def watch_closely(
     _check_knows(encoder, usual, own)
     unsure = (KNOWN if camera_known else UNKNOWN) if encoder.domain.camera_varies else (0.0,) * len(KNOWN)
     joint = None if camera_known or first is None else float(first[0])
-    within, last = limits_of(own), SHARPLY if camera_known else CLOSELY[-1:]
-    if not camera_known:
-        within[:, 0] = -np.inf, np.inf  # seen from anywhere, the first joint seems to stand anywhere
+    within, last = _limits(own, camera_known), SHARPLY if camera_known else CLOSELY[-1:]
     viewings = [Viewing(frames, one, usual, 1 / CONTROL_HZ, unsure, within, joint) for one in painters_of(own)]
     guesses = as_seen_from(usual, _decoded(encoder, embeddings, own), encoder.camera)
     read = {
@@ -95,8 +93,8 @@ def watch_closely(
     }
     best = _likeliest(read, viewings, last)
     turn = 0.0 if camera_known or first is not None else _turn(best.poses[:, 0], own)
-    poses = best.poses + turn * np.eye(own.joints)[0]
-    return Watched(within_reach(poses, own), around_base(moved(usual, best.offsets), turn))
+    best.poses[:, 0] += turn
+    return Watched(within_reach(best.poses, own), around_base(moved(usual, best.offsets), turn))
 
 
 def _check_knows(encoder: TrainedEncoder, camera: Camera, arm: Arm) -> None:
@@ -104,6 +102,14 @@ def _check_knows(encoder: TrainedEncoder, camera: Camera, arm: Arm) -> None:
     encoder.check_arm(arm.joints)
     if (found := encoder.landmarks) != (wanted := number_of(arm, body_of(arm.file))):
         raise UserError(f"an encoder that finds {found} landmarks, expected the {wanted} of this arm")
+
+
+def _limits(arm: Arm, camera_known: bool) -> NDArray[np.float64]:
+    """Of an arm, as it seems: seen from anywhere, its first joint may stand anywhere."""
+    limits = limits_of(arm)
+    if not camera_known:
+        limits[:, 0] = -np.inf, np.inf
+    return limits
 
 
 def _begun(
@@ -128,18 +134,20 @@ def _begun(
 
 
 def _likeliest(read: dict[Viewing, Closer], viewings: list[Viewing], last_look: tuple[Look, ...]) -> Closer:
-    """What leaves the least; what is not the robot's own arm has to leave much less.
+    """What leaves the least; what is another arm than the one before has to leave much less.
 
-    If it is not, the others that it may be are looked at from what was read so, too.
+    If it is not the robot's own, the others that it may be are looked at from there, too.
     """
-    own, *others = viewings
-    other, seen = min(
-        ((one, read[one]) for one in read if one is not own), key=lambda of: of[1].left, default=(own, None)
-    )
-    if seen is None or (own in read and seen.left > OTHER * read[own].left):
-        return read[own]
-    looks = [one.look(seen, (*CLOSELY, *last_look)) for one in others if one is not other]
-    return min(seen, *looks, key=_left)
+    (viewing, best), *rest = read.items()
+    for other, now in rest:
+        if now.left < OTHER * best.left:
+            viewing, best = other, now
+    if viewing is not viewings[0]:
+        for other in viewings[1:]:
+            now = best if other is viewing else other.look(best, (*CLOSELY, *last_look))
+            if now.left < OTHER * best.left:
+                best = now
+    return best
 
 
 def _left(seen: Closer) -> float:

@@ -247,7 +247,9 @@ def test_an_arm_without_its_tool_is_told_from_one_with_it(poses):
 
 def test_noise_does_not_make_less_certain(poses):
     """It comes and goes, and what is looked at over some frames is what stays."""
-    frames = CONDITIONS["noisy"].seen(filmed(poses), np.random.default_rng(0))
+    frames = CONDITIONS["noisy"].seen(
+        np.minimum(filmed(poses), 200), np.random.default_rng(0)
+    )  # of white, half is lost
     right, wrong = (viewing(frames).look(at(shown), ()) for shown in (poses, guessed(poses, 0.1)))
     assert right.explained.mean() > 0.99 > wrong.explained.mean() + 0.02
     assert right.left < 0.2 * wrong.left
@@ -260,9 +262,11 @@ def test_joints_stay_within_their_limits(poses):
     frames = filmed(poses)
     free, held = (looked(frames, at(guessed(poses, 0.1)), within=limits).poses for limits in (None, within))
     assert (free[:, 3] > within[1, 3] + 0.05).any()
-    assert (held <= within[1] + 0.03).all()
+    assert (held >= within[0]).all()
+    assert (held <= within[1]).all()
+    assert errors(poses, held).mean() < 0.85 * errors(poses, np.clip(free, *within)).mean()  # others make up for it
     start = viewing(frames, within=within).marked(poses + 1.0, marks(poses, FRONT))
-    assert (start.poses <= within[1] + 0.03).all()
+    assert (start.poses <= within[1]).all()
 
 
 def test_a_joint_that_was_told_stays(poses):

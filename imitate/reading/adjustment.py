@@ -20,8 +20,8 @@ See = Callable[[Floats, Floats], NDArray[np.floating]]  # poses (n, joints), rad
 
 CHUNK = 128  # frames whose joints are turned at once
 STEP = 0.3  # rad, at most, that a joint is turned at once
-BARRED = 0.01  # rad that a joint may be beyond where it can be: it is held there
-HELD = 2  # times that joints which went beyond it are held
+BARRED = 0.001  # rad that a joint is held to within, where else it would be beyond what it can be
+HELD = 2  # times that this is done
 
 
 @dataclass(frozen=True)
@@ -99,16 +99,28 @@ def adjust(
                 slope = (1 - share) * slope + share * slopes[int(between) + 1]
             weighed = slope * weights[frame][:, None]
             squares[frame], pulls[frame] = weighed.T @ slope, weighed.T @ off[frame]
-    for _ in range(1 if doubts.within is None else 1 + HELD):
-        change = _solved(squares, pulls, poses - guesses, poses, constants[own], doubts, own, seconds)
-        steps = np.clip(change[: length * joints].reshape(length, joints), -STEP, STEP)
-        if doubts.within is None or not (beyond := poses + steps != np.clip(poses + steps, *doubts.within)).any():
-            break
-        guesses = np.where(beyond, np.clip(poses + steps, *doubts.within), guesses)
-        doubts = replace(doubts, guess=np.where(beyond, BARRED, doubts.guess))
+    change, changed = _changed(squares, pulls, guesses, poses, constants[own], doubts, own, seconds)
     moved = constants.copy()
-    moved[own] += change[length * joints :]
-    return Adjusted(poses + steps, moved, float(np.abs(off).mean()))
+    moved[own] += change
+    return Adjusted(changed, moved, float(np.abs(off).mean()))
+
+
+def _changed(
+    squares: Floats, pulls: Floats, guesses: Floats, poses: Floats, constants: Floats, doubts: Doubts,
+    own: NDArray[np.integer], seconds: float,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """By what the constants are to be changed, and the poses that are likelier, within their limits."""
+    for _ in range(1 + HELD):
+        change = _solved(squares, pulls, poses - guesses, poses, constants, doubts, own, seconds)
+        changed = poses + np.clip(change[: poses.size].reshape(poses.shape), -STEP, STEP)
+        if doubts.within is None:
+            break
+        there = np.clip(changed, *doubts.within)
+        # What went beyond is held where it can be, and the others are to make the best of that.
+        guesses = np.where(changed == there, guesses, there)
+        doubts = replace(doubts, guess=np.where(changed == there, doubts.guess, BARRED))
+        changed = there
+    return change[poses.size :], changed
 
 
 def _solved(
