@@ -165,9 +165,9 @@ class Viewing:
         room = self._room(there.poses, there.offsets, ROUGHLY[0].around, lamp)
         return partial(self.painter.draw, room, camera=moved(self.camera, there.offsets))
 
-    def explained(self, poses: Floats) -> Floats:
-        """What poses explain, whoever read them, as ``Closer`` has it."""
-        return self._compared(poses, np.zeros(len(self.unsure))).explained
+    def judged(self, poses: Floats) -> Closer:
+        """What poses explain, and leave, whoever read them."""
+        return self._compared(poses, np.zeros(len(self.unsure)))
 
     def _reached(self, poses: Floats) -> Floats:
         return poses if self.within is None else np.clip(poses, *self.within)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,8 @@ from .imagination import limits_of, watch, within_reach
 from .kuka import ARMS, CONTROL_HZ, Arm, body_of
 from .landmarks import number_of
 from .room import painters_of
+
+Seen = TypeVar("Seen")  # whose arm is seen
 
 MOST = 4  # times that it is read in the video's own room
 SURE = 0.995  # share explained above which once is enough
@@ -134,19 +136,21 @@ def _begun(
 
 
 def _likeliest(read: dict[Viewing, Closer], viewings: list[Viewing], last_look: tuple[Look, ...]) -> Closer:
-    """What leaves the least; what is another arm than the one before has to leave much less.
+    """What is believed. If it is not the robot's own arm, the others that it may be are looked at from there, too."""
+    viewing, best = likeliest(read.items())
+    if viewing is viewings[0]:
+        return best
+    others = [other for other in viewings[1:] if other is not viewing]
+    looks = ((other, other.look(best, (*CLOSELY, *last_look))) for other in others)
+    return likeliest([(viewing, best), *looks])[1]
 
-    If it is not the robot's own, the others that it may be are looked at from there, too.
-    """
-    (viewing, best), *rest = read.items()
-    for other, now in rest:
-        if now.left < OTHER * best.left:
-            viewing, best = other, now
-    if viewing is not viewings[0]:
-        for other in viewings[1:]:
-            now = best if other is viewing else other.look(best, (*CLOSELY, *last_look))
-            if now.left < OTHER * best.left:
-                best = now
+
+def likeliest(seen: Iterable[tuple[Seen, Closer]]) -> tuple[Seen, Closer]:
+    """The first, unless the next leaves much less: it takes more to believe in another arm than the robot's own."""
+    best, *others = seen
+    for other in others:
+        if other[1].left < OTHER * best[1].left:
+            best = other
     return best
 
 

@@ -235,12 +235,14 @@ def test_an_arm_without_its_tool_is_told_from_one_with_it(poses):
     room = held.learn(filmed(poses), poses, FRONT)
     for right, wrong in ((held, bare), (bare, held)):
         frames = right.draw(room, poses, FRONT)
-        own, other = (replace(viewing(frames), painter=painter).explained(poses).mean() for painter in (right, wrong))
+        own, other = (
+            replace(viewing(frames), painter=painter).judged(poses).explained.mean() for painter in (right, wrong)
+        )
         assert own > 0.99 > other + 0.005
     ends = [placed(ARM, painter.body, poses)[:, 8, 2].max() for painter in (bare, sister)]
     assert 0.02 < ends[0] - ends[1] < 0.05  # the iiwa 7 is 4 cm less tall where it stands upright
     frames = sister.draw(room, poses, FRONT)
-    left = [replace(viewing(frames), painter=painter).look(at(poses), ()).left for painter in (held, bare, sister)]
+    left = [replace(viewing(frames), painter=painter).judged(poses).left for painter in (held, bare, sister)]
     assert left[2] < 0.1 * min(left[:2])
     assert len(painters_of(ARMS["iiwa_gripper"])) == 1
 
@@ -250,7 +252,7 @@ def test_noise_does_not_make_less_certain(poses):
     frames = CONDITIONS["noisy"].seen(
         np.minimum(filmed(poses), 200), np.random.default_rng(0)
     )  # of white, half is lost
-    right, wrong = (viewing(frames).look(at(shown), ()) for shown in (poses, guessed(poses, 0.1)))
+    right, wrong = (viewing(frames).judged(shown) for shown in (poses, guessed(poses, 0.1)))
     assert right.explained.mean() > 0.99 > wrong.explained.mean() + 0.02
     assert right.left < 0.2 * wrong.left
 
@@ -353,10 +355,10 @@ def test_an_outlier_counts_less(poses):
 
 def test_poses_are_as_sure_as_what_they_explain(poses):
     frames = CONDITIONS["half_light"].seen(filmed(poses), np.random.default_rng(0))
-    right = viewing(frames).explained(poses)
+    right = viewing(frames).judged(poses).explained
     half = poses.copy()
     half[LENGTH // 2 :] = poses[:1]  # lost from there on
-    wrong = viewing(frames).explained(half)
+    wrong = viewing(frames).judged(half).explained
     assert right.min() > 0.95
     assert wrong[-5:].max() < 0.5 < wrong[: LENGTH // 2].min()
-    assert viewing(CONDITIONS["shifted_2"].seen(frames, np.random.default_rng(0))).explained(poses).mean() < 0.7
+    assert viewing(CONDITIONS["shifted_2"].seen(frames, np.random.default_rng(0))).judged(poses).explained.mean() < 0.7

@@ -509,6 +509,15 @@ def test_other_environments_are_as_measured():
     assert set(found.about["methods"]) == {row["method"] for row in found.rows}
 
 
+def test_the_way_of_another_arm_is_as_measured():
+    found = read_results(FOLDER / "open-panda.csv")
+    (row,) = found.rows
+    error = f"{row['ee_error_m']:.3f} ({row['ee_error_m_low']:.3f} to {row['ee_error_m_high']:.3f})"
+    cells = f"{error} | {row['success']:.2f} | {row['hold_still_ee_error_m']:.3f}"
+    assert f"| a Panda, {found.about['conditions'][row['condition']]} | {cells} |" in LINES
+    assert row["demos"] == 20
+
+
 def test_the_open_world_is_as_measured():
     """A row a condition; where it was, with what is read by the encoder of the plain scene, and by raw pixels."""
     found, sterile, pixels = (read_results(FOLDER / f"open{of}.csv") for of in ("", "-sterile", "-pixels"))

@@ -15,6 +15,7 @@ from imitate.envs.close_look import Viewing, by_second
 from imitate.envs.kuka import CONTROL_HZ
 from imitate.envs.room import Painter, painters_of
 from imitate.envs.tcn_imitate import TCNImitateEnv
+from imitate.envs.watching import likeliest
 from imitate.keeping.runs import Stage, write_json
 
 from .rollout import PEOPLE, enlarged, misread
@@ -39,10 +40,10 @@ def write_belief(
     painters, usual = painters_of(env.kuka_env.kuka.arm), env.encoder.camera
     camera, painter = demonstration.believed_camera or usual, painters[0]
     if domain is not None:
-        seen = [Viewing(frames, one, camera, 1 / CONTROL_HZ).explained(believed) for one in painters]
-        explained, painter = max(zip(seen, painters, strict=True), key=lambda one: one[0].mean())
-        written["explained"] = explained.tolist()
-        figures |= _least_sure(explained) | _displaced(usual, camera)
+        seen = [Viewing(frames, one, camera, 1 / CONTROL_HZ).judged(believed) for one in painters]
+        painter, judged = likeliest(zip(painters, seen, strict=True))
+        written["explained"] = judged.explained.tolist()
+        figures |= _least_sure(judged.explained) | _displaced(usual, camera)
     facts = {"fps": CONTROL_HZ, "of": demonstration.digest, "camera": camera.to_json()}
     write_json(stage.path("poses.json"), facts | written)
     write_video(stage.path("believed.mp4"), outlined(frames, believed, painter, camera), CONTROL_HZ, FOR_PEOPLE)
