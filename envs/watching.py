@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,6 @@ from .imagination import limits_of, watch, within_reach
 from .kuka import ARMS, CONTROL_HZ, Arm, body_of
 from .landmarks import number_of
 from .room import painters_of
-
-Seen = TypeVar("Seen")  # whose arm is seen
 
 MOST = 4  # times that it is read in the video's own room
 SURE = 0.995  # share explained above which once is enough
@@ -137,19 +135,19 @@ def _begun(
 
 def _likeliest(read: dict[Viewing, Closer], viewings: list[Viewing], last_look: tuple[Look, ...]) -> Closer:
     """What is believed. If it is not the robot's own arm, the others that it may be are looked at from there, too."""
-    viewing, best = likeliest(read.items())
+    viewing, best = list(read.items())[likeliest(list(read.values()))]
     if viewing is viewings[0]:
         return best
     others = [other for other in viewings[1:] if other is not viewing]
-    looks = ((other, other.look(best, (*CLOSELY, *last_look))) for other in others)
-    return likeliest([(viewing, best), *looks])[1]
+    looks = [best, *(other.look(best, (*CLOSELY, *last_look)) for other in others)]
+    return looks[likeliest(looks)]
 
 
-def likeliest(seen: Iterable[tuple[Seen, Closer]]) -> tuple[Seen, Closer]:
-    """The first, unless the next leaves much less: it takes more to believe in another arm than the robot's own."""
-    best, *others = seen
-    for other in others:
-        if other[1].left < OTHER * best[1].left:
+def likeliest(seen: Sequence[Closer]) -> int:
+    """Which: the first, unless the next leaves much less. It takes more to believe in another arm than the robot's."""
+    best = 0
+    for other in range(1, len(seen)):
+        if seen[other].left < OTHER * seen[best].left:
             best = other
     return best
 

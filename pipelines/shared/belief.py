@@ -41,9 +41,10 @@ def write_belief(
     camera, painter = demonstration.believed_camera or usual, painters[0]
     if domain is not None:
         seen = [Viewing(frames, one, camera, 1 / CONTROL_HZ).judged(believed) for one in painters]
-        painter, judged = likeliest(zip(painters, seen, strict=True))
-        written["explained"] = judged.explained.tolist()
-        figures |= _least_sure(judged.explained) | _displaced(usual, camera)
+        which = likeliest(seen)
+        painter, explained = painters[which], seen[which].explained
+        written["explained"] = explained.tolist()
+        figures |= _least_sure(explained) | _displaced(usual, camera)
     facts = {"fps": CONTROL_HZ, "of": demonstration.digest, "camera": camera.to_json()}
     write_json(stage.path("poses.json"), facts | written)
     write_video(stage.path("believed.mp4"), outlined(frames, believed, painter, camera), CONTROL_HZ, FOR_PEOPLE)
