@@ -19,10 +19,8 @@ from .perturbations import random_poses
 Floats = NDArray[np.float64]
 
 NUDGE = 0.01  # rad that joints are turned by to see where the flange goes
-LEAD, EASY = (
-    60,
-    4,
-)  # steps that an arm is led to where the flange is to be: to the first place, and to each that follows
+LEAD = 60  # steps that an arm is led to where the flange is to be at first,
+EASY = 4  # and to each place that follows
 YIELDING = 0.02  # m; damping, as of Wampler (1986): near the end of its reach an arm does not thrash about
 RESTING = 0.02  # of the way to the middle of its range that it turns in a step, if its flange need not move
 FROM_FIRST = 0.01  # rad that the first pose may be from where the arm stands

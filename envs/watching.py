@@ -26,6 +26,7 @@ from .room import painters_of
 
 MOST = 4  # times that it is read in the video's own room
 SURE = 0.995  # share explained above which once is enough
+NOTHING = 1e-9  # that is left: of less, no share can be gained
 GAIN = 0.02  # of what was left, that must be gained to go on
 FINER = 0.1  # more of it than before, that may be left by a last look, which sees finer things
 OTHER = 0.8  # of what is left, that may be left of another arm than the robot's own, for it to be taken for that
@@ -130,7 +131,7 @@ def _begun(
         rough = other.halved().look(other.marked(guesses, landmarks), ROUGHLY)
         begun[other] = other.look(rough, CLOSELY[:1])
     least = min(map(_left, begun.values()))
-    return {viewing: now for viewing, now in begun.items() if now.left < UNCLEAR * least}
+    return {viewing: now for viewing, now in begun.items() if now.left <= UNCLEAR * least}
 
 
 def _likeliest(read: dict[Viewing, Closer], viewings: list[Viewing], last_look: tuple[Look, ...]) -> Closer:
@@ -169,7 +170,7 @@ def _read_in_its_room(
         see = partial(_embedded, encoder, viewing.imagined(now))
         poses = read_poses(embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses
         now = viewing.look(now._replace(poses=poses), CLOSELY)
-        gain = 1 - now.left / best.left
+        gain = 1 - now.left / max(best.left, NOTHING)
         if gain > -GAIN:
             best = now
         if _is_sure(best) or gain < GAIN:

@@ -34,6 +34,7 @@ from . import record
 from .benchmarking.conditions import CONDITIONS, IN_THE_OPEN, WORSE, Condition, Frames
 from .benchmarking.ways import of_all, print_ways, summarise
 from .reporting.gallery import write_gallery
+from .retarget import check_reads
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
 from .shared.policy import DIRECT, chosen, following, reading_at_once
@@ -122,7 +123,9 @@ def run(settings: Settings) -> Results:
     reading = reading_at_once(settings.guess, settings.practice, policy)
     reader, by = settings.shown_encoder or encoder, settings.shows or RECORD.arm
     if not stage.finished:
-        _check_filmed(conditions.values(), _shown_to(reader, by))
+        _check_filmed(conditions.values(), _shown_to(encoder, RECORD.arm))
+        if settings.shows:
+            check_reads(load_encoder(reader), reader, by)
         reading.check(load_encoder(reader), settings.run)
     weights = sha256(encoder / WEIGHTS)
     kept = kept_settings(replace(settings, out=None, jobs=0))
@@ -215,6 +218,8 @@ def _check(settings: Settings) -> None:
     choose(ARMS, settings.shows, "shows")
     if settings.shown_encoder is None or settings.shows == RECORD.arm:
         raise UserError(f"shows is {settings.shows}, expected another arm than the robot's, and its --shown-encoder")
+    if settings.guess not in (None, "imagination") or settings.practice:
+        raise UserError(f"the poses of {settings.shows} are imagined, expected no other guess and no practice")
     for name in settings.conditions:
         if CONDITIONS[name].filmed or CONDITIONS[name].times or CONDITIONS[name].away:
             raise UserError(f"condition {name} is of the robot's own arm: leave it out where {settings.shows} is shown")

@@ -117,9 +117,9 @@ def panda_arm(source: Path) -> str:
         turned = 0.0 if side > 0 else math.pi
         ElementTree.SubElement(visual, "origin", rpy=f"0 0 {turned}", xyz=f"0 {side * OPEN} 0.0584")
         visual.extend(part for part in links[finger].findall("visual/*") if part.tag != "origin")
-    for part, was in (("parent", {"link": "panda_link7"}), ("origin", {"xyz": FLANGE})):
+    for part, new in (("parent", {"link": "panda_link7"}), ("origin", {"xyz": FLANGE})):
         for own in root.findall(f"joint[@name='panda_hand_joint']/{part}"):
-            own.attrib |= was
+            own.attrib |= new
     for name in ("panda_link8", "panda_leftfinger", "panda_rightfinger", "panda_grasptarget"):
         root.remove(links[name])
         for joint in root.findall(f"joint[child]/child[@link='{name}']/.."):

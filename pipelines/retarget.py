@@ -16,8 +16,9 @@ import numpy as np
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import write_video
 from imitate.embedding.device import pick_device
-from imitate.embedding.trained_encoder import load_encoder
-from imitate.envs.kuka import ARMS, CONTROL_HZ, Arm, Kuka
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Arm, Kuka, body_of
+from imitate.envs.landmarks import number_of
 from imitate.envs.retargeting import as_own
 from imitate.envs.robot import Robot
 from imitate.errors import PROCESSES, UserError, check_bounds, choose
@@ -72,7 +73,7 @@ def run(settings: Settings) -> Stage:
         raise UserError(f"shows is {settings.shows}, the robot's own arm: 'follow' follows that")
     folder = settings.encoder or settings.run / "embed" / "encoder"
     encoder = load_encoder(folder, pick_device(settings.device))
-    encoder.check_arm(shows.joints)
+    check_reads(encoder, folder, settings.shows, settings.camera_known)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("retarget", [settings.demo]))
     wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo)))
@@ -95,6 +96,25 @@ def run(settings: Settings) -> Stage:
     stage.finish(figures | _ways_apart(shown, shows, own, arm))
     _tell(stage, demonstration)
     return stage
+
+
+def check_reads(encoder: TrainedEncoder, folder: Path, shows: str, camera_known: bool = True) -> None:
+    """Refuse an encoder that was trained on another arm, or on one camera only where it has to find any.
+
+    Raises:
+        UserError: It was, or it does not say what it was trained on.
+    """
+    arm = ARMS[shows]
+    encoder.check_arm(arm.joints)
+    wanted = number_of(arm, body_of(arm.file))
+    if encoder.domain is None or encoder.landmarks != wanted:
+        raise UserError(
+            f"the encoder {folder} finds {encoder.landmarks} landmarks, expected the {wanted} of {shows}: one of "
+            f"'embed open --arm {shows}'"
+        )
+    encoder.check_camera(encoder.camera, encoder.image_size)
+    if not camera_known and not encoder.domain.camera_varies:
+        raise UserError(f"--no-camera-known: the encoder {folder} knows one camera only, expected one that knows many")
 
 
 def _ways_apart(shown: Demonstration, by: Arm, own: Demonstration, arm: Arm) -> dict[str, float]:

@@ -280,7 +280,7 @@ def test_check_reward_refuses_a_dataset_that_it_can_not_draw_anew(here, monkeypa
             ["imitate", "--learner.gamma", "2"],
             "imitate imitate: learner.gamma is 2.0, expected 0 to 1 (imitate",
         ),
-        (["record", "--arm", "panda"], "imitate record: unknown arm 'panda'"),
+        (["record", "--arm", "ur5"], "imitate record: unknown arm 'ur5'"),
     ],
 )
 def test_a_real_command_says_one_line_and_exits_with_2(tmp_path, command, message):
@@ -422,7 +422,7 @@ def test_help_lists_the_commands_on_one_screen(monkeypatch, capsys, args):
         ["embed", "--encoder", "resnet"],
         ["embed", "--encoder", "inception", "--imagenet", "no.pth"],
         ["embed", "--device", "tpu"],
-        ["imitate", "--arm", "panda"],
+        ["imitate", "--arm", "ur5"],
         ["imitate", "--control", "force"],
         ["imitate", "--reward-form", "vip"],
         ["imitate", "--demo", "missing.mp4"],

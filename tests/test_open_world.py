@@ -584,7 +584,8 @@ def test_another_arm_is_refused_by_the_closer_look():
 
 
 @pytest.mark.parametrize("head", [True, False])
-def test_two_frames_in_which_nothing_moves_are_read(blind, head):
+@pytest.mark.parametrize("count", [2, 24])
+def test_a_video_in_which_nothing_moves_is_read(blind, head, count):
     encoder = blind if head else replace(blind, pose_head=None)
-    frames = np.full((2, SIZE, SIZE, 3), 200, np.uint8)
+    frames = np.full((count, SIZE, SIZE, 3), 200, np.uint8)
     assert np.isfinite(watching.watch_closely(encoder, frames).poses).all()

@@ -197,5 +197,5 @@ def test_the_robot_imagines_what_the_camera_would_see(encoder):
 
 
 def test_an_arm_that_is_not_there(encoder):
-    with pytest.raises(UserError, match="unknown arm 'panda'"):
-        Imagination(encoder, "panda")
+    with pytest.raises(UserError, match="unknown arm 'ur5'"):
+        Imagination(encoder, "ur5")

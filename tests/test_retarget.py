@@ -6,15 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from domains import USUAL
 
 from imitate.data.demonstration import Demonstration
+from imitate.data.domain import Domain
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import write_video
 from imitate.embedding.encoders import build_encoder
-from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
+from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.imagination import within_reach
-from imitate.envs.kuka import ARMS, ASSETS, CONTROL_HZ, Kuka
+from imitate.envs.kuka import ARMS, ASSETS, CONTROL_HZ, Kuka, body_of
+from imitate.envs.landmarks import number_of
 from imitate.envs.retargeting import as_own, retargeted
 from imitate.envs.watching import Watched
 from imitate.errors import UserError
@@ -48,7 +51,8 @@ def knows_panda(tmp_path_factory):
     """The folder of an untrained encoder of the Panda."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("panda") / "encoder"
-    TrainedEncoder("conv", build_encoder("conv", SIZE), SIZE, 32, FRONT, PoseHead(32, 7)).save(folder)
+    module = build_encoder("residual", SIZE, 32, number_of(PANDA, body_of(PANDA.file)))
+    TrainedEncoder("residual", module, SIZE, 32, FRONT, PoseHead(32, 7), domain=Domain()).save(folder)
     return folder
 
 
@@ -134,6 +138,8 @@ def test_a_video_of_a_panda_becomes_one_of_the_robot(shown, knows_panda, reads, 
         ({"shows": "iiwa"}, "shows is iiwa, the robot's own arm: 'follow' follows that"),
         ({"shows": "ur5"}, "unknown arm 'ur5': choose one of"),
         ({"shows": "iiwa_gripper"}, "trained on an arm of 7 joints, expected the 12"),
+        ({"encoder": ASSETS / "open"}, "finds 11 landmarks, expected the 12 of panda: one of 'embed open --arm panda'"),
+        ({"encoder": ASSETS / "encoder"}, "finds 0 landmarks, expected the 12 of panda"),
         ({"demo": "no.mp4"}, "no.mp4: no such video file"),
     ],
 )
@@ -141,6 +147,14 @@ def test_what_can_not_be_retargeted(settings, said, knows_panda, tmp_path):
     asked = {"run": tmp_path / "run", "demo": "no.mp4", "encoder": knows_panda, **settings}
     with pytest.raises(UserError, match=said):
         retarget.run(retarget.Settings(**asked))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_camera_is_looked_for_only_by_who_knows_many(knows_panda, tmp_path):
+    one = load_encoder(knows_panda)
+    replace(one, domain=USUAL).save(tmp_path / "one")
+    with pytest.raises(UserError, match=r"no-camera-known: the encoder .* knows one camera only"):
+        retarget.run(retarget.Settings(run=tmp_path / "run", encoder=tmp_path / "one", camera_known=False))
     assert not (tmp_path / "run").exists()
 
 
@@ -170,6 +184,9 @@ def test_many_demonstrations_by_another_arm(knows_panda, tmp_path, monkeypatch):
         ({"shown_encoder": None}, "shows is panda, expected another arm than the robot's, and its --shown-encoder"),
         ({"shows": ""}, "unknown shows ''"),
         ({"conditions": ("textured",)}, "condition textured is of the robot's own arm"),
+        ({"guess": "head"}, "the poses of panda are imagined, expected no other guess and no practice"),
+        ({"practice": 2048}, "the poses of panda are imagined"),
+        ({"shown_encoder": ASSETS / "encoder"}, "finds 0 landmarks, expected the 12 of panda"),
     ):
         with pytest.raises(UserError, match=said):
             benchmark_follow.run(replace(asked, name="other", **wrong))

@@ -116,6 +116,8 @@ def _changed(
         if doubts.within is None:
             break
         there = np.clip(changed, *doubts.within)
+        if (changed == there).all():
+            break
         # What went beyond is held where it can be, and the others are to make the best of that.
         guesses = np.where(changed == there, guesses, there)
         doubts = replace(doubts, guess=np.where(changed == there, doubts.guess, BARRED))

@@ -188,6 +188,11 @@ def chosen(
                 f"and that arm, not {arm}"
             )
         return learned.encoder or trained.path("encoder"), named
+    if encoder is None and arm == "panda" and (open_world or not trained.finished):
+        raise UserError(
+            f"arm is {arm}, and the encoder {OPEN if open_world else ASSETS / 'encoder'} that comes with the package "
+            "knows the iiwa: name one of that arm with --encoder"
+        )
     if encoder is not None or open_world:
         return encoder or OPEN, None
     if trained.finished:
