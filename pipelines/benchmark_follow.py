@@ -34,11 +34,10 @@ from . import record
 from .benchmarking.conditions import CONDITIONS, IN_THE_OPEN, WORSE, Condition, Frames
 from .benchmarking.ways import of_all, print_ways, summarise
 from .reporting.gallery import write_gallery
-from .retarget import check_reads
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
 from .shared.policy import DIRECT, chosen, following, reading_at_once
-from .shared.reading import Mind, Read
+from .shared.reading import Mind, Read, check_reads
 from .shared.results import Results, Rows, about, check_out, rounded, write_results
 from .shared.rollout import baselines, beside, misread, poses_taken, roll_out
 

@@ -16,9 +16,8 @@ import numpy as np
 from imitate.data.demonstration import Demonstration
 from imitate.data.video.writer import write_video
 from imitate.embedding.device import pick_device
-from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
-from imitate.envs.kuka import ARMS, CONTROL_HZ, Arm, Kuka, body_of
-from imitate.envs.landmarks import number_of
+from imitate.embedding.trained_encoder import load_encoder
+from imitate.envs.kuka import ARMS, CONTROL_HZ, Arm, Kuka
 from imitate.envs.retargeting import as_own
 from imitate.envs.robot import Robot
 from imitate.errors import PROCESSES, UserError, check_bounds, choose
@@ -30,7 +29,7 @@ from .shared.belief import write_belief
 from .shared.cli import STARTS_OVER, command
 from .shared.demo import kept_demo, load_demo, say_what_was_read, stage_name
 from .shared.policy import single_env, warn_if_lost
-from .shared.reading import Mind, Reading
+from .shared.reading import Mind, Reading, check_reads
 from .shared.rollout import PEOPLE, enlarged, write_videos
 
 VIDEO = "retargeted.mp4"
@@ -96,25 +95,6 @@ def run(settings: Settings) -> Stage:
     stage.finish(figures | _ways_apart(shown, shows, own, arm))
     _tell(stage, demonstration)
     return stage
-
-
-def check_reads(encoder: TrainedEncoder, folder: Path, shows: str, camera_known: bool = True) -> None:
-    """Refuse an encoder that was trained on another arm, or on one camera only where it has to find any.
-
-    Raises:
-        UserError: It was, or it does not say what it was trained on.
-    """
-    arm = ARMS[shows]
-    encoder.check_arm(arm.joints)
-    wanted = number_of(arm, body_of(arm.file))
-    if encoder.domain is None or encoder.landmarks != wanted:
-        raise UserError(
-            f"the encoder {folder} finds {encoder.landmarks} landmarks, expected the {wanted} of {shows}: one of "
-            f"'embed open --arm {shows}'"
-        )
-    encoder.check_camera(encoder.camera, encoder.image_size)
-    if not camera_known and not encoder.domain.camera_varies:
-        raise UserError(f"--no-camera-known: the encoder {folder} knows one camera only, expected one that knows many")
 
 
 def _ways_apart(shown: Demonstration, by: Arm, own: Demonstration, arm: Arm) -> dict[str, float]:

@@ -20,7 +20,8 @@ from imitate.data.frame_cache import decoded_frames
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.imagination import watch_pixels, within_reach
-from imitate.envs.kuka import Arm, Kuka
+from imitate.envs.kuka import ARMS, Arm, Kuka, body_of
+from imitate.envs.landmarks import number_of
 from imitate.envs.practice import FOUND, ROUND, Practised, practise, rounds_of
 from imitate.envs.robot import Robot
 from imitate.envs.watching import Watched, as_seen_from, watch_closely
@@ -248,6 +249,25 @@ def _warn(practice: Practised) -> None:
         "--practice",
         file=sys.stderr,
     )
+
+
+def check_reads(encoder: TrainedEncoder, folder: Path, shows: str, camera_known: bool = True) -> None:
+    """Refuse an encoder that was trained on another arm, or on one camera only where it has to find any.
+
+    Raises:
+        UserError: It was, or it does not say what it was trained on.
+    """
+    arm = ARMS[shows]
+    encoder.check_arm(arm.joints)
+    wanted = number_of(arm, body_of(arm.file))
+    if encoder.domain is None or encoder.landmarks != wanted:
+        raise UserError(
+            f"the encoder {folder} finds {encoder.landmarks} landmarks, expected the {wanted} of {shows}: one of "
+            f"'embed open --arm {shows}'"
+        )
+    encoder.check_camera(encoder.camera, encoder.image_size)
+    if not camera_known and not encoder.domain.camera_varies:
+        raise UserError(f"--no-camera-known: the encoder {folder} knows one camera only, expected one that knows many")
 
 
 class Read(NamedTuple):
