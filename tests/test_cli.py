@@ -93,7 +93,7 @@ def test_too_little_memory_is_said(monkeypatch, capsys):
 def test_an_unknown_command_lists_the_choices(args, monkeypatch, capsys):
     line = refused(args, monkeypatch, capsys)
     assert "unknown command" in line
-    assert "follow, imitate, evaluate, report, record, embed" in line
+    assert "follow, imitate, evaluate, retarget, report, record, embed" in line
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_check_reward_refuses(here, monkeypatch, capsys, args, message):
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"robot_type": "panda"}, "robot 'panda' can't be drawn here"),
+        ({"robot_type": "ur5"}, "robot 'ur5' can't be drawn here"),
         ({"cameras": [CAMERAS["top"].to_json() | {"name": "front"}]}, "trained on another camera than 'front' (eye"),
         ({"splits": {"train": "0:4"}}, "no split 'validation'"),
     ],

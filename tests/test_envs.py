@@ -18,11 +18,12 @@ from imitate.envs.bullet import block_means
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.control import CONTROLS
 from imitate.envs.film import Film
-from imitate.envs.imagination import Imagination, believing, watch
+from imitate.envs.imagination import Imagination, watch
 from imitate.envs.kuka import ARMS, ASSETS, Kuka
 from imitate.envs.kuka_env import KukaEnv, Reference
 from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
 from imitate.envs.vector import KukaVectorEnv
+from imitate.envs.watching import believing
 from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot
 from imitate.keeping.workers import WorkerDied

