@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.kuka import ASSETS, CONTROL_HZ
+from imitate.envs.kuka import ARMS, ASSETS, CONTROL_HZ
 from imitate.envs.practice import Practised
 from imitate.envs.robot import Robot
 from imitate.envs.tcn_imitate import TCNImitateEnv
@@ -188,7 +188,12 @@ def chosen(
                 f"and that arm, not {arm}"
             )
         return learned.encoder or trained.path("encoder"), named
-    if encoder is None and arm == "panda" and (open_world or not trained.finished):
+    asked, known = (
+        ARMS[arm],
+        ARMS["iiwa"],
+    )  # that what ships was trained on: of as many joints, none is told apart there
+    another = asked.file != known.file and asked.joints == known.joints
+    if encoder is None and another and (open_world or not trained.finished):
         raise UserError(
             f"arm is {arm}, and the encoder {OPEN if open_world else ASSETS / 'encoder'} that comes with the package "
             "knows the iiwa: name one of that arm with --encoder"
