@@ -188,10 +188,7 @@ def chosen(
                 f"and that arm, not {arm}"
             )
         return learned.encoder or trained.path("encoder"), named
-    asked, known = (
-        ARMS[arm],
-        ARMS["iiwa"],
-    )  # that what ships was trained on: of as many joints, none is told apart there
+    asked, known = ARMS[arm], ARMS["iiwa"]  # what ships knows the iiwa alone; of as many joints none is told apart
     another = asked.file != known.file and asked.joints == known.joints
     if encoder is None and another and (open_world or not trained.finished):
         raise UserError(
