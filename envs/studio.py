@@ -18,12 +18,13 @@ from .perturbations import random_poses
 from .rendering.body import GONE, built, has_tool
 from .rendering.rasteriser import Rasteriser
 from .scenes.random_scene import random_scene
-from .scenes.scene import PLAIN, Scene
+from .scenes.scene import PLAIN, Colours, Scene
 
 SETS, RENEWED = 160, 2  # that stand at once, and of which so many are others a step later
 POSES = 12  # that are filmed in a set, at a step: what is seen in all of these tells none of them from another
 USUAL, BARE = 0.15, 0.5  # shares of plain scenes, and of those without furniture among the others
 OWN, EMPTY = 0.3, 0.4  # shares of arms that are built as ever, and of those without a tool among the others
+PAINTED, COLOURS, GREY = 0.4, 4, 0.4  # share of arms painted link by link; in at most so many colours; share of greys
 STILL, MOVING = 0, 1  # what random numbers of a set are told apart by from those of a step
 
 
@@ -131,7 +132,17 @@ class Studio:
         scene = PLAIN
         if domain.scenes and rng.random() >= USUAL:
             scene = random_scene(rng, f"set {number}", bare=rng.random() < BARE)
+            if rng.random() < PAINTED:
+                scene = replace(scene, links=_painted(len(body.parents), rng))
         return Set(number, arm, Rasteriser(body, threads=1), scene, domain.draw_camera(self.camera, rng))
 
     def _rng(self, kind: int, number: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([*self._seed, kind, number]))
+
+
+def _painted(links: int, rng: np.random.Generator) -> Colours:
+    """A few colours, some of them grey, and each link in any of them: which link it is, no colour tells."""
+    palette = rng.uniform(0.05, 1.0, (rng.integers(1, COLOURS + 1), 3))
+    grey = rng.random(len(palette)) < GREY
+    palette[grey] = palette[grey, :1]
+    return tuple(map(tuple, palette[rng.integers(len(palette), size=links)].tolist()))
