@@ -112,6 +112,7 @@ class Viewing:
         within: (2, joints) the least and the most that joints can be, rad; None: anywhere.
         first: Where the first joint is in the first frame, rad, which tells how far aside an unknown camera stands;
             None: nobody knows.
+        whole: The same with all of its pixels, if these are half as many a side.
     """
 
     frames: NDArray[np.uint8]
@@ -121,6 +122,7 @@ class Viewing:
     unsure: tuple[float, ...] = KNOWN
     within: Floats | None = None
     first: float | None = None
+    whole: Viewing | None = None
 
     def marked(self, guesses: Floats, landmarks: NDArray[np.floating]) -> Closer:
         """What is believed before it is looked at: guessed poses, adjusted to landmarks (length, landmarks, 2)."""
@@ -134,10 +136,13 @@ class Viewing:
         return Closer(now.poses, now.constants, np.zeros(len(guesses)), np.inf)
 
     def halved(self) -> Viewing:
-        """The same with half as many pixels a side, if they are many: a rough look takes a quarter of the time."""
+        """The same with half as many pixels a side, if they are many: a rough look takes a quarter of the time.
+
+        The room is still learned from all of them: links are a few pixels wide, and of fewer no colour is told.
+        """
         if self.frames.shape[1] % 2 or self.frames.shape[1] < SIDE:
             return self
-        return replace(self, frames=_pooled(self.frames.astype(np.float32), 2).round().astype(np.uint8))
+        return replace(self, frames=_pooled(self.frames.astype(np.float32), 2).round().astype(np.uint8), whole=self)
 
     def look(self, before: Closer, looks: tuple[Look, ...]) -> Closer:
         """Adjust poses that it about shows to its pixels."""
@@ -187,9 +192,13 @@ class Viewing:
         return self.frames.shape[1] / SIDE
 
     def _lamp(self, poses: Floats, offsets: Floats) -> Light:
+        if self.whole is not None:
+            return self.whole._lamp(poses, offsets)
         return self.painter.lamp(self.frames, poses, moved(self.camera, offsets))
 
     def _room(self, poses: Floats, offsets: Floats, around: int, lamp: Light) -> Room:
+        if self.whole is not None:
+            return self.whole._room(poses, offsets, around, lamp).halved()
         about = max(1, round(around * self._scale))
         return self.painter.learn(self.frames, poses, moved(self.camera, offsets), about, lamp)
 

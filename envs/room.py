@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,13 @@ class Room:
     before: NDArray[np.bool]
     noise: float
     lamp: Light = PLAIN.light
+
+    def halved(self) -> Room:
+        """The same as it is seen with half as many pixels a side."""
+        side = len(self.background) // 2
+        blocks = self.background.reshape(side, 2, side, 2, 3).mean(axis=(1, 3)).round().astype(np.uint8)
+        before = self.before.reshape(side, 2, side, 2).mean(axis=(1, 3)) > 0.5
+        return replace(self, background=blocks, before=before, noise=self.noise / 2)
 
 
 class Painter:
@@ -140,7 +147,7 @@ class Painter:
         lit = (Scene("lit", light=lamp),)
         own, white = (one.draw(poses, camera, size, lit).astype(np.float32) for one in (self._own, self._white))
         there = links != NOTHING
-        near = ndimage.maximum_filter(there, size=(1, 2 * around + 1, 2 * around + 1))
+        near = _near(there, around)
         background = _seen_behind(frames, near)
         smooth = self._smoothed(frames)
         noise, left = (_deviation((values - background)[~near]) for values in (frames, smooth))
@@ -155,6 +162,21 @@ def painters_of(arm: Arm) -> list[Painter]:
     others = [{"tool": False}] if has_tool(body_of(arm.file)) else []
     others += [{"tool": False, "sister": True}] if arm.sister else []
     return [Painter(arm), *(Painter(arm, **other) for other in others)]
+
+
+def _near(there: NDArray[np.bool], around: int) -> NDArray[np.bool]:
+    """Where the arm may be, (n, size, size): as many pixels about it, or fewer where it would never be away."""
+    near = _grown(there, around)
+    for fewer in range(around - 1, -1, -1):
+        always = near.all(axis=0)
+        if not always.any():
+            break
+        near[:, always] = _grown(there, fewer)[:, always]
+    return near
+
+
+def _grown(there: NDArray[np.bool], by: int) -> NDArray[np.bool]:
+    return ndimage.maximum_filter(there, size=(1, 2 * by + 1, 2 * by + 1))
 
 
 def _before(there: NDArray[np.bool], other: NDArray[np.bool]) -> NDArray[np.bool]:

@@ -46,7 +46,7 @@ from .shared.demo import (
 )
 from .shared.learning import keep_the_better, learn
 from .shared.outcome import outcome
-from .shared.policy import ANY, acting, report, single_env
+from .shared.policy import ANY, acting, report, robots_scene, single_env
 from .shared.reading import Mind, Reading
 from .shared.rollout import roll_out
 
@@ -73,6 +73,9 @@ class Settings:
     """iiwa, iiwa_gripper or panda."""
     control: str = "velocity"
     """velocity, position or torque."""
+    scene: str = "plain"
+    """Where it stands: plain, table, or random, one that is drawn with the seed. Of others than the plain one it wants
+    an encoder of 'embed open'."""
     steps: int = 20_000
     """At most so many, of all environments together: whole rollouts, of 2048 by default, and one at least."""
     episodes: int = 0
@@ -176,7 +179,8 @@ def check(settings: Settings) -> None:
 
 def robot_of(settings: Settings) -> Robot:
     """The robot that learns."""
-    return Robot(settings.arm, settings.control, start_noise=settings.start_noise, midway=settings.midway)
+    scene = robots_scene(settings.scene, settings.seed)
+    return Robot(settings.arm, settings.control, scene=scene, start_noise=settings.start_noise, midway=settings.midway)
 
 
 def following_of(settings: Settings) -> Following:
@@ -214,17 +218,13 @@ def learning_env(
         demonstrations,
         following_of(settings),
         robot_of(settings),
-        _workers(settings),
+        settings.workers or os.cpu_count() or 1,
     )
     env = SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
     try:
         yield env
     finally:
         env.close()
-
-
-def _workers(settings: Settings) -> int:
-    return settings.workers or os.cpu_count() or 1
 
 
 def _check_demo(settings: Settings) -> None:
@@ -271,7 +271,7 @@ def run(settings: Settings) -> Stage:
     if stage.finished and not _begun(stage, settings):  # before poses are read, which takes seconds
         return stage
     training = load_training(settings.episodes, settings.run, encoder) if settings.episodes else None
-    mind = Mind(encoder, settings.arm, settings.run, _workers(settings))
+    mind = Mind(encoder, settings.arm, settings.run, settings.workers or os.cpu_count() or 1)
     reads = settings.observe_pose or settings.midway > 0
     if reads or demonstration.joints is None:  # where it starts
         demonstration = reading.guessed(demonstration, mind)

@@ -27,8 +27,7 @@ from imitate.envs.cameras import CAMERAS
 from imitate.envs.control import VELOCITY_SCALE
 from imitate.envs.film import Film, columns_of
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka
-from imitate.envs.scenes.named import SCENES
-from imitate.envs.scenes.random_scene import random_scene
+from imitate.envs.scenes.named import RANDOM, check_scene, scene_named
 from imitate.envs.scenes.scene import Scene
 from imitate.envs.trajectories import Babbling, random_trajectory
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
@@ -42,7 +41,6 @@ from .shared.sheets import episodes_sheet
 from .videos import recording as videos
 
 EPISODE_BYTES = 4 * 2**30  # that an episode may have
-RANDOM = "random"  # scenes
 SCENERY = 1  # what a scene's random numbers are told apart by from those of its episode's trajectory
 DRAWS = 1000  # of a held-out trajectory before giving up; half of them move 0.4 m
 
@@ -171,11 +169,9 @@ def _trajectory(kuka: Kuka, settings: Settings, episode: int) -> NDArray[np.floa
 
 def _scene(settings: Settings, episode: int) -> Scene:
     """Where an episode takes place."""
-    if settings.scene != RANDOM:
-        return choose(SCENES, settings.scene, "scene")
     split, index = _place(settings, episode)
     rng = np.random.default_rng(np.random.SeedSequence([settings.seed, split, index, SCENERY]))
-    return random_scene(rng, f"{RANDOM}-{SPLITS[split]}-{index}")
+    return scene_named(settings.scene, rng, f"{RANDOM}-{SPLITS[split]}-{index}")
 
 
 def _place(settings: Settings, episode: int) -> tuple[int, int]:
@@ -233,7 +229,7 @@ def _bytes_of(settings: Settings, frames: int) -> int:
 def _check(settings: Settings) -> None:
     check_bounds(settings, train=(1, MANY), validation=(2, MANY), test=(1, MANY), seed=SEED, workers=PROCESSES)
     check_bounds(settings, frames=(2, MANY), held_out_frames=(2, MANY), via_points=(0, MANY))
-    choose({**SCENES, RANDOM: None}, settings.scene, "scene")
+    check_scene(settings.scene)
     if settings.scene != "plain" and any(camera.renderer == "tiny" for camera in cameras_of(settings)):
         raise UserError(f"scene is {settings.scene}, which the renderer tiny can't draw: take --renderer raster")
     check_bounds(settings, image_size=(16, 1024), crf=(0, 51))  # lossless, worst

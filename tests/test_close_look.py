@@ -100,6 +100,30 @@ def test_links_of_another_colour_are_painted(poses):
     assert off.mean() < 0.5
 
 
+def test_half_of_the_pixels_know_the_colours_of_all(poses):
+    """Of so few, no link is wide enough to tell its colour."""
+    half = viewing(filmed(poses, Scene("green", links=((0.1, 0.7, 0.2),)))).halved()
+    room = half._room(poses, np.zeros(len(OFFSETS)), 2, PLAIN.light)
+    alone = replace(half, whole=None)._room(poses, np.zeros(len(OFFSETS)), 2, PLAIN.light)
+    off, worse = (
+        np.abs(half.painter.draw(own, poses, FRONT).astype(float) - half.frames).max(axis=-1).mean()
+        for own in (room, alone)
+    )
+    assert room.background.shape == half.frames.shape[1:]
+    assert off < 0.5 * worse, (off, worse)
+
+
+def test_the_room_is_seen_close_by_an_arm_that_never_leaves(poses):
+    """Where it is never away by as much as it may be, it is away by less: what is seen there is not made up."""
+    lamp, empty = PLAIN.light, np.full((SIZE, SIZE, 3), 255, np.uint8)
+    empty[::4], empty[:, ::4] = (200, 80, 40), (40, 80, 200)
+    rasteriser, painter = Rasteriser(body_of(ARM.file)), Painter(ARM)
+    few = poses[:1] + 0.02 * np.arange(20)[:, None]
+    room = painter.learn(rasteriser.draw_before(empty, few, FRONT, lamp), few, FRONT, 4, lamp)
+    seen = (painter.there(few, FRONT, SIZE) == 0).any(axis=0)
+    assert (room.background[seen] == empty[seen]).all()
+
+
 @pytest.mark.parametrize("lit", [1.02, 0.6])
 def test_a_link_has_a_light_of_its_own_where_that_shows(poses, lit):
     """Else it has that of all."""

@@ -1,6 +1,11 @@
 """Scenes that have a name."""
 
+import numpy as np
+
+from imitate.errors import choose
+
 from .light import Light
+from .random_scene import random_scene
 from .scene import PLAIN, Scene
 from .table import Table
 from .texture import Texture
@@ -24,3 +29,28 @@ SCENES = {
         ),
     )
 }
+RANDOM = "random"  # the name of one that is drawn
+
+
+def check_scene(name: str) -> None:
+    """Refuse what is neither a scene nor ``RANDOM``.
+
+    Raises:
+        UserError: It is not; the message has those that there are.
+    """
+    choose({**SCENES, RANDOM: None}, name, "scene")
+
+
+def scene_named(name: str, rng: np.random.Generator, drawn: str = RANDOM) -> Scene:
+    """A scene of that name.
+
+    Args:
+        name: Of one, or ``RANDOM``.
+        rng: Draws that one.
+        drawn: What it is then called.
+
+    Raises:
+        UserError: There is no such scene.
+    """
+    check_scene(name)
+    return random_scene(rng, drawn) if name == RANDOM else SCENES[name]

@@ -20,6 +20,8 @@ from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import ARMS, ASSETS, CONTROL_HZ
 from imitate.envs.practice import Practised
 from imitate.envs.robot import Robot
+from imitate.envs.scenes.named import scene_named
+from imitate.envs.scenes.scene import Scene
 from imitate.envs.tcn_imitate import TCNImitateEnv
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
@@ -34,6 +36,7 @@ from .rollout import Policy, follower
 ANY = "imitate-any"  # the stage of a policy for any demonstration
 DIRECT = "direct"  # in place of a policy: the poses are taken as they were read
 OPEN = ASSETS / "open"  # the encoder for the open world that comes with the package
+STANDS = 1  # what a robot's scene is told apart by from all else that is drawn with a seed
 EXPLAINED = 0.8  # share of what is seen of the arm, in a second, below which it may be lost there
 LOST = 2.5  # mean distance of embeddings, of norm 10
 
@@ -77,6 +80,15 @@ class Learned:
         return self.reading.read(demonstration, self.robot, mind, self.seed)
 
 
+def robots_scene(name: str, seed: int) -> Scene:
+    """Where a robot stands that learns with a seed, which draws it if it is a random one.
+
+    Raises:
+        UserError: There is no such scene.
+    """
+    return scene_named(name, np.random.default_rng([seed, STANDS]))
+
+
 def learned_with(stage: Stage) -> Learned:
     """The settings that a policy was learned with.
 
@@ -97,7 +109,12 @@ def learned_with(stage: Stage) -> Learned:
             settings["resize"],
             stage.folder.parent / encoder if encoder else None,
             Learner(**settings["learner"]),
-            Robot(settings["arm"], settings["control"], start_noise=settings["start_noise"]),
+            Robot(
+                settings["arm"],
+                settings["control"],
+                scene=robots_scene(settings.get("scene", "plain"), settings["seed"]),
+                start_noise=settings["start_noise"],
+            ),
             Following(
                 reward_of(settings["reward_form"], HuberReward(**settings["reward"])),
                 observe_pose=settings["observe_pose"],
