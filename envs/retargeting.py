@@ -15,6 +15,8 @@ from imitate.reading.adjustment import STEP, Adjusted, Doubts, adjust
 from .imagination import limits_of
 from .kuka import CONTROL_HZ, Arm, Kuka
 from .perturbations import random_poses
+from .robot import Robot
+from .translation import translated
 
 Floats = NDArray[np.float64]
 
@@ -98,6 +100,5 @@ def as_own(
     # In one posture, or what was read would be far from what is true, though the flange is not.
     joints = None if len(ways) == 1 else retargeted(ways[1], arm, first)
     believed = retargeted(ways[0], arm, first if joints is None else joints[0])
-    with closing(Kuka(arm)) as kuka:
-        frames = kuka.film_at(believed, encoder.camera, encoder.image_size)
-    return Demonstration(shown.name, frames, joints, believed)
+    own = Demonstration(shown.name, shown.frames, joints, believed)
+    return translated(own, Robot(arm), encoder.camera, encoder.image_size)

@@ -34,6 +34,8 @@ class Robot:
         midway: Share of the episodes that start at a random frame instead of the first, at the pose that the robot
             believes to see there (reference state initialisation, Peng et al., DeepMimic, 2018, section 6.1). Else
             nothing is learned of a frame before all the frames ahead of it are. No effect where no poses were read.
+        translates: Whether it compares itself with what the demonstration would look like in its own scene, by its own
+            camera, at the poses that it believes to see: of one from another room. ``KukaEnv`` compares nothing.
 
     Raises:
         UserError: An unknown name, or what is no number of its range.
@@ -46,6 +48,7 @@ class Robot:
     scene: str | Scene = "plain"
     start_noise: float = 0.0
     midway: float = 0.0
+    translates: bool = False
 
     def __post_init__(self) -> None:
         kinds: tuple[tuple[str, Mapping[str, Any], tuple[type, ...]], ...] = (
@@ -61,6 +64,8 @@ class Robot:
             elif not isinstance(value, own):
                 others = "".join(f", or a {kind.__name__}" for kind in own if kind is not type(None))
                 raise UserError(f"{noun} is {value!r}, expected one of {', '.join(sorted(registry))}{others}")
+        if not isinstance(self.translates, bool | np.bool_):
+            raise UserError(f"translates is {self.translates!r}, expected True or False")
         check_numbers(start_noise=self.start_noise, midway=self.midway)
         if not 0 <= self.start_noise <= np.pi:
             raise UserError(f"start_noise is {self.start_noise}, expected 0 to pi rad")

@@ -28,6 +28,7 @@ from .kuka import ASSETS, Arm
 from .kuka_env import KukaEnv, Reference
 from .robot import Robot, taken
 from .scenes.scene import PLAIN, Scene
+from .translation import translated
 from .vector import KukaVectorEnv
 from .watching import believing
 
@@ -175,8 +176,10 @@ def _resolve(
             "encoder of 'embed open'; others are of KukaEnv"
         )
     _check_demonstrations(demonstrations, robot, trained)
-    if following.observe_pose or robot.midway > 0:
+    if following.observe_pose or robot.midway > 0 or robot.translates:
         demonstrations = [believing(shown, trained, robot.arm) for shown in demonstrations]
+    if robot.translates:
+        demonstrations = [translated(shown, robot, camera, image_size) for shown in demonstrations]
     targets = Targets(trained, demonstrations)
     _check_sides(demonstrations, camera)
     references = [

@@ -8,7 +8,7 @@ next.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,17 +31,18 @@ from imitate.keeping.runs import Stage, kept_settings, read_json, write_json
 from imitate.keeping.workers import end_with_parent, worked_off
 
 from . import record
-from .benchmarking.conditions import CONDITIONS, IN_THE_OPEN, WORSE, Condition, Frames
+from .benchmarking.alone import learned_alone
+from .benchmarking.conditions import CONDITIONS, IN_THE_OPEN, WORSE, Frames
+from .benchmarking.filming import RECORD, check_filmed, shown_to
 from .benchmarking.ways import of_all, print_ways, summarise
 from .reporting.gallery import write_gallery
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
 from .shared.policy import DIRECT, chosen, following, reading_at_once
-from .shared.reading import Mind, Read, check_reads
+from .shared.reading import Mind, Read, Reading, check_reads
 from .shared.results import Results, Rows, about, check_out, rounded, write_results
 from .shared.rollout import baselines, beside, misread, poses_taken, roll_out
 
-RECORD = record.PRESETS["default"][1]
 WEIGHTS = "encoder.safetensors"
 
 
@@ -80,6 +81,8 @@ class Settings:
     practice: int | None = None
     """Steps that it then practises each demonstration, as it is shown, of all environments together, at most; None:
     none where poses are imagined, else 131,072, or, from recordings, 262,144. It ends when they are found."""
+    learns: bool = False
+    """Whether PPO learns each demonstration, too, by the reward alone, in another room: minutes each."""
     clock: bool = True
     """Demonstrations advance by a frame a step. Without, they wait for the robot."""
     films: int = 0
@@ -122,10 +125,7 @@ def run(settings: Settings) -> Results:
     reading = reading_at_once(settings.guess, settings.practice, policy)
     reader, by = settings.shown_encoder or encoder, settings.shows or RECORD.arm
     if not stage.finished:
-        _check_filmed(conditions.values(), _shown_to(encoder, RECORD.arm))
-        if settings.shows:
-            check_reads(load_encoder(reader), reader, by)
-        reading.check(load_encoder(reader), settings.run)
+        _check_encoders(settings, encoder, reader, reading)
     weights = sha256(encoder / WEIGHTS)
     kept = kept_settings(replace(settings, out=None, jobs=0))
     sums = {"encoder_sha256": weights, "policy_sha256": sha256(policy.path("policy.zip")) if policy else None}
@@ -133,14 +133,14 @@ def run(settings: Settings) -> Results:
         sums["shown_encoder_sha256"] = sha256(settings.shown_encoder / WEIGHTS)
     begun = stage.begin(kept | sums, resumable=True)
     if begun:
-        planned = replace(_shown_to(reader, by), run=stage.folder, seed=settings.seed)
+        planned = replace(shown_to(reader, by), run=stage.folder, seed=settings.seed)
         record.run(replace(planned, train=1, validation=2, test=settings.demos))
         _follow(stage, settings, encoder, policy)
     followed = {
         name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
     }
-    practised = reading.steps() > 0
-    ways = ("direct", *(["practised"] if practised else []), *(["policy"] if policy else []))
+    asked = {"practised": reading.steps() > 0, "policy": policy is not None, "learned": settings.learns}
+    ways = ("direct", *(way for way, wanted in asked.items() if wanted))
     said = {"conditions": {name: condition.says for name, condition in conditions.items()}, "encoder": weights}
     own = stage.path("any-video.csv")
     summary = summarise(followed, ways)
@@ -160,6 +160,16 @@ def run(settings: Settings) -> Results:
     if settings.films:
         print(f"look at {stage.path('gallery.html')}")
     return results
+
+
+def _check_encoders(settings: Settings, encoder: Path, reader: Path, reading: Reading) -> None:
+    """Refuse encoders that can't do what is asked for, before anything is filmed."""
+    check_filmed((CONDITIONS[name] for name in settings.conditions), shown_to(encoder, RECORD.arm))
+    if settings.shows:
+        check_reads(load_encoder(reader), reader, settings.shows)
+    reading.check(load_encoder(reader), settings.run)
+    if settings.learns and not load_encoder(encoder).any_scene:
+        raise UserError(f"learns: the encoder {encoder} knows one room only, expected one of 'embed open'")
 
 
 def _follow(stage: Stage, settings: Settings, encoder: Path, policy: Stage | None) -> None:
@@ -224,34 +234,6 @@ def _check(settings: Settings) -> None:
             raise UserError(f"condition {name} is of the robot's own arm: leave it out where {settings.shows} is shown")
 
 
-def _shown_to(folder: Path, arm: str) -> record.Settings:
-    """What an encoder is shown of its arm: drawn as it knows it.
-
-    Raises:
-        UserError: It could not embed what is recorded.
-    """
-    encoder = load_encoder(folder)
-    planned = replace(RECORD, image_size=encoder.image_size, arm=arm)
-    if encoder.camera.known:
-        planned = replace(planned, renderer=encoder.camera.renderer)  # type: ignore[arg-type]  # checked as it draws
-    encoder.check_camera(record.cameras_of(planned)[0], planned.image_size)
-    encoder.check_arm(ARMS[planned.arm].joints)
-    return planned
-
-
-def _check_filmed(conditions: Iterable[Condition], shown: record.Settings) -> None:
-    """Refuse what can't be filmed anew as the encoder knows it.
-
-    Raises:
-        UserError: PyBullet would have to draw a scene.
-    """
-    for condition in conditions:
-        if condition.filmed is not None and shown.renderer == "tiny":
-            raise UserError(
-                f"'{condition.says}' can't be drawn by PyBullet, whose pictures this encoder knows: leave it out"
-            )
-
-
 def _row(folder: Path, condition: str, number: int) -> Path:
     return folder / "rows" / f"{condition}-{number}.json"
 
@@ -290,6 +272,8 @@ def _follow_one(
             read[pictures] = theirs if by == RECORD.arm else _as_own(theirs, by, encoder)
         filmed = number < settings.films and name == settings.conditions[0]
         figures, frames = _followed(encoder, policy, read[pictures], settings.clock, number, condition.away, filmed)
+        if settings.learns:
+            figures |= learned_alone(encoder, read[pictures].demonstration, number).metrics("learned_")
         made = [_row(stage.folder, name, number)]
         write_json(made[0], {"demo": f"test:{number}", **figures})
         if frames is not None:

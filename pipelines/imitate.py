@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -76,6 +76,8 @@ class Settings:
     scene: str = "plain"
     """Where it stands: plain, table, or random, one that is drawn with the seed. Of others than the plain one it wants
     an encoder of 'embed open'."""
+    translate: bool = False
+    """Learn from what the demonstration would look like there, at the poses that are read off it in its own room."""
     steps: int = 20_000
     """At most so many, of all environments together: whole rollouts, of 2048 by default, and one at least."""
     episodes: int = 0
@@ -179,8 +181,14 @@ def check(settings: Settings) -> None:
 
 def robot_of(settings: Settings) -> Robot:
     """The robot that learns."""
-    scene = robots_scene(settings.scene, settings.seed)
-    return Robot(settings.arm, settings.control, scene=scene, start_noise=settings.start_noise, midway=settings.midway)
+    return Robot(
+        settings.arm,
+        settings.control,
+        scene=robots_scene(settings.scene, settings.seed),
+        start_noise=settings.start_noise,
+        midway=settings.midway,
+        translates=settings.translate,
+    )
 
 
 def following_of(settings: Settings) -> Following:
@@ -207,24 +215,12 @@ def reading_of(settings: Settings) -> Reading:
     return Reading(settings.guess, settings.practice if wanted and not settings.episodes else 0)
 
 
-@contextmanager
-def learning_env(
-    settings: Settings, encoder: TrainedEncoder, demonstrations: Sequence[Demonstration]
-) -> Iterator[SB3VecEnv]:
-    """The environments that the policy learns in: each episode shows one of the demonstrations."""
-    vector = tcn_imitate_vector(
-        settings.learner.n_envs,
-        encoder,
-        demonstrations,
-        following_of(settings),
-        robot_of(settings),
-        settings.workers or os.cpu_count() or 1,
-    )
-    env = SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
-    try:
-        yield env
-    finally:
-        env.close()
+def learning_env(settings: Settings, encoder: TrainedEncoder, demonstrations: Sequence[Demonstration]) -> SB3VecEnv:
+    """The environments that the policy learns in, to be closed: each episode shows one of the demonstrations."""
+    number, workers = settings.learner.n_envs, settings.workers or os.cpu_count() or 1
+    robot, following = robot_of(settings), following_of(settings)
+    vector = tcn_imitate_vector(number, encoder, demonstrations, following, robot, workers)
+    return SB3VecEnv(TrueReward(vector) if settings.oracle else vector)
 
 
 def _check_demo(settings: Settings) -> None:
@@ -322,7 +318,7 @@ def _learned(
 
     Where it is to follow the demonstration of ``env`` only, it does not become a poorer follower than it was.
     """
-    with learning_env(settings, encoder, demonstrations) as envs:
+    with closing(learning_env(settings, encoder, demonstrations)) as envs:
         model = build_ppo(
             settings.learner, envs, settings.seed, torch.device("cpu"), stage.path("tensorboard"), encoder.dim,
             settings.lookahead,

@@ -22,10 +22,11 @@ from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import benchmark_follow, imitate, record
 from imitate.pipelines.benchmark_follow import CONDITIONS, PRESETS, Settings
-from imitate.pipelines.benchmarking import sister
+from imitate.pipelines.benchmarking import alone, filming, sister
 from imitate.pipelines.benchmarking.conditions import SISTERS
 from imitate.pipelines.benchmarking.ways import FEW, FIGURES, summarise
 from imitate.pipelines.shared.cli import command_line
+from imitate.pipelines.shared.policy import OPEN
 from imitate.pipelines.shared.reading import GUESSES
 from imitate.pipelines.shared.results import read_results
 from imitate.policy.ppo import Learner
@@ -34,6 +35,13 @@ from imitate.policy.ppo import Learner
 @pytest.fixture(scope="module")
 def shipped():
     return LeRobotDataset(ASSETS / "demonstration").demonstration(0)
+
+
+@pytest.fixture(scope="module")
+def drawn_in(shipped):
+    """An encoder that has been made blind to rooms, and a demonstration, with the poses that it reads off it."""
+    few = replace(shipped, frames=shipped.frames[:12], joints=shipped.joints[:12], source=None)
+    return load_encoder(OPEN), replace(few, believed=few.joints + 0.01)
 
 
 @pytest.mark.parametrize(
@@ -99,10 +107,35 @@ def test_what_two_conditions_show_alike_is_read_once(encoder, tmp_path, monkeypa
     assert all(stage.noted(f"{name}-0") for name in ("plain", "half_speed", "away"))
 
 
+def test_who_learns_by_the_reward_alone_stands_elsewhere_and_observes_no_pose(drawn_in, monkeypatch):
+    """A few steps of it, in another room than the demonstration's."""
+    asked = []
+
+    def learning_env(settings, *others):
+        asked.append(settings)
+        return imitate.learning_env(settings, *others)
+
+    few = replace(alone.REWARD_ALONE, steps=64, learner=Learner(n_envs=4, n_steps=16, batch_size=16))
+    monkeypatch.setattr(alone, "REWARD_ALONE", few)
+    monkeypatch.setattr(alone, "learning_env", learning_env)
+    encoder, shown = drawn_in
+    rollout = alone.learned_alone(encoder, shown, seed=3)
+    assert [(one.observe_pose, one.practice, one.translate, one.scene) for one in asked] == [(False, 0, True, "random")]
+    assert imitate.robot_of(asked[0]).surroundings != imitate.robot_of(replace(asked[0], seed=4)).surroundings
+    assert len(rollout.ee_errors) == len(shown) - 1
+    assert np.isfinite(rollout.ee_errors).all()
+
+
+def test_one_who_knows_one_room_learns_in_no_other(tmp_path):
+    with pytest.raises(UserError, match=r"learns: the encoder .* knows one room only, expected one of 'embed open'"):
+        benchmark_follow.run(Settings(tmp_path, encoder=ASSETS / "encoder", policy="direct", learns=True, demos=1))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_what_practice_makes_of_guesses_stands_beside_them(tmp_path, monkeypatch):
-    small = replace(benchmark_follow.RECORD, held_out_frames=10, held_out_travel=0.0)
-    monkeypatch.setattr(benchmark_follow, "RECORD", small)
+    small = replace(filming.RECORD, held_out_frames=10, held_out_travel=0.0)
+    monkeypatch.setattr(filming, "RECORD", small)
     monkeypatch.chdir(ASSETS.parent)
     asked = Settings(
         run=tmp_path,
@@ -126,8 +159,8 @@ def test_what_practice_makes_of_guesses_stands_beside_them(tmp_path, monkeypatch
 
 @pytest.mark.slow
 def test_the_benchmark_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
-    small = replace(benchmark_follow.RECORD, held_out_frames=10, held_out_travel=0.0)
-    monkeypatch.setattr(benchmark_follow, "RECORD", small)
+    small = replace(filming.RECORD, held_out_frames=10, held_out_travel=0.0)
+    monkeypatch.setattr(filming, "RECORD", small)
     run = tmp_path / "run"
     record.run(replace(small, run=run, train=2, validation=2, test=1, frames=10))
     learned = imitate.run(

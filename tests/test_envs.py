@@ -1,4 +1,5 @@
 import warnings
+from contextlib import closing
 from dataclasses import replace
 from time import perf_counter
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
+from imitate.data.domain import Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs import ENV_IDS
@@ -21,7 +23,10 @@ from imitate.envs.film import Film
 from imitate.envs.imagination import Imagination, watch
 from imitate.envs.kuka import ARMS, ASSETS, Kuka
 from imitate.envs.kuka_env import KukaEnv, Reference
+from imitate.envs.robot import Robot
+from imitate.envs.scenes.named import SCENES
 from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
+from imitate.envs.translation import translated
 from imitate.envs.vector import KukaVectorEnv
 from imitate.envs.watching import believing
 from imitate.errors import UserError
@@ -540,6 +545,25 @@ def test_a_bare_video_starts_at_a_pose_that_looks_like_its_first_frame(encoder, 
     assert found < 0.95 * np.linalg.norm(guessed - shown)  # all poses look much alike to an untrained encoder
     assert "ee_error_m" not in info
     env.close()
+
+
+def test_a_demonstration_from_another_room_is_compared_as_it_would_look_here(pixels, demonstrations):
+    """At the poses that are believed, whatever its own frames look like."""
+    shown, poses = demonstrations[0], demonstrations[0].joints
+    shown = replace(shown, frames=shown.frames // 3, believed=poses)
+    encoder = replace(pixels, domain=Domain())
+    robot = Robot(scene="table", translates=True)
+    here = translated(shown, robot, encoder.camera, encoder.image_size)
+    with closing(Kuka(scene=SCENES["table"])) as kuka:
+        np.testing.assert_array_equal(here.frames, kuka.film_at(poses, encoder.camera, encoder.image_size))
+    np.testing.assert_array_equal(here.joints, poses)
+    apart = []
+    for translates in (True, False):
+        env = TCNImitateEnv(encoder, [shown], robot=robot, translates=translates)
+        env.reset(seed=0)
+        apart.append(env.step(np.zeros(7))[4]["embedding_distance"])
+        env.close()
+    assert apart[0] < 0.2 * apart[1]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from imitate.envs.watching import Watched
 from imitate.errors import UserError
 from imitate.keeping.runs import read_json
 from imitate.pipelines import benchmark_follow, retarget
+from imitate.pipelines.benchmarking import filming
 from imitate.pipelines.shared.reading import GUESSES
 
 SIZE, LENGTH, FRONT = 32, 30, CAMERAS["front"]
@@ -159,8 +160,8 @@ def test_a_camera_is_looked_for_only_by_who_knows_many(knows_panda, tmp_path):
 
 
 def test_many_demonstrations_by_another_arm(knows_panda, tmp_path, monkeypatch):
-    small = replace(benchmark_follow.RECORD, held_out_frames=40, held_out_travel=0.0)
-    monkeypatch.setattr(benchmark_follow, "RECORD", small)
+    small = replace(filming.RECORD, held_out_frames=40, held_out_travel=0.0)
+    monkeypatch.setattr(filming, "RECORD", small)
 
     def read(demonstration, mind):
         assert mind.arm == "panda"

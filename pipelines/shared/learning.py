@@ -82,8 +82,7 @@ def learn(
     Returns:
         The learning curve, a row a rollout; and how long it took, s.
     """
-    rollout = rollout_of(model)
-    steps = max(steps // rollout, 1) * rollout  # the last one would be filled up, and so go beyond
+    rollout, steps = rollout_of(model), whole_rollouts(model, steps)
     model.lr_schedule = partial(as_it_began, model.lr_schedule, rollout / steps)
     kept = snapshots.read()
     with held_back() as told_to_stop, tqdm(total=steps, unit="step", desc="imitate") as bar:
@@ -111,6 +110,12 @@ def learn(
         finally:
             boundaries.write()
         return curve.rows, curve.seconds
+
+
+def whole_rollouts(model: PPO | SAC, steps: int) -> int:
+    """At most so many steps, but one rollout at least: a last one that is begun would be filled up, and go beyond."""
+    rollout = rollout_of(model)
+    return max(steps // rollout, 1) * rollout
 
 
 def rollout_of(model: PPO | SAC) -> int:

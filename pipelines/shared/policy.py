@@ -114,6 +114,7 @@ def learned_with(stage: Stage) -> Learned:
                 settings["control"],
                 scene=robots_scene(settings.get("scene", "plain"), settings["seed"]),
                 start_noise=settings["start_noise"],
+                translates=settings.get("translate", False),
             ),
             Following(
                 reward_of(settings["reward_form"], HuberReward(**settings["reward"])),

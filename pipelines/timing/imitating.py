@@ -118,7 +118,8 @@ def learning(subject: Subject, envs: int = 0, workers: int = 0, single: bool = F
     demonstration = dataset.demonstration(dataset.split("test")[0])
     # Poses are read once, before the first step, and with an encoder that knows something: not asked for here.
     demonstration = replace(demonstration, believed=demonstration.joints)
-    with imitate.learning_env(settings, OneByOne.of(encoder) if single else encoder, [demonstration]) as env:
+    own = OneByOne.of(encoder) if single else encoder
+    with closing(imitate.learning_env(settings, own, [demonstration])) as env:
         snapshots = Snapshots(subject.folder / "snapshot.safetensors", "nothing")
         yield _updates(settings, env, subject, partial(Boundaries, snapshots, env))
 
