@@ -172,11 +172,11 @@ def check(settings: Settings) -> None:
     Raises:
         UserError: One is unknown, or out of its range.
     """
+    check_bounds(settings, seed=SEED, workers=PROCESSES, steps=(1, MOST_STEPS), episodes=(0, MANY))
     robot_of(settings)
     following_of(settings)
     reading_of(settings)
     pick_device(settings.device)
-    check_bounds(settings, seed=SEED, workers=PROCESSES, steps=(1, MOST_STEPS), episodes=(0, MANY))
 
 
 def robot_of(settings: Settings) -> Robot:

@@ -9,10 +9,12 @@ import torch
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
+from imitate.envs.scenes.scene import PLAIN
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
 from imitate.pipelines import compression, evaluate, imitate, report
 from imitate.pipelines.shared import reading
+from imitate.pipelines.shared.policy import learned_with, robots_scene
 from imitate.pipelines.shared.reading import GUESSES
 from imitate.pipelines.shared.results import read_results
 from imitate.pipelines.torturing.subject import IMITATE
@@ -140,6 +142,16 @@ def test_what_practice_found_is_not_looked_for_again_by_a_command_that_was_kille
     curve = read_json(folder / "curve.json")
     assert [row["steps"] for row in curve] == [0, 2048, 2080, 2112]
     assert stage.metrics["practice_steps"] == 2048
+
+
+def test_a_policy_acts_where_it_has_learned(learned, monkeypatch):
+    """In the scene that its seed drew, and beside what the demonstration looks like there."""
+    assert learned_with(learned).robot.surroundings == PLAIN
+    settings = learned.settings | {"scene": "random", "translate": True}
+    monkeypatch.setattr(Stage, "settings", property(lambda _: settings))
+    robot = learned_with(learned).robot
+    assert robot.translates
+    assert robot.surroundings == robots_scene("random", settings["seed"]) != PLAIN
 
 
 def test_a_bare_video_has_no_truth_for_an_oracle(settings):
