@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
@@ -16,7 +17,6 @@ from imitate.data.viewpoint import around_base, bearing, moved
 from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError, choose
 from imitate.reading.pose_tracking import read_poses
-from imitate.reading.practice import smoothed
 
 from .close_look import CLOSELY, KNOWN, ROUGHLY, SHARPLY, UNKNOWN, Closer, Look, Viewing, by_second
 from .imagination import limits_of, watch, within_reach
@@ -24,12 +24,13 @@ from .kuka import ARMS, CONTROL_HZ, Arm, body_of
 from .landmarks import number_of
 from .room import painters_of
 
+SURER = 5.0  # frames, a standard deviation, that are asked together for how the arm about stands
 MOST = 4  # times that it is read in the video's own room
 SURE = 0.995  # share explained above which once is enough
 NOTHING = 1e-9  # that is left: of less, no share can be gained
 GAIN = 0.02  # of what was left, that must be gained to go on
 FINER = 0.1  # more of it than before, that may be left by a last look, which sees finer things
-OTHER = 0.8  # of what is left, that may be left of another arm than the robot's own, for it to be taken for that
+OTHER = 0.95  # of what is left, that may be left of another arm than the robot's own, for it to be taken for that
 UNCLEAR = 1.25  # times the least that is left at first, that may be left of what is read to the end, too
 SURE_THERE = 0.98  # the same of each second
 AGAIN = 1  # times that one who is lost there looks again
@@ -87,7 +88,7 @@ def watch_closely(
     joint = None if camera_known or first is None else float(first[0])
     within, last = _limits(own, camera_known), SHARPLY if camera_known else CLOSELY[-1:]
     viewings = [Viewing(frames, one, usual, 1 / CONTROL_HZ, unsure, within, joint) for one in painters_of(own)]
-    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own), encoder.camera)
+    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own, camera_known), encoder.camera)
     read = {
         viewing: _read_in_its_room(encoder, embeddings, viewing, now, last)
         for viewing, now in _begun(viewings, guesses, encoder.find(frames)).items()
@@ -212,14 +213,17 @@ def _embedded(
     return encoder.embed(draw(poses))
 
 
-def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm) -> NDArray[np.float64]:
-    """What the pose head says, smoothed; without one, the robot is home."""
+def _decoded(
+    encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm, camera_known: bool
+) -> NDArray[np.float64]:
+    """What the pose head says over some frames, of which the surer count more; without one, the robot is home."""
     if encoder.pose_head is None:
         return np.zeros((len(embeddings), arm.joints))
-    joints = encoder.decode_joints(embeddings)
-    smooth = np.arctan2(smoothed(np.sin(joints)), smoothed(np.cos(joints)))
-    smooth[:, 0] = np.unwrap(smooth[:, 0])  # seen from somewhere, it may turn all the way round
-    return smooth
+    directions = encoder.decode_directions(embeddings)
+    joints = np.angle(gaussian_filter1d(directions, SURER, axis=0))
+    if not camera_known:
+        joints[:, 0] = np.unwrap(joints[:, 0])  # seen from somewhere, it may turn all the way round
+    return joints
 
 
 def believing(

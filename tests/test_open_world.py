@@ -502,13 +502,26 @@ def test_whole_turns_of_the_first_joint_are_nothing():
 
 
 def test_what_a_head_says_is_smooth_all_the_way_round(blind, monkeypatch):
-    angles = np.zeros((40, 7))
-    angles[:, 0] = np.linspace(2.5, 4.0, 40)
-    wrapped = (angles + np.pi) % (2 * np.pi) - np.pi
-    monkeypatch.setattr(TrainedEncoder, "decode_joints", lambda *_: wrapped)
-    np.testing.assert_allclose(
-        watching._decoded(blind, np.zeros((40, 32), np.float32), ARMS["iiwa"]), angles, atol=1e-3
-    )
+    """By a camera that may stand anywhere; else a joint is where it can be, whatever a frame or two say."""
+    angles = np.zeros((80, 7))
+    angles[:, 0] = np.linspace(2.5, 4.0, 80)
+    monkeypatch.setattr(TrainedEncoder, "decode_directions", lambda *_: np.exp(1j * angles))
+    nothing = np.zeros((80, 32), np.float32)
+    read = watching._decoded(blind, nothing, ARMS["iiwa"], camera_known=False)
+    np.testing.assert_allclose(read[20:-20], angles[20:-20], atol=1e-3)
+    np.testing.assert_allclose(read, angles, atol=0.2)  # at both ends it is smooth beyond them
+    within = watching._decoded(blind, nothing, ARMS["iiwa"], camera_known=True)
+    np.testing.assert_allclose(np.exp(1j * within), np.exp(1j * read), atol=1e-9)
+    assert np.abs(within).max() < np.pi
+
+
+def test_who_is_not_sure_counts_less(blind, monkeypatch):
+    """A frame that may show the arm in two ways says what is between, and says it faintly."""
+    directions = np.exp(1j * np.full((41, 7), 0.5))
+    directions[20] = 0.05 * np.exp(-2.5j)
+    monkeypatch.setattr(TrainedEncoder, "decode_directions", lambda *_: directions)
+    read = watching._decoded(blind, np.zeros((41, 32), np.float32), ARMS["iiwa"], camera_known=True)
+    np.testing.assert_allclose(read, 0.5, atol=0.01)
 
 
 def test_how_far_a_camera_is_from_where_it_should_be():

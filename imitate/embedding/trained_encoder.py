@@ -62,11 +62,6 @@ class PoseHead(nn.Sequential):
         """Map (batch, dim) to (batch, 2 * joints): sines, then cosines."""
         return super().forward(embeddings * self.scale)
 
-    def angles(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Map (batch, dim) to (batch, joints), rad."""
-        sines, cosines = self(embeddings).chunk(2, dim=-1)
-        return torch.atan2(sines, cosines)
-
 
 @dataclass
 class TrainedEncoder:
@@ -159,18 +154,29 @@ class TrainedEncoder:
         check_finite("a landmark", found, "the encoder is of no use: train it anew")
         return out, found
 
-    @torch.inference_mode()
     def decode_joints(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         """Map (n, dim) embeddings to (n, joints), rad.
 
         Raises:
             UserError: The encoder was trained without self-regression.
         """
+        return np.angle(self.decode_directions(embeddings))
+
+    @torch.inference_mode()
+    def decode_directions(self, embeddings: NDArray[np.float32]) -> NDArray[np.complex128]:
+        """Map (n, dim) embeddings to where (n, joints) joints point: numbers of length 1, or shorter if not sure.
+
+        What is the mean of several that may be is the shorter, the farther apart these are.
+
+        Raises:
+            UserError: The encoder was trained without self-regression.
+        """
         if self.pose_head is None:
             raise UserError("this encoder has no pose head: train one with --self-regression above 0")
-        joints = self.pose_head.angles(torch.from_numpy(embeddings).to(self.device)).double().cpu().numpy()
-        check_finite("a decoded joint", joints, "the encoder is of no use: train it anew")
-        return joints
+        said = self.pose_head(torch.from_numpy(embeddings).to(self.device)).double().cpu().numpy()
+        directions = said[:, self.pose_head.joints :] + 1j * said[:, : self.pose_head.joints]
+        check_finite("a decoded joint", directions, "the encoder is of no use: train it anew")
+        return directions
 
     def check_camera(self, camera: Camera, image_size: int) -> None:
         """Refuse to score what another camera sees, unless it is within the encoder's domain.
