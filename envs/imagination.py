@@ -46,7 +46,7 @@ class Imagination:
     def __init__(self, encoder: TrainedEncoder, arm: str | Arm = "iiwa", workers: int = 0) -> None:
         encoder.check_camera(encoder.camera, encoder.image_size)
         self.arm = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
-        encoder.check_arm(self.arm.joints)
+        encoder.check_arm(self.arm)
         self._encoder = encoder
         taken = (self.arm, encoder.camera, encoder.image_size)
         workers = workers if encoder.camera.renderer == "tiny" else 0  # ours has threads of its own
@@ -115,7 +115,7 @@ def watch_pixels(
     Raises:
         UserError: As ``Imagination`` does.
     """
-    encoder.check_arm((choose(ARMS, arm, "arm") if isinstance(arm, str) else arm).joints)
+    encoder.check_arm(choose(ARMS, arm, "arm") if isinstance(arm, str) else arm)
     pixels = replace(encoder, module=Thumbnail(), dim=Thumbnail.dim, pose_head=None).to(encoder.device)
     guesses = None if encoder.pose_head is None else encoder.decode_joints(encoder.embed(frames))
     return watch(pixels, pixels.embed(frames), arm, workers, guesses).poses

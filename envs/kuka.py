@@ -58,6 +58,11 @@ class Arm:
         """Number of joints."""
         return len(self.lower)
 
+    @property
+    def name(self) -> str:
+        """What it is called: as its description is."""
+        return Path(self.file).stem
+
 
 # 0.8 of the joint limits of the iiwa, so that a policy may overshoot a demonstration by a little. Joints 3, 5
 # and 7, which turn along the arm, stay within half a turn: one joint between two others turned by half a turn,

@@ -73,9 +73,14 @@ class Robot:
             raise UserError(f"midway is {self.midway}, expected a share of 0 to 1")
 
     @property
+    def own_arm(self) -> Arm:
+        """Its arm."""
+        return choose(ARMS, self.arm, "arm") if isinstance(self.arm, str) else self.arm
+
+    @property
     def joints(self) -> int:
         """Of its arm."""
-        return (choose(ARMS, self.arm, "arm") if isinstance(self.arm, str) else self.arm).joints
+        return self.own_arm.joints
 
     @property
     def surroundings(self) -> Scene:

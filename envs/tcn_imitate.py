@@ -169,7 +169,7 @@ def _resolve(
         demonstrations = [LeRobotDataset(ASSETS / "demonstration").demonstration(0)]
     camera, image_size = robot.eyes(trained.camera, trained.image_size)
     trained.check_camera(camera, image_size)
-    trained.check_arm(robot.joints)
+    trained.check_arm(robot.own_arm)
     if robot.surroundings != PLAIN and not trained.any_scene:
         raise UserError(
             f"scene {robot.surroundings.name!r}: this encoder was trained in the plain one, expected that, or an "

@@ -101,7 +101,7 @@ def watch_closely(
 
 def _check_knows(encoder: TrainedEncoder, camera: Camera, arm: Arm) -> None:
     encoder.check_camera(camera, encoder.image_size)
-    encoder.check_arm(arm.joints)
+    encoder.check_arm(arm)
     if (found := encoder.landmarks) != (wanted := number_of(arm, body_of(arm.file))):
         raise UserError(f"an encoder that finds {found} landmarks, expected the {wanted} of this arm")
 

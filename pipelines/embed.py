@@ -16,8 +16,9 @@ from imitate.embedding.device import pick_device
 from imitate.embedding.encoders import ENCODERS, build_encoder
 from imitate.embedding.encoders.inception import InceptionEncoder
 from imitate.embedding.objectives import OBJECTIVES
+from imitate.embedding.pose_head import PoseHead
 from imitate.embedding.sampling import Epoch, Margins
-from imitate.embedding.trained_encoder import BOUNDS, PoseHead, TrainedEncoder
+from imitate.embedding.trained_encoder import BOUNDS, TrainedEncoder
 from imitate.envs.kuka import ARMS
 from imitate.errors import MANY, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT
@@ -204,6 +205,7 @@ def run(settings: Settings) -> Stage:
     joints = data.poses.joints
     pose_head = None if joints is None else PoseHead(settings.dim, joints.shape[1]).to(device)
     trained = TrainedEncoder(settings.encoder, module, size, settings.dim, camera, pose_head, dataset.rendering)
+    trained.arm = arm.name if (arm := ARMS.get(str(dataset.info.get("robot_type")))) else None
     snapshots = Snapshots(stage.path(SNAPSHOT), f"{digest_of(dataset, camera.name)} {device.type}")
     kept = snapshots.read()
     baselines = kept["baselines"] if kept else baselines_of(data, trained.to(device))
@@ -311,9 +313,8 @@ def _draw(stage: Stage, data: Data, trained: TrainedEncoder) -> None:
 def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder, poses: Poses) -> dict[str, Any]:
     """What ``check_reward`` does by default; nothing on a robot, of poses, or through a camera that can't be drawn."""
     arm = ARMS.get(str(dataset.info.get("robot_type")))
-    if arm is None or not trained.camera.known or poses.joints is None or poses.flange is None:
-        return {}
-    if poses.joints.shape[1] != arm.joints:
+    its_own = arm is not None and poses.joints is not None and poses.joints.shape[1] == arm.joints
+    if not its_own or not trained.camera.known or poses.flange is None:
         return {}
     probe = Probe()
     shown = held_out(dataset, trained, "validation", probe.demos)

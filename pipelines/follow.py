@@ -108,7 +108,7 @@ def run(settings: Settings) -> Stage:
         )
     demonstration = load_demo(shown, settings.run, encoder, settings.resize)
     stage = Stage.named(settings.run, settings.name or stage_name("follow", [settings.demo] if settings.demo else []))
-    encoder.check_arm(robot.joints)
+    encoder.check_arm(robot.own_arm)
     say_what_was_read(shown, demonstration)
     wanted = kept_settings(replace(settings, demo=kept_demo(settings.demo) if settings.demo else "")) | {
         "encoder_sha256": sha256(folder / "encoder.safetensors"),

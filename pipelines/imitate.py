@@ -260,7 +260,7 @@ def run(settings: Settings) -> Stage:
     encoder = load_encoder(folder, device)
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     robot, following, reading = robot_of(settings), following_of(settings), reading_of(settings)
-    encoder.check_arm(robot.joints)
+    encoder.check_arm(robot.own_arm)
     reading.check(encoder, settings.run, [settings.demo])
     say_what_was_read(settings.demo, demonstration)
     stage = stage_of(settings)

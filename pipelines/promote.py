@@ -59,7 +59,7 @@ def run(settings: Settings) -> None:
     if settings.open_world:
         if not encoder.any_scene:
             raise UserError(f"{settings.run}: its encoder knows one scene, expected one of the preset open of 'embed'")
-        encoder.check_arm(ARMS["iiwa"].joints)
+        encoder.check_arm(ARMS["iiwa"])
         encoder.check_camera(CAMERAS["front"], encoder.image_size)
         with _replacing() as folder:
             encoder.save(folder / OPEN.name, half=True)

@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.encoders import build_encoder
-from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
+from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import Kuka
 from imitate.envs.trajectories import Babbling, random_trajectory

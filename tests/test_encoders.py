@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -6,8 +8,10 @@ from imitate.data.camera import Camera
 from imitate.embedding.encoders import ENCODERS, build_encoder
 from imitate.embedding.encoders.inception import TRUNK, InceptionEncoder
 from imitate.embedding.encoders.layers import SpatialSoftmax
+from imitate.embedding.pose_head import PoseHead
 from imitate.embedding.preprocess import preprocess
-from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs.kuka import ARMS, ASSETS
 from imitate.errors import UserError
 from imitate.keeping.runs import read_json, write_json
 
@@ -60,9 +64,26 @@ def test_checkpoint_round_trip_is_exact(tmp_path, name, joints):
     if joints:
         np.testing.assert_array_equal(loaded.decode_joints(embedded), trained.decode_joints(embedded))
         assert loaded.decode_joints(embedded).shape == (4, 7)
+        np.testing.assert_array_equal(np.angle(loaded.decode_directions(embedded)), loaded.decode_joints(embedded))
     else:
         with pytest.raises(UserError, match="no pose head"):
             loaded.decode_joints(embedded)
+
+
+def test_an_encoder_knows_its_arm(tmp_path):
+    """Not only how many joints that has: a Panda has as many as a Kuka."""
+    trained = TrainedEncoder("conv", build_encoder("conv", 64), 64, 32, CAMERA, PoseHead(32, 7))
+    trained.save(tmp_path / "nobody")
+    load_encoder(tmp_path / "nobody").check_arm(ARMS["panda"])  # nobody says
+    replace(trained, arm="iiwa").save(tmp_path)
+    known = load_encoder(tmp_path)
+    known.check_arm(ARMS["iiwa"])
+    with pytest.raises(UserError, match="trained on the arm iiwa, expected panda, the arm that is to imitate"):
+        known.check_arm(ARMS["panda"])
+    with pytest.raises(UserError, match="trained on an arm of 7 joints, expected the 12"):
+        known.check_arm(ARMS["iiwa_gripper"])
+    assert [arm.name for arm in ARMS.values()] == list(ARMS)
+    assert {load_encoder(ASSETS / shipped).arm for shipped in ("encoder", "open")} == {"iiwa"}
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path):
@@ -103,13 +124,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         {"camera": CAMERA.to_json() | {"up": [1, 2, None]}},
         {"camera": CAMERA.to_json() | {"name": 3}},
         {"camera": CAMERA.to_json() | {"samples": 10**9}},
+        {"arm": 7},
     ],
     ids=str,
 )
 def test_what_no_encoder_can_be_is_one_line_before_it_takes_memory(tmp_path, facts):
     TrainedEncoder("conv", build_encoder("conv", 64), 64, 32, CAMERA, PoseHead(32, 7)).save(tmp_path)
     write_json(tmp_path / "encoder.json", read_json(tmp_path / "encoder.json") | facts)
-    with pytest.raises(UserError, match=r"damaged|not a camera|unknown encoder") as error:
+    with pytest.raises(UserError, match=r"damaged|not a camera|unknown encoder|arm is 7, expected a name") as error:
         load_encoder(tmp_path)
     assert len(str(error.value).splitlines()) == 1
 

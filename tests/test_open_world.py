@@ -16,7 +16,8 @@ from imitate.data.video.reader import read_video
 from imitate.data.video.writer import write_video
 from imitate.data.viewpoint import around_base, bearing, moved, turned
 from imitate.embedding.encoders import build_encoder
-from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
+from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs import close_look, imagination, watching
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, ASSETS, Kuka, body_of

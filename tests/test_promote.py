@@ -10,7 +10,8 @@ import torch
 from imitate.data.domain import Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.encoders import build_encoder
-from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
+from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
 from imitate.errors import UserError
 from imitate.keeping.manifest import manifest_of, verified

@@ -13,7 +13,8 @@ from imitate.data.domain import Domain
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import write_video
 from imitate.embedding.encoders import build_encoder
-from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder, load_encoder
+from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.imagination import within_reach
 from imitate.envs.kuka import ARMS, ASSETS, CONTROL_HZ, Kuka, body_of

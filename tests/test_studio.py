@@ -162,6 +162,19 @@ def test_a_bare_scene_has_the_light_and_the_background_of_the_whole_one():
     assert (bare.table, bare.floor, bare.clutter) == (None, None, ())
 
 
+def test_no_colour_tells_which_link_it_is():
+    """Of many arms: some are painted link by link, in a few colours, and each link in any of them."""
+    one = studio()
+    scenes = [one.set(step, place).scene for step in range(0, 60, SETS // RENEWED) for place in range(SETS)]
+    links = len(body_of(IIWA.file).parents)
+    painted = [scene.links for scene in scenes if len(scene.links) == links]
+    assert 0.2 * len(scenes) < len(painted) < 0.5 * len(scenes)
+    assert {len(set(colours)) for colours in painted} >= {1, 2, 3}
+    assert any(red == green == blue for colours in painted for red, green, blue in colours)  # grey
+    repeated = [colours for colours in painted if len(set(colours)) == 2]
+    assert any(colours[0] == colours[1] for colours in repeated)  # not in turn
+
+
 def test_some_arms_have_no_tool_and_none_where_arms_are_as_ever():
     def tools(domain):
         one = Studio(IIWA, FRONT, SIZE, domain, 0, 100)

@@ -10,8 +10,9 @@ from imitate.embedding.encoders import build_encoder
 from imitate.embedding.loss import Loss
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.objectives.triplet import TripletLoss
+from imitate.embedding.pose_head import PoseHead
 from imitate.embedding.sampling import Margins, Videos, triplets
-from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
+from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.embedding.training import PATIENCE, Collapsed, Course, Grain, fit
 from imitate.errors import UserError
 from imitate.keeping.snapshot import Snapshot

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from imitate.embedding.batch import Batch
 from imitate.embedding.encoders.layers import Seen
-from imitate.embedding.trained_encoder import PoseHead
+from imitate.embedding.pose_head import PoseHead
 
 SPREAD_OF = 256  # embeddings: their distances are as many as their pairs
 NEAR = 0.05  # of a landmark, in half sides of the picture: what it is off by counts squared up to there

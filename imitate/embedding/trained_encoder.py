@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from imitate.data.rendering import Rendering
 from imitate.embedding.device import mixed_precision
 from imitate.embedding.encoders import build_encoder, look
 from imitate.embedding.encoders.layers import NORM
+from imitate.embedding.pose_head import PoseHead
 from imitate.embedding.preprocess import preprocess
 from imitate.errors import UserError, first_line
 from imitate.keeping.finite import check_finite, check_weights
@@ -41,26 +42,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
-class PoseHead(nn.Sequential):
-    """Self-regression: sines and cosines of the robot's own joints from an embedding.
+class Jointed(Protocol):
+    """An arm, as far as an encoder asks for it."""
 
-    The robot knows its joints while it babbles (Sermanet et al., 2017, section III.C). Learned together with the
-    time-contrastive objective, it keeps what time alone would let the embedding forget; the plain time-contrastive
-    network has one that only reads.
+    @property
+    def name(self) -> str:
+        """What it is called."""
 
-    Args:
-        dim: Of the embedding.
-        joints: Number of joints.
-    """
-
-    def __init__(self, dim: int, joints: int) -> None:
-        super().__init__(nn.Linear(dim, 256), nn.ReLU(), nn.Linear(256, 2 * joints))
-        self.joints = joints
-        self.scale = dim**0.5 / NORM  # components of about 1
-
-    def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Map (batch, dim) to (batch, 2 * joints): sines, then cosines."""
-        return super().forward(embeddings * self.scale)
+    @property
+    def joints(self) -> int:
+        """Number of joints."""
 
 
 @dataclass
@@ -76,6 +67,7 @@ class TrainedEncoder:
         pose_head: From embeddings to joints, if one was trained.
         rendering: What the frames must be rendered with; None: nobody says, or a camera took them.
         domain: In what frames may differ from what the camera takes in the plain scene; None: in nothing.
+        arm: The name of the one that they show; None: nobody says.
     """
 
     name: str
@@ -86,6 +78,7 @@ class TrainedEncoder:
     pose_head: PoseHead | None = None
     rendering: Rendering | None = None
     domain: Domain | None = None
+    arm: str | None = None
 
     @property
     def device(self) -> torch.device:
@@ -218,17 +211,21 @@ class TrainedEncoder:
                 "or fit an encoder to this environment"
             )
 
-    def check_arm(self, joints: int) -> None:
-        """Refuse to read the poses of an arm of other joints.
+    def check_arm(self, arm: Jointed) -> None:
+        """Refuse to read the poses of another arm.
 
         Raises:
-            UserError: The pose head, if there is one, was trained on as many as it says.
+            UserError: The pose head, if there is one, was trained on as many joints as it says, or on the arm of
+                another name.
         """
-        if self.pose_head is not None and self.pose_head.joints != joints:
+        advice = "arm that is to imitate: use its arm, or train an encoder on this one"
+        if self.pose_head is not None and self.pose_head.joints != arm.joints:
             raise UserError(
-                f"the encoder was trained on an arm of {self.pose_head.joints} joints, expected the {joints} of the "
-                "arm that is to imitate: use its arm, or train an encoder on this one"
+                f"the encoder was trained on an arm of {self.pose_head.joints} joints, expected the {arm.joints} of "
+                f"the {advice}"
             )
+        if self.arm not in (None, arm.name):
+            raise UserError(f"the encoder was trained on the arm {self.arm}, expected {arm.name}, the {advice}")
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: torch.device | None = None) -> TrainedEncoder:
@@ -272,6 +269,7 @@ class TrainedEncoder:
             **({"landmarks": self.landmarks} if self.landmarks else {}),
             **({} if self.domain is None else {"domain": self.domain.to_json()}),
             **({} if self.rendering is None else {"rendering": self.rendering.to_json()}),
+            **({} if self.arm is None else {"arm": self.arm}),
             "sha256": hashlib.sha256(weights).hexdigest(),
         }
         write_json(folder / "encoder.json", facts)
@@ -318,8 +316,10 @@ def load_encoder(folder: str | Path, device: torch.device | None = None) -> Trai
     camera = Camera.from_json(facts.get("camera"))
     rendering = Rendering.from_json(facts["rendering"]) if "rendering" in facts else None
     domain = Domain.from_json(facts["domain"]) if "domain" in facts else None
-    name, size, dim = facts["encoder"], facts["image_size"], facts["dim"]
-    encoder = TrainedEncoder(name, module, size, dim, camera, head, rendering, domain)
+    name, size, dim, arm = facts["encoder"], facts["image_size"], facts["dim"], facts.get("arm")
+    if not isinstance(arm, str | None):
+        raise UserError(f"{folder / 'encoder.json'}: arm is {arm!r}, expected a name")
+    encoder = TrainedEncoder(name, module, size, dim, camera, head, rendering, domain, arm)
     return encoder.to(device or torch.device("cpu"))
 
 

@@ -27,7 +27,7 @@ def shown_to(folder: Path, arm: str) -> record.Settings:
     if encoder.camera.known:
         planned = replace(planned, renderer=encoder.camera.renderer)  # type: ignore[arg-type]  # checked as it draws
     encoder.check_camera(record.cameras_of(planned)[0], planned.image_size)
-    encoder.check_arm(ARMS[planned.arm].joints)
+    encoder.check_arm(ARMS[planned.arm])
     return planned
 
 

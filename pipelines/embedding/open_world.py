@@ -26,7 +26,8 @@ from imitate.embedding.encoders import build_encoder
 from imitate.embedding.loss import Loss
 from imitate.embedding.objectives.infonce import InfoNCE
 from imitate.embedding.objectives.likeness import Likeness
-from imitate.embedding.trained_encoder import BOUNDS, PoseHead, TrainedEncoder, load_encoder
+from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.trained_encoder import BOUNDS, TrainedEncoder, load_encoder
 from imitate.embedding.training import Course
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, body_of
@@ -155,7 +156,7 @@ def _untrained(settings: Settings, camera: Camera) -> TrainedEncoder:
     torch.manual_seed(settings.seed)
     module = build_encoder(ENCODER, size, dim, number_of(arm, body_of(arm.file)))
     head = PoseHead(dim, arm.joints)
-    trained = TrainedEncoder(ENCODER, module, size, dim, camera, head, domain=settings.domain)
+    trained = TrainedEncoder(ENCODER, module, size, dim, camera, head, domain=settings.domain, arm=settings.arm)
     return trained.to(pick_device(settings.device))
 
 

@@ -42,7 +42,7 @@ class Teacher:
             raise UserError(f"teacher {folder}: its dim is {self.encoder.dim}, expected {dim}")
         try:
             self.encoder.check_camera(camera, self.encoder.image_size)
-            self.encoder.check_arm(arm.joints)
+            self.encoder.check_arm(arm)
         except UserError as error:
             raise UserError(f"teacher {folder}: {error}") from None
         self._rasteriser = Rasteriser(body_of(arm.file), threads=1)

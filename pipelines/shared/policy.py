@@ -17,7 +17,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from imitate.data.demonstration import Demonstration
 from imitate.embedding.trained_encoder import TrainedEncoder
-from imitate.envs.kuka import ARMS, ASSETS, CONTROL_HZ
+from imitate.envs.kuka import ASSETS, CONTROL_HZ
 from imitate.envs.practice import Practised
 from imitate.envs.robot import Robot
 from imitate.envs.scenes.named import scene_named
@@ -206,13 +206,6 @@ def chosen(
                 f"and that arm, not {arm}"
             )
         return learned.encoder or trained.path("encoder"), named
-    asked, known = ARMS[arm], ARMS["iiwa"]  # what ships knows the iiwa alone; of as many joints none is told apart
-    another = asked.file != known.file and asked.joints == known.joints
-    if encoder is None and another and (open_world or not trained.finished):
-        raise UserError(
-            f"arm is {arm}, and the encoder {OPEN if open_world else ASSETS / 'encoder'} that comes with the package "
-            "knows the iiwa: name one of that arm with --encoder"
-        )
     if encoder is not None or open_world:
         return encoder or OPEN, None
     if trained.finished:

@@ -258,7 +258,7 @@ def check_reads(encoder: TrainedEncoder, folder: Path, shows: str, camera_known:
         UserError: It was, or it does not say what it was trained on.
     """
     arm = ARMS[shows]
-    encoder.check_arm(arm.joints)
+    encoder.check_arm(arm)
     wanted = number_of(arm, body_of(arm.file))
     if encoder.domain is None or encoder.landmarks != wanted:
         raise UserError(

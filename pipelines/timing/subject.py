@@ -12,7 +12,8 @@ import torch
 
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.encoders import build_encoder
-from imitate.embedding.trained_encoder import PoseHead, TrainedEncoder
+from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.policy.ppo import Learner
 
 from .. import embed, imitate, record
