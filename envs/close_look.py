@@ -136,7 +136,7 @@ class Viewing:
         return Closer(now.poses, now.constants, np.zeros(len(guesses)), np.inf)
 
     def halved(self) -> Viewing:
-        """The same with half as many pixels a side, if they are many: a rough look takes a quarter of the time.
+        """The same with half as many pixels a side, if they are many: to compare takes a quarter of the time.
 
         The room is still learned from all of them: links are a few pixels wide, and of fewer no colour is told.
         """

@@ -168,7 +168,7 @@ def _near(there: NDArray[np.bool], around: int) -> NDArray[np.bool]:
     """Where the arm may be, (n, size, size): as many pixels about it, or fewer where it would never be away."""
     near = _grown(there, around)
     for fewer in range(around - 1, -1, -1):
-        always = near.all(axis=0)
+        always = near.all(axis=0) & ~there.all(axis=0)
         if not always.any():
             break
         near[:, always] = _grown(there, fewer)[:, always]

@@ -170,11 +170,7 @@ def _resolve(
     camera, image_size = robot.eyes(trained.camera, trained.image_size)
     trained.check_camera(camera, image_size)
     trained.check_arm(robot.own_arm)
-    if robot.surroundings != PLAIN and not trained.any_scene:
-        raise UserError(
-            f"scene {robot.surroundings.name!r}: this encoder was trained in the plain one, expected that, or an "
-            "encoder of 'embed open'; others are of KukaEnv"
-        )
+    check_scene(robot.surroundings, trained)
     _check_demonstrations(demonstrations, robot, trained)
     if following.observe_pose or robot.midway > 0 or robot.translates:
         demonstrations = [believing(shown, trained, robot.arm) for shown in demonstrations]
@@ -187,6 +183,19 @@ def _resolve(
         for demonstration, embeddings in zip(demonstrations, targets.each, strict=True)
     ]
     return trained, targets, {"references": references, "robot": replace(robot, camera=camera, image_size=image_size)}
+
+
+def check_scene(scene: Scene, encoder: TrainedEncoder) -> None:
+    """Refuse a scene that an encoder does not know.
+
+    Raises:
+        UserError: It is another than the plain one, and the encoder was trained in that.
+    """
+    if scene != PLAIN and not encoder.any_scene:
+        raise UserError(
+            f"scene {scene.name!r}: this encoder was trained in the plain one, expected that, or an encoder of 'embed "
+            "open'; others are of KukaEnv"
+        )
 
 
 def _check_demonstrations(demonstrations: Sequence[Demonstration], robot: Robot, encoder: TrainedEncoder) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from imitate.data.camera import Camera
 from imitate.data.demonstration import Demonstration
+from imitate.errors import UserError
 
 from .kuka import Kuka
 from .robot import Robot
@@ -24,8 +25,12 @@ def translated(demonstration: Demonstration, robot: Robot, camera: Camera, image
         robot: Its arm, and its scene.
         camera: That sees it there.
         image_size: Pixels a side of what that takes.
+
+    Raises:
+        UserError: Nothing is believed of it.
     """
-    assert demonstration.believed is not None
+    if demonstration.believed is None:
+        raise UserError(f"demonstration {demonstration.name}: no poses to translate, expected those read: `believed`")
     with closing(Kuka(robot.arm, scene=robot.surroundings)) as kuka:
         frames = kuka.film_at(demonstration.believed, camera, image_size)
     scene = robot.surroundings.to_json()

@@ -88,7 +88,8 @@ def watch_closely(
     joint = None if camera_known or first is None else float(first[0])
     within, last = _limits(own, camera_known), SHARPLY if camera_known else CLOSELY[-1:]
     viewings = [Viewing(frames, one, usual, 1 / CONTROL_HZ, unsure, within, joint) for one in painters_of(own)]
-    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own, camera_known), encoder.camera)
+    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own), encoder.camera)
+    guesses[:, 0] = _within_a_turn(guesses[:, 0]) if camera_known else np.unwrap(guesses[:, 0])
     read = {
         viewing: _read_in_its_room(encoder, embeddings, viewing, now, last)
         for viewing, now in _begun(viewings, guesses, encoder.find(frames)).items()
@@ -213,17 +214,16 @@ def _embedded(
     return encoder.embed(draw(poses))
 
 
-def _decoded(
-    encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm, camera_known: bool
-) -> NDArray[np.float64]:
+def _within_a_turn(joint: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A joint that turns less than half a turn to either side, rad, frame by frame: a misread one winds nothing."""
+    return (joint + np.pi) % (2 * np.pi) - np.pi
+
+
+def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm) -> NDArray[np.float64]:
     """What the pose head says over some frames, of which the surer count more; without one, the robot is home."""
     if encoder.pose_head is None:
         return np.zeros((len(embeddings), arm.joints))
-    directions = encoder.decode_directions(embeddings)
-    joints = np.angle(gaussian_filter1d(directions, SURER, axis=0))
-    if not camera_known:
-        joints[:, 0] = np.unwrap(joints[:, 0])  # seen from somewhere, it may turn all the way round
-    return joints
+    return np.angle(gaussian_filter1d(encoder.decode_directions(embeddings), SURER, axis=0))
 
 
 def believing(

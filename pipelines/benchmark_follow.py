@@ -34,7 +34,7 @@ from . import record
 from .benchmarking.alone import learned_alone
 from .benchmarking.conditions import CONDITIONS, IN_THE_OPEN, WORSE, Frames
 from .benchmarking.filming import RECORD, check_filmed, shown_to
-from .benchmarking.ways import of_all, print_ways, summarise
+from .benchmarking.ways import LEARNED, of_all, print_ways, summarise
 from .reporting.gallery import write_gallery
 from .shared.cli import command, command_line
 from .shared.demo import load_demo
@@ -139,11 +139,11 @@ def run(settings: Settings) -> Results:
     followed = {
         name: [read_json(_row(stage.folder, name, number)) for number in range(settings.demos)] for name in conditions
     }
-    asked = {"practised": reading.steps() > 0, "policy": policy is not None, "learned": settings.learns}
-    ways = ("direct", *(way for way, wanted in asked.items() if wanted))
+    practised = reading.steps() > 0
+    ways = ("direct", *(["practised"] if practised else []), *(["policy"] if policy else []))
     said = {"conditions": {name: condition.says for name, condition in conditions.items()}, "encoder": weights}
     own = stage.path("any-video.csv")
-    summary = summarise(followed, ways)
+    summary = summarise(followed, (*ways, LEARNED) if settings.learns else ways)
     folders = {"encoder": settings.encoder, "shown_encoder": settings.shown_encoder}
     named = {name: str(folder) if folder else None for name, folder in folders.items()}  # not where on this machine
     results = Results(rounded(summary), _made(settings, stage, own) | said | {"settings": kept | named})
@@ -170,6 +170,8 @@ def _check_encoders(settings: Settings, encoder: Path, reader: Path, reading: Re
     reading.check(load_encoder(reader), settings.run)
     if settings.learns and not load_encoder(encoder).any_scene:
         raise UserError(f"learns: the encoder {encoder} knows one room only, expected one of 'embed open'")
+    if settings.learns and (not settings.clock or any(CONDITIONS[name].away for name in settings.conditions)):
+        raise UserError("learns: by the clock, and from the first pose, expected no other condition and no --no-clock")
 
 
 def _follow(stage: Stage, settings: Settings, encoder: Path, policy: Stage | None) -> None:
@@ -273,7 +275,7 @@ def _follow_one(
         filmed = number < settings.films and name == settings.conditions[0]
         figures, frames = _followed(encoder, policy, read[pictures], settings.clock, number, condition.away, filmed)
         if settings.learns:
-            figures |= learned_alone(encoder, read[pictures].demonstration, number).metrics("learned_")
+            figures |= learned_alone(encoder, read[pictures].demonstration, number).metrics(f"{LEARNED}_")
         made = [_row(stage.folder, name, number)]
         write_json(made[0], {"demo": f"test:{number}", **figures})
         if frames is not None:

@@ -116,7 +116,7 @@ def _visited(stage: Stage, encoder: TrainedEncoder, arm: str, seed: int) -> Visi
     if demonstration.joints is None:
         raise UserError(f"{stage.folder} imitates a bare video, of unknown poses: choose one that imitates an episode")
     shown = demonstration
-    if learned.following.observe_pose:
+    if learned.following.observe_pose or learned.robot.translates:
         mind = Mind(eyes, arm, run, os.cpu_count() or 1)
         shown = learned.read(learned.demo, demonstration, mind).demonstration
     env = single_env(eyes, shown, learned.robot, learned.following)

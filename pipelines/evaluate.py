@@ -76,7 +76,7 @@ def run(settings: Settings) -> Stage:
     rows: list[dict[str, Any]] = []
     for number, (text, demonstration) in enumerate(zip(demos, shown, strict=True)):
         guessed = None
-        if following.observe_pose or demonstration.joints is None:
+        if following.observe_pose or robot.translates or demonstration.joints is None:
             read = learned.read(text, demonstration, mind)
             guessed, demonstration = read.guessed, read.demonstration
         env = single_env(encoder, demonstration, robot, following)

@@ -18,7 +18,8 @@ from imitate.data.demonstration import Demonstration
 from imitate.embedding.device import pick_device
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.robot import Robot
-from imitate.envs.tcn_imitate import TCNImitateEnv, tcn_imitate_vector
+from imitate.envs.scenes.scene import PLAIN
+from imitate.envs.tcn_imitate import TCNImitateEnv, check_scene, tcn_imitate_vector
 from imitate.errors import MANY, PROCESSES, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT, sha256
 from imitate.keeping.runs import Stage, kept_settings, write_json
@@ -118,6 +119,9 @@ class Settings:
     """Of ``record`` and ``embed``, if they have to run first."""
 
 
+PAPERS = Learner(
+    n_envs=16, n_steps=63, batch_size=252, n_epochs=4, gamma=0.99, learning_rate=3e-4, anneal=False, log_std=0.0
+)
 PRESETS = {
     "default": ("Joint velocities, gamma 0.9: minutes on two cores.", Settings()),
     "any": (
@@ -147,16 +151,7 @@ PRESETS = {
             observe_pose=False,
             midway=0.0,
             workers=16,
-            learner=Learner(
-                n_envs=16,
-                n_steps=63,
-                batch_size=252,
-                n_epochs=4,
-                gamma=0.99,
-                learning_rate=3e-4,
-                anneal=False,
-                log_std=0.0,
-            ),
+            learner=PAPERS,
             preset="paper",
         ),
     ),
@@ -209,10 +204,13 @@ def reading_of(settings: Settings) -> Reading:
     """
     if settings.practice and settings.episodes:
         raise UserError("practice is for one demonstration, not for many episodes: leave one of the two out")
+    if settings.practice and settings.translate:
+        raise UserError("practice compares across rooms, which translate is not to: leave one of the two out")
     wanted = settings.observe_pose or settings.midway > 0
     if settings.practice and not wanted:
         raise UserError("practice finds poses, which are neither observed nor started at: leave --practice out")
-    return Reading(settings.guess, settings.practice if wanted and not settings.episodes else 0)
+    practised = wanted and not settings.episodes and not settings.translate
+    return Reading(settings.guess, settings.practice if practised else 0)
 
 
 def learning_env(settings: Settings, encoder: TrainedEncoder, demonstrations: Sequence[Demonstration]) -> SB3VecEnv:
@@ -230,6 +228,8 @@ def _check_demo(settings: Settings) -> None:
         raise UserError(f"{settings.demo}: the oracle needs a demonstration whose poses are known, not a bare video")
     if settings.encoder is not None or Stage(settings.run / "embed").finished:
         return  # it is checked with the encoder at once
+    if settings.scene != PLAIN.name:
+        raise UserError(f"scene is {settings.scene}, but there is no encoder: name one of 'embed open' by --encoder")
     preset = choose(embed.PRESETS, settings.preset, "preset")[1]
     recording = recording_of(settings.run, record.PRESETS[preset.preset][1])
     check_demo(settings.demo, settings.run, recording, settings.arm, settings.resize)
@@ -261,6 +261,7 @@ def run(settings: Settings) -> Stage:
     demonstration = load_demo(settings.demo, settings.run, encoder, settings.resize)
     robot, following, reading = robot_of(settings), following_of(settings), reading_of(settings)
     encoder.check_arm(robot.own_arm)
+    check_scene(robot.surroundings, encoder)
     reading.check(encoder, settings.run, [settings.demo])
     say_what_was_read(settings.demo, demonstration)
     stage = stage_of(settings)
@@ -268,7 +269,7 @@ def run(settings: Settings) -> Stage:
         return stage
     training = load_training(settings.episodes, settings.run, encoder) if settings.episodes else None
     mind = Mind(encoder, settings.arm, settings.run, settings.workers or os.cpu_count() or 1)
-    reads = settings.observe_pose or settings.midway > 0
+    reads = settings.observe_pose or settings.midway > 0 or settings.translate
     if reads or demonstration.joints is None:  # where it starts
         demonstration = reading.guessed(demonstration, mind)
     # A mistake in the settings shows before anything is written.

@@ -2,6 +2,7 @@ import json
 import shlex
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,8 +16,10 @@ from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.embedding.trained_encoder import load_encoder
 from imitate.envs.cameras import CAMERAS
-from imitate.envs.kuka import ASSETS
+from imitate.envs.kuka import ASSETS, Kuka
 from imitate.envs.landmarks import pictured
+from imitate.envs.scenes.scene import PLAIN
+from imitate.envs.translation import translated
 from imitate.envs.watching import Watched
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
@@ -121,14 +124,52 @@ def test_who_learns_by_the_reward_alone_stands_elsewhere_and_observes_no_pose(dr
     encoder, shown = drawn_in
     rollout = alone.learned_alone(encoder, shown, seed=3)
     assert [(one.observe_pose, one.practice, one.translate, one.scene) for one in asked] == [(False, 0, True, "random")]
-    assert imitate.robot_of(asked[0]).surroundings != imitate.robot_of(replace(asked[0], seed=4)).surroundings
-    assert len(rollout.ee_errors) == len(shown) - 1
-    assert np.isfinite(rollout.ee_errors).all()
+    robot = imitate.robot_of(asked[0])
+    assert PLAIN != robot.surroundings != imitate.robot_of(replace(asked[0], seed=4)).surroundings
+    here = translated(shown, robot, encoder.camera, encoder.image_size)
+    with closing(Kuka(scene=robot.surroundings)) as kuka:
+        own = kuka.film_at(rollout.joints.astype(float), encoder.camera, encoder.image_size)
+    apart = np.linalg.norm(encoder.embed(own) - encoder.embed(here.frames)[rollout.shown], axis=1)
+    np.testing.assert_allclose(rollout.distances, apart, atol=0.3)
 
 
-def test_one_who_knows_one_room_learns_in_no_other(tmp_path):
-    with pytest.raises(UserError, match=r"learns: the encoder .* knows one room only, expected one of 'embed open'"):
-        benchmark_follow.run(Settings(tmp_path, encoder=ASSETS / "encoder", policy="direct", learns=True, demos=1))
+def test_what_is_learned_by_the_reward_alone_stands_beside_what_was_read(tmp_path, monkeypatch):
+    """And nothing is said of its reward, which is of another room; the film is not of it."""
+    monkeypatch.setattr(filming, "RECORD", replace(filming.RECORD, held_out_frames=10, held_out_travel=0.0))
+    figures = {
+        "ee_error_m": 0.5,
+        "final_ee_error_m": 0.5,
+        "joint_error_rad": 1.0,
+        "embedding_distance": 9,
+        "reward": -9,
+    }
+    learned = SimpleNamespace(metrics=lambda way: {f"{way}{name}": value for name, value in figures.items()})
+    read = replace(GUESSES["imagination"], watch=lambda shown, mind: Watched(shown.joints, CAMERAS["front"]))
+    monkeypatch.setitem(GUESSES, "imagination", read)
+    monkeypatch.setattr(benchmark_follow, "learned_alone", lambda encoder, shown, seed: learned)
+    monkeypatch.setattr(benchmark_follow, "worked_off", lambda jobs, *_: (yield from (job() for job in jobs)))
+    ways = []
+    monkeypatch.setattr(benchmark_follow, "write_gallery", lambda folder, rows, films, way: ways.append(way))
+    asked = replace(PRESETS["gallery-open"][1], run=tmp_path, learns=True, demos=1, films=1, conditions=("plain",))
+    direct, alone_ = benchmark_follow.run(asked).rows
+    assert (direct["way"], alone_["way"], ways) == ("direct", "learned", ["direct"])
+    assert direct["ee_error_m"] < 0.05 < alone_["ee_error_m"] == 0.5
+    assert alone_["farther_than_direct"] == 1
+    assert "less_reward_than_direct" not in alone_
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"encoder": ASSETS / "encoder"}, "learns: the encoder .* knows one room only, expected one of 'embed open'"),
+        ({"conditions": ("plain", "away")}, "learns: by the clock, and from the first pose, expected no other"),
+        ({"clock": False}, "learns: by the clock, and from the first pose, expected no other"),
+    ],
+)
+def test_what_can_not_be_learned_by_the_reward_alone(tmp_path, changed, message):
+    asked = {"encoder": OPEN, "conditions": ("plain",), **changed}
+    with pytest.raises(UserError, match=message):
+        benchmark_follow.run(Settings(tmp_path, policy="direct", learns=True, demos=1, **asked))
     assert not list(tmp_path.iterdir())
 
 

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from imitate.data.domain import Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.data.video.reader import read_video
 from imitate.data.video.writer import Compression, write_video
+from imitate.embedding.encoders import build_encoder
+from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
+from imitate.envs.kuka import ARMS, body_of
+from imitate.envs.landmarks import number_of
 from imitate.envs.scenes.scene import PLAIN
 from imitate.errors import UserError
 from imitate.keeping.runs import Stage, read_json
@@ -152,6 +158,43 @@ def test_a_policy_acts_where_it_has_learned(learned, monkeypatch):
     robot = learned_with(learned).robot
     assert robot.translates
     assert robot.surroundings == robots_scene("random", settings["seed"]) != PLAIN
+
+
+def test_a_demonstration_from_another_room_is_learned_as_it_would_look_here(run, settings, tmp_path):
+    """Nothing is practised, which would compare what is seen in two rooms; and it is evaluated as it was learned."""
+    torch.manual_seed(0)
+    own = load_encoder(run / "embed" / "encoder")
+    module = build_encoder("residual", own.image_size, 32, number_of(ARMS["iiwa"], body_of(ARMS["iiwa"].file)))
+    TrainedEncoder("residual", module, own.image_size, 32, own.camera, PoseHead(32, 7), domain=Domain()).save(
+        tmp_path / "blind"
+    )
+    asked = replace(settings, encoder=tmp_path / "blind", guess="head", practice=None, scene="table", translate=True)
+    stage = imitate.run(replace(asked, name="elsewhere"))
+    assert stage.metrics["practice_steps"] == 0
+    again = evaluate.run(evaluate.Settings(run=run, policy="elsewhere", name="evaluate-elsewhere"))
+    assert again.metrics["reward"] == pytest.approx(stage.metrics["reward"])
+    across = imitate.run(replace(asked, name="across", translate=False, practice=0))
+    assert across.metrics["hold_still_embedding_distance"] != stage.metrics["hold_still_embedding_distance"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"scene": "nowhere"}, "unknown scene 'nowhere': choose one of plain, random, table"),
+        ({"scene": "table"}, "scene 'table': this encoder was trained in the plain one, expected that, or an encoder"),
+        ({"translate": True, "practice": 5}, "practice compares across rooms, which translate is not to"),
+    ],
+)
+def test_where_nobody_can_learn_is_one_line(settings, changed, message):
+    with pytest.raises(UserError, match=message):
+        imitate.run(replace(settings, name="nowhere", **changed))
+    assert not (settings.run / "nowhere").exists()
+
+
+def test_a_scene_wants_an_encoder_before_one_is_trained(tmp_path):
+    with pytest.raises(UserError, match="scene is table, but there is no encoder: name one of 'embed open'"):
+        imitate.run(imitate.Settings(run=tmp_path / "new", scene="table"))
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_bare_video_has_no_truth_for_an_oracle(settings):

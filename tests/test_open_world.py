@@ -502,18 +502,30 @@ def test_whole_turns_of_the_first_joint_are_nothing():
     np.testing.assert_array_equal(watching.as_seen_from(Camera.unknown("phone"), poses, FRONT), poses)
 
 
-def test_what_a_head_says_is_smooth_all_the_way_round(blind, monkeypatch):
-    """By a camera that may stand anywhere; else a joint is where it can be, whatever a frame or two say."""
+def test_one_frame_that_was_misread_winds_no_joint(blind, monkeypatch):
+    """By a known camera a joint is where it can be, wherever that stands; by another it may turn all the way round."""
+    given = []
+
+    def begun(viewings, guesses, landmarks):
+        given.append(guesses[:, 0])
+        raise InterruptedError
+
+    monkeypatch.setattr(watching, "_begun", begun)
     angles = np.zeros((80, 7))
     angles[:, 0] = np.linspace(2.5, 4.0, 80)
-    monkeypatch.setattr(TrainedEncoder, "decode_directions", lambda *_: np.exp(1j * angles))
-    nothing = np.zeros((80, 32), np.float32)
-    read = watching._decoded(blind, nothing, ARMS["iiwa"], camera_known=False)
-    np.testing.assert_allclose(read[20:-20], angles[20:-20], atol=1e-3)
-    np.testing.assert_allclose(read, angles, atol=0.2)  # at both ends it is smooth beyond them
-    within = watching._decoded(blind, nothing, ARMS["iiwa"], camera_known=True)
-    np.testing.assert_allclose(np.exp(1j * within), np.exp(1j * read), atol=1e-9)
-    assert np.abs(within).max() < np.pi
+    frames = np.zeros((80, blind.image_size, blind.image_size, 3), np.uint8)
+    for turn in (0.0, 1.0):
+        camera = around_base(FRONT, turn)
+        directions = np.exp(1j * (angles - turn * np.eye(7)[0]))  # as the usual camera would see it
+        monkeypatch.setattr(TrainedEncoder, "decode_directions", lambda *_, seen=directions: seen)
+        for known in (True, False):
+            with pytest.raises(InterruptedError):
+                watching.watch_closely(blind, frames, camera=camera, camera_known=known)
+    inside = slice(20, -20)  # at both ends it is smooth beyond them
+    for known, free in (given[:2], given[2:]):
+        np.testing.assert_allclose(np.exp(1j * known[inside]), np.exp(1j * angles[inside, 0]), atol=1e-3)
+        assert np.abs(known).max() <= np.pi
+        np.testing.assert_allclose(np.diff(free[inside]), np.diff(angles[inside, 0]), atol=1e-3)
 
 
 def test_who_is_not_sure_counts_less(blind, monkeypatch):
@@ -521,7 +533,7 @@ def test_who_is_not_sure_counts_less(blind, monkeypatch):
     directions = np.exp(1j * np.full((41, 7), 0.5))
     directions[20] = 0.05 * np.exp(-2.5j)
     monkeypatch.setattr(TrainedEncoder, "decode_directions", lambda *_: directions)
-    read = watching._decoded(blind, np.zeros((41, 32), np.float32), ARMS["iiwa"], camera_known=True)
+    read = watching._decoded(blind, np.zeros((41, 32), np.float32), ARMS["iiwa"])
     np.testing.assert_allclose(read, 0.5, atol=0.01)
 
 

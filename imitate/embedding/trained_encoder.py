@@ -157,9 +157,9 @@ class TrainedEncoder:
 
     @torch.inference_mode()
     def decode_directions(self, embeddings: NDArray[np.float32]) -> NDArray[np.complex128]:
-        """Map (n, dim) embeddings to where (n, joints) joints point: numbers of length 1, or shorter if not sure.
+        """Map (n, dim) embeddings to where (n, joints) joints point: numbers of length about 1, shorter if not sure.
 
-        What is the mean of several that may be is the shorter, the farther apart these are.
+        Of several poses that may be it says the mean, which is the shorter, the farther apart these are.
 
         Raises:
             UserError: The encoder was trained without self-regression.

@@ -13,6 +13,7 @@ from ..shared.results import Rows
 from .summary import columns
 
 FEW = 20  # demonstrations that shorter benchmarks follow: the first of the hundred, which has rows of them too
+LEARNED = "learned"  # the way of who learns by the reward alone
 FIGURES = (
     *("ee_error_m", "final_ee_error_m", "joint_error_rad", "hold_still_ee_error_m", "random_ee_error_m"),
     *("believed_ee_error_m", "believed_joint_error_rad", "believed_embedding_distance"),
@@ -60,12 +61,11 @@ def _beside(rows: Rows, before: str, way: str) -> dict[str, float]:
     Demonstration by demonstration: what separates two ways is less than what separates demonstrations.
     """
     farther = [row[f"{way}_ee_error_m"] - row[f"{before}_ee_error_m"] for row in rows]
+    figures = {f"farther_than_{before}": sum(one > 0 for one in farther), "farther_by_m": float(np.median(farther))}
+    if way == LEARNED:  # it is rewarded in another room
+        return figures
     rewarded = [row[f"{way}_reward"] - row[f"{before}_reward"] for row in rows]
-    return {
-        f"farther_than_{before}": sum(one > 0 for one in farther),
-        "farther_by_m": float(np.median(farther)),
-        f"less_reward_than_{before}": sum(one < 0 for one in rewarded),
-    }
+    return figures | {f"less_reward_than_{before}": sum(one < 0 for one in rewarded)}
 
 
 def of_all(summary: Rows) -> Rows:

@@ -122,7 +122,8 @@ def learned_with(stage: Stage) -> Learned:
                 lookahead=settings.get("lookahead", 1),  # policies were learned before it was a setting
             ),
             Reading(
-                settings.get("guess", "imagination"), 0 if settings.get("episodes") else settings.get("practice", 0)
+                settings.get("guess", "imagination"),
+                0 if settings.get("episodes") or settings.get("translate") else settings.get("practice", 0),
             ),
             settings["seed"],
             _kept_poses(stage),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .. import benchmark_follow
+from ..benchmarking import filming
 from .subject import RECORD
 
 SETTINGS = replace(benchmark_follow.PRESETS["default"][1], demos=3, conditions=("plain", "away"), films=1)
@@ -15,7 +16,7 @@ SETTINGS = replace(benchmark_follow.PRESETS["default"][1], demos=3, conditions=(
 
 def main() -> None:
     """Run from the command line."""
-    benchmark_follow.RECORD = RECORD
+    filming.RECORD = RECORD
     benchmark_follow.PRESETS["default"] = ("Short.", SETTINGS)
     benchmark_follow.main()
 

@@ -16,6 +16,7 @@ from imitate.data.video.writer import Compression, write_video
 from imitate.policy.ppo import Learner
 
 from .. import benchmark_follow, embed, evaluate, follow, imitate, record
+from ..benchmarking import filming
 from ..timing.subject import quiet
 
 RECORD = record.Settings(
@@ -64,7 +65,7 @@ class Subject:
             imitate.run(replace(IMITATE, run=run))
             evaluate.run(evaluate.Settings(run=run, device="cpu"))
             follow.run(replace(FOLLOW, run=run))
-            with patch.object(benchmark_follow, "RECORD", RECORD):  # which is no setting of that command
+            with patch.object(filming, "RECORD", RECORD):  # which is no setting of that command
                 benchmark_follow.run(replace(BENCHMARK, run=run))
         return run
 
