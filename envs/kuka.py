@@ -60,7 +60,7 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """What it is called: as its description is."""
+        """What it is called, as its description is."""
         return Path(self.file).stem
 
 
