@@ -204,7 +204,7 @@ def test_what_is_not_recognised_is_said(tmp_path, capsys):
         ({"seed": -1}, "seed is -1, expected 0 to 4294967295"),
         ({"start_noise": 4.0}, "start_noise is 4.0, expected 0 to pi rad"),
         ({"arm": "ur5"}, "unknown arm 'ur5'"),
-        ({"arm": "panda"}, "the encoder was trained on the arm iiwa, expected panda, the arm that is to imitate"),
+        ({"arm": "panda"}, "the encoder was trained on the arm iiwa, expected panda: name one of that"),
         ({"arm": "iiwa_gripper"}, "trained on an arm of 7 joints, expected the 12"),
         ({"demo": "no.mp4"}, "no.mp4: no such video file"),
         ({"demo": "test:0"}, "has recorded nothing yet: run 'record' first"),

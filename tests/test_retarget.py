@@ -140,8 +140,8 @@ def test_a_video_of_a_panda_becomes_one_of_the_robot(shown, knows_panda, reads, 
         ({"shows": "iiwa"}, "shows is iiwa, the robot's own arm: 'follow' follows that"),
         ({"shows": "ur5"}, "unknown arm 'ur5': choose one of"),
         ({"shows": "iiwa_gripper"}, "trained on an arm of 7 joints, expected the 12"),
-        ({"encoder": ASSETS / "open"}, "finds 11 landmarks, expected the 12 of panda: one of 'embed open --arm panda'"),
-        ({"encoder": ASSETS / "encoder"}, "finds 0 landmarks, expected the 12 of panda"),
+        ({"encoder": ASSETS / "open"}, "the encoder was trained on the arm iiwa, expected panda: name one of that"),
+        ({"encoder": ASSETS / "encoder"}, "the encoder was trained on the arm iiwa, expected panda"),
         ({"demo": "no.mp4"}, "no.mp4: no such video file"),
     ],
 )
@@ -150,6 +150,14 @@ def test_what_can_not_be_retargeted(settings, said, knows_panda, tmp_path):
     with pytest.raises(UserError, match=said):
         retarget.run(retarget.Settings(**asked))
     assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_that_keeps_no_name_is_told_by_its_landmarks(tmp_path):
+    for name, found in (("open", 11), ("encoder", 0)):
+        replace(load_encoder(ASSETS / name), arm=None).save(tmp_path / name)
+        said = f"finds {found} landmarks, expected the 12 of panda: one of 'embed open --arm panda'"
+        with pytest.raises(UserError, match=said):
+            retarget.run(retarget.Settings(run=tmp_path / "run", encoder=tmp_path / name))
 
 
 def test_a_camera_is_looked_for_only_by_who_knows_many(knows_panda, tmp_path):
@@ -188,7 +196,7 @@ def test_many_demonstrations_by_another_arm(knows_panda, tmp_path, monkeypatch):
         ({"conditions": ("textured",)}, "condition textured is of the robot's own arm"),
         ({"guess": "head"}, "the poses of panda are imagined, expected no other guess and no practice"),
         ({"practice": 2048}, "the poses of panda are imagined"),
-        ({"shown_encoder": ASSETS / "encoder"}, "finds 0 landmarks, expected the 12 of panda"),
+        ({"shown_encoder": ASSETS / "encoder"}, "the encoder was trained on the arm iiwa, expected panda"),
     ):
         with pytest.raises(UserError, match=said):
             benchmark_follow.run(replace(asked, name="other", **wrong))

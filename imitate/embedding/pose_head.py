@@ -28,3 +28,8 @@ class PoseHead(nn.Sequential):
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Map (batch, dim) to (batch, 2 * joints): sines, then cosines."""
         return super().forward(embeddings * self.scale)
+
+    def angles(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Map (batch, dim) to (batch, joints), rad."""
+        sines, cosines = self(embeddings).chunk(2, dim=-1)
+        return torch.atan2(sines, cosines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -147,13 +148,14 @@ class TrainedEncoder:
         check_finite("a landmark", found, "the encoder is of no use: train it anew")
         return out, found
 
+    @torch.inference_mode()
     def decode_joints(self, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
         """Map (n, dim) embeddings to (n, joints), rad.
 
         Raises:
             UserError: The encoder was trained without self-regression.
         """
-        return np.angle(self.decode_directions(embeddings))
+        return self._decoded(self._head.angles, embeddings)
 
     @torch.inference_mode()
     def decode_directions(self, embeddings: NDArray[np.float32]) -> NDArray[np.complex128]:
@@ -164,12 +166,21 @@ class TrainedEncoder:
         Raises:
             UserError: The encoder was trained without self-regression.
         """
+        sines, cosines = np.split(self._decoded(self._head, embeddings), 2, axis=1)
+        return cosines + 1j * sines
+
+    @property
+    def _head(self) -> PoseHead:
         if self.pose_head is None:
             raise UserError("this encoder has no pose head: train one with --self-regression above 0")
-        said = self.pose_head(torch.from_numpy(embeddings).to(self.device)).double().cpu().numpy()
-        directions = said[:, self.pose_head.joints :] + 1j * said[:, : self.pose_head.joints]
-        check_finite("a decoded joint", directions, "the encoder is of no use: train it anew")
-        return directions
+        return self.pose_head
+
+    def _decoded(
+        self, decode: Callable[[torch.Tensor], torch.Tensor], embeddings: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        decoded = decode(torch.from_numpy(embeddings).to(self.device)).double().cpu().numpy()
+        check_finite("a decoded joint", decoded, "the encoder is of no use: train it anew")
+        return decoded
 
     def check_camera(self, camera: Camera, image_size: int) -> None:
         """Refuse to score what another camera sees, unless it is within the encoder's domain.
@@ -218,14 +229,15 @@ class TrainedEncoder:
             UserError: The pose head, if there is one, was trained on as many joints as it says, or on the arm of
                 another name.
         """
-        advice = "arm that is to imitate: use its arm, or train an encoder on this one"
         if self.pose_head is not None and self.pose_head.joints != arm.joints:
             raise UserError(
                 f"the encoder was trained on an arm of {self.pose_head.joints} joints, expected the {arm.joints} of "
-                f"the {advice}"
+                "the arm that is to imitate: use its arm, or train an encoder on this one"
             )
         if self.arm not in (None, arm.name):
-            raise UserError(f"the encoder was trained on the arm {self.arm}, expected {arm.name}, the {advice}")
+            raise UserError(
+                f"the encoder was trained on the arm {self.arm}, expected {arm.name}: name one of that, or train it"
+            )
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, device: torch.device | None = None) -> TrainedEncoder:
