@@ -1,4 +1,4 @@
-"""PPO by the reward alone, from another room than the demonstration's: neither poses nor anything else is told it."""
+"""PPO by the reward alone, in another room than the demonstration's: no pose is observed."""
 
 from __future__ import annotations
 
