@@ -37,7 +37,9 @@ LEAST = 1e-3  # square of 255ths a pixel: where less than that differs from the 
 TOLD = 1e-5  # rad that a joint may be off by that was told: less than any picture says otherwise
 EVERY = 2  # frames for which joints are turned once
 # Of landmarks that an encoder finds:
-MARKED = Doubts(np.zeros(0), noise=0.06, outlier=2.0, acceleration=ACCELERATION, guess=0.35)
+MARKED = Doubts(np.zeros(0), noise=0.06, outlier=2.0, acceleration=ACCELERATION)
+LENGTHS = (0.2, 0.995)  # of directions, the least and the most that anything is concluded from
+SAME = 0.5  # of the doubt of a guess that counts: what is wrong with it is wrong with many frames
 FITTED, NUDGE = 8, 0.02  # times that poses are fitted to landmarks, and by how much joints are turned then, rad
 # What a camera may be off by that stands where it should, and was knocked: standard deviations of OFFSETS.
 KNOWN = (0.05, 0.05, 0.0, 0.0, 0.0, 0.0)
@@ -82,6 +84,27 @@ SHARPLY = (
 )
 
 
+class Guess(NamedTuple):
+    """How the arm may stand.
+
+    Attributes:
+        poses: (length, joints) rad.
+        doubts: (length, joints) standard deviations of these, rad.
+    """
+
+    poses: Floats
+    doubts: Floats
+
+    @classmethod
+    def of(cls, directions: NDArray[np.complexfloating]) -> Guess:
+        """What directions (length, joints) say: the shorter they are, the farther those that may be it are apart.
+
+        As of a normal distribution around the circle (Mardia and Jupp, Directional statistics, 2000, section 3.4.2).
+        """
+        lengths = np.clip(np.abs(directions), *LENGTHS)
+        return cls(np.angle(directions), np.sqrt(-2 * np.log(lengths)))
+
+
 class Closer(NamedTuple):
     """What was read at a closer look.
 
@@ -124,12 +147,13 @@ class Viewing:
     first: float | None = None
     whole: Viewing | None = None
 
-    def marked(self, guesses: Floats, landmarks: NDArray[np.floating]) -> Closer:
+    def marked(self, guess: Guess, landmarks: NDArray[np.floating]) -> Closer:
         """What is believed before it is looked at: guessed poses, adjusted to landmarks (length, landmarks, 2)."""
         unsure = np.array(self.unsure)
         unsure[ASIDE] = 0.0  # where joints begin, that can't be told from the robot turning
-        found, doubts = self._in_picture(landmarks), replace(MARKED, constants=unsure, within=self.within)
-        guesses = self._reached(guesses)
+        found, doubted = self._in_picture(landmarks), SAME * guess.doubts
+        doubts = replace(MARKED, constants=unsure, guess=doubted, within=self.within)
+        guesses = self._reached(guess.poses)
         now = Adjusted(guesses, np.zeros(len(self.unsure)), 0.0)
         for _ in range(FITTED):
             now = adjust(found, self._marks, now, guesses, self.seconds, doubts, NUDGE, 1)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
 
 from imitate.data.camera import Camera
 from imitate.data.domain import Domain
@@ -19,13 +20,16 @@ from .rendering.body import GONE, built, has_tool
 from .rendering.rasteriser import Rasteriser
 from .scenes.random_scene import random_scene
 from .scenes.scene import PLAIN, Colours, Scene
+from .trajectories import Babbling, random_pace, random_trajectory
 
 SETS, RENEWED = 160, 2  # that stand at once, and of which so many are others a step later
 POSES = 12  # that are filmed in a set, at a step: what is seen in all of these tells none of them from another
 USUAL, BARE = 0.15, 0.5  # shares of plain scenes, and of those without furniture among the others
 OWN, EMPTY = 0.3, 0.4  # shares of arms that are built as ever, and of those without a tool among the others
 PAINTED, COLOURS, GREY = 0.4, 4, 0.4  # share of arms painted link by link; in at most so many colours; share of greys
-STILL, MOVING = 0, 1  # what random numbers of a set are told apart by from those of a step
+STILL, MOVING, FILMED = 0, 1, 2  # what random numbers of a set, of a step and of a video are told apart by
+STRAIGHT, STEADY = 0.5, 0.7  # shares of movements from pose to pose on the shortest way, and of those at one pace
+VIA = 4  # poses that the others pass on their way, at most
 
 
 @dataclass(frozen=True)
@@ -97,17 +101,31 @@ class Studio:
         frames, landmarks = [], []
         places = (*first, *second)[: views * len(shared)]
         for own, place in zip(views * shared, places, strict=True):
-            one = self.set(step, int(place))
-            there = own.copy()
-            there[:, 0] += bearing(one.camera) - bearing(self.camera)
-            frames.append(one.rasteriser.draw(there, one.camera, self.size, (one.scene,)))
-            landmarks.append(pictured(placed(one.arm, one.rasteriser.body, there), one.camera))
+            taken = self._filmed(self.set(step, int(place)), own)
+            frames.append(taken.frames)
+            landmarks.append(taken.landmarks)
         return Takes(np.concatenate(frames), np.tile(poses, (views, 1)), np.concatenate(landmarks))
+
+    def video(self, number: int, length: int) -> Takes:
+        """Film a movement in a set of its own: so many frames, 20 a second, in their order."""
+        one, rng = self._put_up(number), self._rng(FILMED, number)
+        via = 0 if rng.random() < STRAIGHT else int(rng.integers(1, VIA + 1))
+        poses = random_trajectory(self._turning, Babbling(length, via), rng)
+        if rng.random() >= STEADY:
+            poses = make_interp_spline(np.arange(length), poses, k=1)(random_pace(length, rng))
+        return self._filmed(one, poses)
 
     def as_usual(self, poses: NDArray[np.float64]) -> Takes:
         """Film poses (n, joints), rad, in the plain scene, by the usual camera."""
         frames = Rasteriser(self._body, threads=1).draw(poses, self.camera, self.size)
         return Takes(frames, poses, pictured(placed(self.arm, self._body, poses), self.camera))
+
+    def _filmed(self, one: Set, poses: NDArray[np.float64]) -> Takes:
+        """Poses (n, joints), rad, as the usual camera would see them, in a set."""
+        there = poses.copy()
+        there[:, 0] += bearing(one.camera) - bearing(self.camera)
+        frames = one.rasteriser.draw(there, one.camera, self.size, (one.scene,))
+        return Takes(frames, poses, pictured(placed(one.arm, one.rasteriser.body, there), one.camera))
 
     def set(self, step: int, place: int) -> Set:
         """What stands in one of the places of the studio at a step. It is put up when it is first asked for."""

@@ -13,6 +13,9 @@ from .kuka import CONTROL_HZ, Arm
 
 Floats = NDArray[np.float64]
 
+SLOWEST = 0.3  # of the pace that a movement was made at
+REST, RESTS = 10, 0.2  # frames that a rest takes, or the next part of the way, and share of rests
+
 
 @dataclass(frozen=True)
 class Babbling:
@@ -54,3 +57,14 @@ def random_trajectory(arm: Arm, babbling: Babbling, rng: np.random.Generator) ->
     need = np.stack([farthest_up, farthest_down, fastest])
     scale = np.min(room / np.maximum(need, room), axis=0)  # (joints,), at most 1
     return points[0] + scale * moves
+
+
+def random_pace(frames: int, rng: np.random.Generator) -> Floats:
+    """Draw how a movement is gone through that was made at one pace: slower, with rests, and as likely backwards.
+
+    Returns:
+        (frames,) places in it, in frames, between which it stands somewhere between poses.
+    """
+    steps = rng.uniform(SLOWEST, 1.0, frames) * np.repeat(rng.random(-(-frames // REST)) >= RESTS, REST)[:frames]
+    places = np.append(0.0, np.cumsum(steps))[:frames]
+    return places if rng.random() < 0.5 else (frames - 1) - places

@@ -18,13 +18,14 @@ from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError, choose
 from imitate.reading.pose_tracking import read_poses
 
-from .close_look import CLOSELY, KNOWN, ROUGHLY, SHARPLY, UNKNOWN, Closer, Look, Viewing, by_second
+from .close_look import CLOSELY, KNOWN, ROUGHLY, SHARPLY, UNKNOWN, Closer, Guess, Look, Viewing, by_second
 from .imagination import limits_of, watch, within_reach
 from .kuka import ARMS, CONTROL_HZ, Arm, body_of
 from .landmarks import number_of
 from .room import painters_of
 
 SURER = 5.0  # frames, a standard deviation, that are asked together for how the arm about stands
+UNKNOWING = 1e-9 + 0j  # which way joints point where nobody knows
 MOST = 4  # times that it is read in the video's own room
 SURE = 0.995  # share explained above which once is enough
 NOTHING = 1e-9  # that is left: of less, no share can be gained
@@ -78,7 +79,7 @@ def watch_closely(
     Raises:
         UserError: As ``Imagination`` does; and an encoder that does not find this arm's landmarks.
     """
-    embeddings = encoder.embed(frames)
+    embeddings, landmarks = encoder.look(frames)
     if encoder.domain is None:
         return Watched(watch(encoder, embeddings, arm, workers).poses, encoder.camera)
     own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
@@ -88,11 +89,14 @@ def watch_closely(
     joint = None if camera_known or first is None else float(first[0])
     within, last = _limits(own, camera_known), SHARPLY if camera_known else CLOSELY[-1:]
     viewings = [Viewing(frames, one, usual, 1 / CONTROL_HZ, unsure, within, joint) for one in painters_of(own)]
-    guesses = as_seen_from(usual, _decoded(encoder, embeddings, own), encoder.camera)
-    guesses[:, 0] = _within_a_turn(guesses[:, 0]) if camera_known else np.unwrap(guesses[:, 0])
+    guesses = []
+    for guess in map(Guess.of, _directions(encoder, embeddings, landmarks, own)):
+        poses = as_seen_from(usual, guess.poses, encoder.camera)
+        poses[:, 0] = _within_a_turn(poses[:, 0]) if camera_known else np.unwrap(poses[:, 0])
+        guesses.append(guess._replace(poses=poses))
     read = {
         viewing: _read_in_its_room(encoder, embeddings, viewing, now, last)
-        for viewing, now in _begun(viewings, guesses, encoder.find(frames)).items()
+        for viewing, now in _begun(viewings, guesses, landmarks).items()
     }
     best = _likeliest(read, viewings, last)
     turn = 0.0 if camera_known or first is not None else _turn(best.poses[:, 0], own)
@@ -115,23 +119,25 @@ def _limits(arm: Arm, camera_known: bool) -> NDArray[np.float64]:
     return limits
 
 
-def _begun(
-    viewings: list[Viewing], guesses: NDArray[np.float64], landmarks: NDArray[np.floating]
-) -> dict[Viewing, Closer]:
+def _begun(viewings: list[Viewing], guesses: list[Guess], landmarks: NDArray[np.floating]) -> dict[Viewing, Closer]:
     """First looks at the arm as it is and, if that is not sure, at the last that it may be else.
 
-    From afar first; if that is not sure, which may have led astray, at once, too. Of the two arms, that which leaves
-    much more is left out.
+    From afar first; if that is not sure, which may have led astray, at once, too, and from the other guess. Of these
+    that counts which leaves the least. Of the two arms, that which leaves much more is left out.
     """
+
+    def from_afar(viewing: Viewing, guess: Guess) -> Closer:
+        rough = viewing.halved().look(viewing.marked(guess, landmarks), ROUGHLY)
+        return viewing.look(rough, CLOSELY[:1])
+
     own, *others = viewings
-    there = own.marked(guesses, landmarks)
-    begun = {own: own.look(own.halved().look(there, ROUGHLY), CLOSELY[:1])}
+    begun = {own: from_afar(own, guesses[0])}
     if _is_sure(begun[own]):
         return begun
-    begun[own] = min(begun[own], own.look(there, CLOSELY[:1]), key=_left)
+    at_once = own.look(own.marked(guesses[0], landmarks), CLOSELY[:1])
+    begun[own] = min(begun[own], at_once, *(from_afar(own, guess) for guess in guesses[1:]), key=_left)
     for other in others[-1:]:
-        rough = other.halved().look(other.marked(guesses, landmarks), ROUGHLY)
-        begun[other] = other.look(rough, CLOSELY[:1])
+        begun[other] = min((from_afar(other, guess) for guess in guesses), key=_left)
     least = min(map(_left, begun.values()))
     return {viewing: now for viewing, now in begun.items() if now.left <= UNCLEAR * least}
 
@@ -219,11 +225,18 @@ def _within_a_turn(joint: NDArray[np.float64]) -> NDArray[np.float64]:
     return (joint + np.pi) % (2 * np.pi) - np.pi
 
 
-def _decoded(encoder: TrainedEncoder, embeddings: NDArray[np.float32], arm: Arm) -> NDArray[np.float64]:
-    """What the pose head says over some frames, of which the surer count more; without one, the robot is home."""
+def _directions(
+    encoder: TrainedEncoder, embeddings: NDArray[np.float32], landmarks: NDArray[np.float32], arm: Arm
+) -> list[NDArray[np.complex128]]:
+    """Where joints may point, as ``decode_directions`` has it, the likelier first.
+
+    What the sequence head says, if there is one; then what the pose head says over some frames, of which the surer
+    count more. Without both, the robot is home, for all that is known.
+    """
     if encoder.pose_head is None:
-        return np.zeros((len(embeddings), arm.joints))
-    return np.angle(gaussian_filter1d(encoder.decode_directions(embeddings), SURER, axis=0))
+        return [np.full((len(embeddings), arm.joints), UNKNOWING)]
+    alone = gaussian_filter1d(encoder.decode_directions(embeddings), SURER, axis=0)
+    return [encoder.decode_directions(embeddings, landmarks), alone] if encoder.sequence_head is not None else [alone]
 
 
 def believing(

@@ -13,12 +13,13 @@ from imitate.data.camera import Camera
 from imitate.data.lerobot.dataset import STATE, LeRobotDataset
 from imitate.data.lerobot.units import Choice
 from imitate.embedding.device import pick_device
+from imitate.embedding.encoder_file import BOUNDS
 from imitate.embedding.encoders import ENCODERS, build_encoder
 from imitate.embedding.encoders.inception import InceptionEncoder
 from imitate.embedding.objectives import OBJECTIVES
 from imitate.embedding.pose_head import PoseHead
 from imitate.embedding.sampling import Epoch, Margins
-from imitate.embedding.trained_encoder import BOUNDS, TrainedEncoder
+from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.envs.kuka import ARMS
 from imitate.errors import MANY, SEED, UserError, check_bounds, choose
 from imitate.keeping.manifest import SNAPSHOT
@@ -30,13 +31,12 @@ from imitate.measuring.metrics import Poses
 from . import record
 from .checking.faithfulness import draw, measure
 from .checking.probes import Probe
-from .checking.verdict import report, weakness
 from .checking.views import arm_of, held_out
-from .embedding import open_world
+from .embedding import open_world, sequence
 from .embedding.data import Data, digest_of, open_data, videos_of
 from .embedding.recorded import lessons_of
 from .embedding.training import fit_encoder
-from .embedding.validation import baselines_of, validate
+from .embedding.validation import baselines_of, told, validate
 from .shared.cli import command
 from .shared.demo import check_scenes
 
@@ -142,6 +142,7 @@ PRESETS = {
 }
 ELSEWHERE = {
     "open": ("Blind to light, scene and a moved camera: from frames that are drawn meanwhile.", open_world.Settings()),
+    "sequence": ("A head for an encoder of open, which reads the frames of a video together.", sequence.Settings()),
 }
 
 
@@ -164,16 +165,16 @@ def check(settings: Settings) -> None:
     for name in ("learning_rate", "temperature"):
         if not 0 < getattr(settings, name) < float("inf"):
             raise UserError(f"{name} is {getattr(settings, name)}, expected more than 0")
-    if not 0 <= settings.margin < float("inf"):
-        raise UserError(f"margin is {settings.margin}, expected 0 or more")
+    for name in ("margin", "noise"):
+        if not 0 <= getattr(settings, name) < float("inf"):
+            raise UserError(f"{name} is {getattr(settings, name)}, expected 0 or more")
     if not 0 <= settings.self_regression < float("inf"):
         raise UserError(f"self_regression is {settings.self_regression}, expected 0 (plain TCN) or more")
-    if not 0 <= settings.noise < float("inf"):
-        raise UserError(f"noise is {settings.noise}, expected 0 or more")
-    if settings.imagenet is not None and settings.encoder != "inception":
-        raise UserError(f"imagenet weights are of the inception encoder, not of {settings.encoder!r}")
-    if settings.imagenet is not None and not settings.imagenet.is_file():
-        raise UserError(f"{settings.imagenet}: no such weights file")
+    if settings.imagenet is not None:
+        if settings.encoder != "inception":
+            raise UserError(f"imagenet weights are of the inception encoder, not of {settings.encoder!r}")
+        if not settings.imagenet.is_file():
+            raise UserError(f"{settings.imagenet}: no such weights file")
     choose(record.PRESETS, settings.preset, "preset")
 
 
@@ -220,13 +221,15 @@ def run(settings: Settings) -> Stage:
     _draw(stage, data, trained)
     figures |= _check_reward(stage, dataset, trained, data.poses)
     stage.finish(figures)
-    _report(figures, stage)
+    told(figures)
+    print(f"encoder in {stage.path('encoder')}; look at the pictures beside it")
     return stage
 
 
-def run_any(settings: Settings | open_world.Settings) -> Stage:
-    """Train on a recording, or on what is drawn meanwhile."""
-    return run(settings) if isinstance(settings, Settings) else open_world.run(settings)
+def run_any(settings: Settings | open_world.Settings | sequence.Settings) -> Stage:
+    """Train on a recording, on frames that are drawn meanwhile, or on drawn videos."""
+    runs = {Settings: run, open_world.Settings: open_world.run, sequence.Settings: sequence.run}
+    return runs[type(settings)](settings)  # type: ignore[operator]
 
 
 def find_encoder(folder: Path, encoder: Path | None, preset: str, device: str) -> Path:
@@ -321,24 +324,6 @@ def _check_reward(stage: Stage, dataset: LeRobotDataset, trained: TrainedEncoder
     check = measure(trained, shown, arm_of(dataset), probe)
     draw(check, stage.path("reward.png"))
     return check.figures
-
-
-def _report(figures: dict[str, Any], stage: Stage) -> None:
-    rows = ["retrieval_ee_error_m", "retrieval_joint_error_rad", "pose_spearman_ee", "pose_spearman_joint"]
-    rows += ["triplet_accuracy", "triplet_accuracy_margin"]
-    known = {row: [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_")] for row in rows}
-    told = {row: values for row, values in known.items() if values != [None] * 3}
-    if told:
-        print(f"{'validation':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}")
-    for row, values in told.items():
-        cells = ["-" if value is None else f"{value:.3f}" for value in values]
-        print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}")
-    if "visibility" in figures:
-        report(figures)
-    poor = weakness(figures)
-    if poor:
-        print(f"its reward may mislead: {poor}")
-    print(f"encoder in {stage.path('encoder')}; look at the pictures beside it")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ GREY = 0.5  # share of these boxes that are, and of no colour of their own
 WORSE = Domain(light=(0.7, 1.3), tint=(0.85, 1.15), covered=(0.0, 0.3))  # that a recording is disturbed in
 
 
-def augment(frames: torch.Tensor, domain: Domain = WORSE, shift: int = SHIFT) -> torch.Tensor:
+def augment(frames: torch.Tensor, domain: Domain = WORSE, shift: int = SHIFT, alike: bool = False) -> torch.Tensor:
     """Disturb each frame in its own way: other light, a camera that has moved, a box before the picture.
 
     All is drawn from PyTorch's generator of the CPU, whatever the device, so that a snapshot of it is enough to go on.
@@ -21,22 +21,24 @@ def augment(frames: torch.Tensor, domain: Domain = WORSE, shift: int = SHIFT) ->
         frames: (batch, height, width, 3) uint8.
         domain: How bright, how coloured and how much covered they may be.
         shift: Pixels that the camera has moved, at most.
+        alike: Whether all in the same way, as those of one video.
 
     Returns:
         The same shape and type, anew.
     """
+    each = frames[:1] if alike else frames  # what is drawn for one is broadcast to all
     height, width = frames.shape[1:3]
-    lit = (_shifted(frames, shift) if shift else frames) * _gains(frames, domain)
+    lit = (_shifted(frames, len(each), shift) if shift else frames) * _gains(each, domain)
     shaded = lit.round_().clamp_(0, 255).to(torch.uint8)
-    covered = _boxes(height, width, frames, domain.covered)
-    return torch.where(covered[..., None], _colours(frames), shaded)
+    covered = _boxes(height, width, each, domain.covered)
+    return torch.where(covered[..., None], _colours(each), shaded)
 
 
-def _shifted(frames: torch.Tensor, most: int) -> torch.Tensor:
-    """What a camera shows that has moved: at its edge the same again, where it shows no more."""
+def _shifted(frames: torch.Tensor, ways: int, most: int) -> torch.Tensor:
+    """What a camera shows that has moved in so many ways: at its edge the same again, where it shows no more."""
     places = []
     for size in frames.shape[1:3]:
-        by = torch.randint(-most, most + 1, (len(frames), 1))
+        by = torch.randint(-most, most + 1, (ways, 1))
         places.append((torch.arange(size) + by).clamp_(0, size - 1).to(frames.device))
     rows, columns = places
     every = torch.arange(len(frames), device=frames.device)[:, None, None]

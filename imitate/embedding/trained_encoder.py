@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import nn
 
 from imitate.data.camera import Camera
 from imitate.data.domain import Domain
 from imitate.data.rendering import Rendering
 from imitate.embedding.device import mixed_precision
+from imitate.embedding.encoder_file import FACTS, WEIGHTS, keep, part, read, sound
 from imitate.embedding.encoders import build_encoder, look
 from imitate.embedding.encoders.layers import NORM
 from imitate.embedding.pose_head import PoseHead
 from imitate.embedding.preprocess import preprocess
-from imitate.errors import UserError, first_line
+from imitate.embedding.sequence_head import SequenceHead
+from imitate.errors import UserError
 from imitate.keeping.finite import check_finite, check_weights
-from imitate.keeping.manifest import sha256, verified
-from imitate.keeping.runs import read_json, write_json, written_aside
 
-FORMAT = 1
-PREPROCESSING = "[-1, 1]"  # what `preprocess` makes of pixels
-BOUNDS = {  # of an encoder that is read
-    "image_size": (16, 1024), "dim": (1, 100_000), "pose_head_joints": (0, 10_000), "landmarks": (0, 10_000),
-}  # fmt: skip
 CHUNK = 512  # frames that are embedded at once
 
 # A process that is forked from one that has computed, as Gymnasium forks its AsyncVectorEnv's, lacks the threads that
@@ -69,6 +61,7 @@ class TrainedEncoder:
         rendering: What the frames must be rendered with; None: nobody says, or a camera took them.
         domain: In what frames may differ from what the camera takes in the plain scene; None: in nothing.
         arm: The name of the one that they show; None: nobody says.
+        sequence_head: From what is seen in the frames of a video to joints, if one was trained.
     """
 
     name: str
@@ -80,6 +73,7 @@ class TrainedEncoder:
     rendering: Rendering | None = None
     domain: Domain | None = None
     arm: str | None = None
+    sequence_head: SequenceHead | None = None
 
     @property
     def device(self) -> torch.device:
@@ -106,6 +100,8 @@ class TrainedEncoder:
         self.module = self.module.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         if self.pose_head is not None:
             self.pose_head = self.pose_head.to(device).eval()
+        if self.sequence_head is not None:
+            self.sequence_head = self.sequence_head.to(device).eval()
         return self
 
     def embed(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -114,7 +110,7 @@ class TrainedEncoder:
         Raises:
             UserError: Frames of another size.
         """
-        return self._seen(frames)[0]
+        return self.look(frames)[0]
 
     def find(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Where the robot's parts are in each of (n, image_size, image_size, 3) uint8 frames.
@@ -127,11 +123,11 @@ class TrainedEncoder:
         """
         if not self.landmarks:
             raise UserError("this encoder finds no landmarks, expected one of the preset open of 'embed'")
-        return self._seen(frames)[1]
+        return self.look(frames)[1]
 
     @torch.inference_mode()
-    def _seen(self, frames: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Embeddings (n, dim) and landmarks (n, landmarks, 2)."""
+    def look(self, frames: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What ``embed`` and ``find`` say, at once; landmarks of an encoder that finds none are (n, 0, 2)."""
         size = self.image_size
         if frames.shape[1:] != (size, size, 3) or frames.dtype != np.uint8:
             raise UserError(f"frames of shape {frames.shape} {frames.dtype}, expected (n, {size}, {size}, 3) uint8")
@@ -158,16 +154,28 @@ class TrainedEncoder:
         return self._decoded(self._head.angles, embeddings)
 
     @torch.inference_mode()
-    def decode_directions(self, embeddings: NDArray[np.float32]) -> NDArray[np.complex128]:
+    def decode_directions(
+        self, embeddings: NDArray[np.float32], landmarks: NDArray[np.float32] | None = None
+    ) -> NDArray[np.complex128]:
         """Map (n, dim) embeddings to where (n, joints) joints point: numbers of length about 1, shorter if not sure.
 
-        Of several poses that may be it says the mean, which is the shorter, the farther apart these are.
+        Of several poses that may be it they say the mean, which is the shorter, the farther apart these are.
+
+        Args:
+            embeddings: Of frames.
+            landmarks: (n, landmarks, 2) of the same, frames of one video, which are read together, by the sequence
+                head; None: each by itself, by the pose head.
 
         Raises:
-            UserError: The encoder was trained without self-regression.
+            UserError: The encoder was trained without that head.
         """
-        sines, cosines = np.split(self._decoded(self._head, embeddings), 2, axis=1)
-        return cosines + 1j * sines
+        if landmarks is None:
+            return _directions(self._decoded(self._head, embeddings))
+        if self.sequence_head is None:
+            raise UserError("this encoder has no sequence head: train one with 'imitate embed sequence'")
+        seen = torch.from_numpy(landmarks).to(self.device)[None]
+        together, alone = self.sequence_head, self._head
+        return _directions(self._decoded(lambda own: together(own[None], seen, alone(own)[None])[0], embeddings))
 
     @property
     def _head(self) -> PoseHead:
@@ -258,33 +266,24 @@ class TrainedEncoder:
         Raises:
             UserError: There is NaN or infinity in the weights.
         """
-        folder = Path(folder)
-        tensors = {f"encoder.{key}": value for key, value in self.module.state_dict().items()}
-        joints = 0
-        if self.pose_head is not None:
-            tensors |= {f"pose_head.{key}": value for key, value in self.pose_head.state_dict().items()}
-            joints = self.pose_head.joints
+        heads = {"pose_head": self.pose_head, "sequence_head": self.sequence_head}
+        modules = {"encoder": self.module, **{name: head for name, head in heads.items() if head is not None}}
+        tensors = {f"{name}.{key}": value for name, one in modules.items() for key, value in one.state_dict().items()}
         if half:
             tensors = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
-        check_weights("the encoder", tensors, "lower the learning rate")
-        weights = save({key: value.contiguous().cpu() for key, value in tensors.items()})
-        with written_aside(folder / "encoder.safetensors") as aside:
-            aside.write_bytes(weights)
         facts = {
-            "format": FORMAT,
             "encoder": self.name,
             "image_size": self.image_size,
             "dim": self.dim,
             "camera": self.camera.to_json(),
-            "preprocessing": PREPROCESSING,
-            "pose_head_joints": joints,
+            "pose_head_joints": 0 if self.pose_head is None else self.pose_head.joints,
             **({"landmarks": self.landmarks} if self.landmarks else {}),
+            **({} if self.sequence_head is None else {"sequence_head_width": self.sequence_head.width}),
             **({} if self.domain is None else {"domain": self.domain.to_json()}),
             **({} if self.rendering is None else {"rendering": self.rendering.to_json()}),
             **({} if self.arm is None else {"arm": self.arm}),
-            "sha256": hashlib.sha256(weights).hexdigest(),
         }
-        write_json(folder / "encoder.json", facts)
+        keep(Path(folder), facts, tensors)
 
 
 def load_encoder(folder: str | Path, device: torch.device | None = None) -> TrainedEncoder:
@@ -294,53 +293,30 @@ def load_encoder(folder: str | Path, device: torch.device | None = None) -> Trai
         UserError: It is missing, damaged, or of another version.
     """
     folder = Path(folder)
-    if not (folder / "encoder.json").is_file():
-        inside = [
-            *folder.glob("encoder/encoder.json"),
-            *sorted(folder.glob("*/encoder/encoder.json")),
-        ]  # a stage, a run
-        hint = f", expected the folder of an encoder, such as {inside[0].parent}" if inside else ""
-        raise UserError(f"{folder / 'encoder.json'}: no such file{hint}")
-    facts = read_json(folder / "encoder.json")
-    if not isinstance(facts, dict) or (facts.get("format"), facts.get("preprocessing")) != (FORMAT, PREPROCESSING):
-        raise UserError(f"{folder / 'encoder.json'}: not an encoder of format {FORMAT} with pixels in {PREPROCESSING}")
-    weights = folder / "encoder.safetensors"
-    try:
-        digest = sha256(verified(weights))
-        if facts.get("sha256", digest) != digest:  # encoders of older versions do not tell theirs
-            raise ValueError("another sha256 than it was written with")
-        state = load_file(weights)
-        landmarks = facts.setdefault("landmarks", 0)
-        _check_sizes(facts)
-        module = build_encoder(facts["encoder"], facts["image_size"], facts["dim"], landmarks)
-        joints = facts["pose_head_joints"]
-        head = PoseHead(facts["dim"], joints) if joints else None
-        module.load_state_dict(_part(state, "encoder."))
-        if head is not None:
-            head.load_state_dict(_part(state, "pose_head."))
-    except FileNotFoundError:
-        raise UserError(f"{weights}: no such file") from None
-    except UserError:
-        raise
-    except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError, SafetensorError, OSError) as error:
-        raise UserError(f"{weights}: damaged, or not of this encoder ({first_line(error)})") from None
-    check_weights(str(weights), state, "damaged: train the encoder anew")
+    facts, state = read(folder)
+    size, dim, joints, landmarks = (facts[name] for name in ("image_size", "dim", "pose_head_joints", "landmarks"))
+    with sound(folder / WEIGHTS):
+        module = build_encoder(facts["encoder"], size, dim, landmarks)
+        module.load_state_dict(part(state, "encoder."))
+        head = sequence_head = None
+        if joints:
+            head = PoseHead(dim, joints)
+            head.load_state_dict(part(state, "pose_head."))
+        if width := facts["sequence_head_width"]:
+            sequence_head = SequenceHead(dim, landmarks, joints, width)
+            sequence_head.load_state_dict(part(state, "sequence_head."))
+    check_weights(str(folder / WEIGHTS), state, "damaged: train the encoder anew")
     camera = Camera.from_json(facts.get("camera"))
     rendering = Rendering.from_json(facts["rendering"]) if "rendering" in facts else None
     domain = Domain.from_json(facts["domain"]) if "domain" in facts else None
-    name, size, dim, arm = facts["encoder"], facts["image_size"], facts["dim"], facts.get("arm")
+    arm = facts.get("arm")
     if not isinstance(arm, str | None):
-        raise UserError(f"{folder / 'encoder.json'}: arm is {arm!r}, expected a name")
-    encoder = TrainedEncoder(name, module, size, dim, camera, head, rendering, domain, arm)
+        raise UserError(f"{folder / FACTS}: arm is {arm!r}, expected a name")
+    encoder = TrainedEncoder(facts["encoder"], module, size, dim, camera, head, rendering, domain, arm, sequence_head)
     return encoder.to(device or torch.device("cpu"))
 
 
-def _check_sizes(facts: dict[str, Any]) -> None:
-    """Refuse a network that no weights can be of, before it takes memory."""
-    for name, (least, most) in BOUNDS.items():
-        if type(facts[name]) is not int or not least <= facts[name] <= most:
-            raise ValueError(f"{name} is {facts[name]!r}, expected {least} to {most}")
-
-
-def _part(state: dict[str, Any], prefix: str) -> dict[str, Any]:
-    return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+def _directions(decoded: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Of sines, then cosines (n, 2 * joints)."""
+    sines, cosines = np.split(decoded, 2, axis=1)
+    return cosines + 1j * sines

@@ -43,8 +43,8 @@ class Grain:
         self._drawn = torch.empty(0)
         self._before = torch.empty(0)
 
-    def add_to(self, frames: torch.Tensor) -> None:
-        """Add it to a batch, in place. It should be contiguous in memory."""
+    def add_to(self, frames: torch.Tensor, alike: bool = False) -> None:
+        """Add it to a batch, in place, as strong in all if they are alike. It should be contiguous in memory."""
         count, (least, most) = frames.numel(), self.deviation
         if len(self._drawn) < 2 * count:
             self._draw(2 * count, frames.device)
@@ -53,7 +53,7 @@ class Grain:
         if least == most:
             frames.add_(drawn, alpha=most)
         else:
-            own = least + (most - least) * torch.rand(len(frames), 1, 1, 1)
+            own = least + (most - least) * torch.rand(1 if alike else len(frames), 1, 1, 1)
             frames.addcmul_(drawn, own.to(frames.device))
 
     def _draw(self, count: int, device: torch.device) -> None:
@@ -100,11 +100,16 @@ class Course:
         least, most = domain.noise
         return cls((least / HALF, most / HALF), domain, shift=0)
 
-    def disturbed(self, frames: torch.Tensor) -> torch.Tensor:
-        """What the encoder sees of frames (batch, size, size, 3) uint8: (batch, 3, size, size)."""
-        images = preprocess(frames if self.domain is None else augment(frames, self.domain, self.shift))
+    def disturbed(self, frames: torch.Tensor, alike: bool = False) -> torch.Tensor:
+        """What the encoder sees of frames (batch, size, size, 3) uint8: (batch, 3, size, size).
+
+        Args:
+            frames: Of which each is disturbed in its own way.
+            alike: All in the same way instead, as those of one video, but for the noise of each.
+        """
+        images = preprocess(frames if self.domain is None else augment(frames, self.domain, self.shift, alike))
         if self.grain.deviation[1]:
-            self.grain.add_to(images.permute(0, 2, 3, 1))  # as it lies in memory
+            self.grain.add_to(images.permute(0, 2, 3, 1), alike)  # as it lies in memory
         return images
 
     def check(self, progress: Progress, norm: float) -> None:

@@ -22,12 +22,13 @@ from imitate.data.domain import Domain
 from imitate.data.viewpoint import WIDEST_VIEW
 from imitate.embedding.batch import Batch
 from imitate.embedding.device import pick_device
+from imitate.embedding.encoder_file import BOUNDS
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.loss import Loss
 from imitate.embedding.objectives.infonce import InfoNCE
 from imitate.embedding.objectives.likeness import Likeness
 from imitate.embedding.pose_head import PoseHead
-from imitate.embedding.trained_encoder import BOUNDS, TrainedEncoder, load_encoder
+from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.embedding.training import Course
 from imitate.envs.cameras import CAMERAS
 from imitate.envs.kuka import ARMS, body_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from imitate.embedding.trained_encoder import TrainedEncoder
 from imitate.errors import UserError
 from imitate.measuring.metrics import embedding_metrics, triplet_accuracy
 
+from ..checking.verdict import report, weakness
 from .data import Data
 
 PROTOCOL = Margins(positive=10, negative=30)  # of the validation triplets: the paper's, whatever was trained on
@@ -56,3 +58,20 @@ def _pixels(data: Data) -> dict[str, float]:
     videos = Videos(data.validation.starts[:few], data.validation.lengths[:few])
     part = replace(data, validation=videos)
     return validate(part, lambda frames: frames.reshape(len(frames), -1).astype(np.float32) / np.float32(255))
+
+
+def told(figures: dict[str, Any]) -> None:
+    """Print what was measured, and how far the reward can be trusted."""
+    rows = ["retrieval_ee_error_m", "retrieval_joint_error_rad", "pose_spearman_ee", "pose_spearman_joint"]
+    rows += ["triplet_accuracy", "triplet_accuracy_margin"]
+    known = {row: [figures.get(prefix + row) for prefix in ("", "untrained_", "pixels_")] for row in rows}
+    known = {row: values for row, values in known.items() if values != [None] * 3}
+    if known:
+        print(f"{'validation':28}{'encoder':>10}{'untrained':>11}{'pixels':>9}")
+    for row, values in known.items():
+        cells = ["-" if value is None else f"{value:.3f}" for value in values]
+        print(f"{row:28}{cells[0]:>10}{cells[1]:>11}{cells[2]:>9}")
+    if "visibility" in figures:
+        report(figures)
+    if poor := weakness(figures):
+        print(f"its reward may mislead: {poor}")
