@@ -31,10 +31,29 @@ SURE = 0.995  # share explained above which once is enough
 NOTHING = 1e-9  # that is left: of less, no share can be gained
 GAIN = 0.02  # of what was left, that must be gained to go on
 FINER = 0.1  # more of it than before, that may be left by a last look, which sees finer things
-OTHER = 0.95  # of what is left, that may be left of another arm than the robot's own, for it to be taken for that
-UNCLEAR = 1.25  # times the least that is left at first, that may be left of what is read to the end, too
+OTHER = 0.95  # times as unlike as the robot's own arm, that another may be, for it to be taken for that
+UNCLEAR = 1.25  # times the least that is left at first, or as unlike, that what is read to the end, too, may be
 SURE_THERE = 0.98  # the same of each second
 AGAIN = 1  # times that one who is lost there looks again
+
+
+class Sight(NamedTuple):
+    """What an encoder sees in a video.
+
+    Attributes:
+        encoder: Who sees it.
+        embeddings: (length, dim).
+        landmarks: (length, landmarks, 2), as ``TrainedEncoder.find`` has them.
+    """
+
+    encoder: TrainedEncoder
+    embeddings: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, encoder: TrainedEncoder, frames: NDArray[np.uint8]) -> Sight:
+        """Of frames (length, size, size, 3)."""
+        return cls(encoder, *encoder.look(frames))
 
 
 class Watched(NamedTuple):
@@ -79,9 +98,9 @@ def watch_closely(
     Raises:
         UserError: As ``Imagination`` does; and an encoder that does not find this arm's landmarks.
     """
-    embeddings, landmarks = encoder.look(frames)
+    sight = Sight.of(encoder, frames)
     if encoder.domain is None:
-        return Watched(watch(encoder, embeddings, arm, workers).poses, encoder.camera)
+        return Watched(watch(encoder, sight.embeddings, arm, workers).poses, encoder.camera)
     own = choose(ARMS, arm, "arm") if isinstance(arm, str) else arm
     usual = camera or encoder.camera
     _check_knows(encoder, usual, own)
@@ -89,16 +108,9 @@ def watch_closely(
     joint = None if camera_known or first is None else float(first[0])
     within, last = _limits(own, camera_known), SHARPLY if camera_known else CLOSELY[-1:]
     viewings = [Viewing(frames, one, usual, 1 / CONTROL_HZ, unsure, within, joint) for one in painters_of(own)]
-    guesses = []
-    for guess in map(Guess.of, _directions(encoder, embeddings, landmarks, own)):
-        poses = as_seen_from(usual, guess.poses, encoder.camera)
-        poses[:, 0] = _within_a_turn(poses[:, 0]) if camera_known else np.unwrap(poses[:, 0])
-        guesses.append(guess._replace(poses=poses))
-    read = {
-        viewing: _read_in_its_room(encoder, embeddings, viewing, now, last)
-        for viewing, now in _begun(viewings, guesses, landmarks).items()
-    }
-    best = _likeliest(read, viewings, last)
+    begun = _begun(sight, viewings, _guesses(sight, own, usual, camera_known))
+    read = {viewing: _read_in_its_room(sight, viewing, now, last) for viewing, now in begun.items()}
+    best = _likeliest(sight, read, viewings, last)
     turn = 0.0 if camera_known or first is not None else _turn(best.poses[:, 0], own)
     best.poses[:, 0] += turn
     return Watched(within_reach(best.poses, own), around_base(moved(usual, best.offsets), turn))
@@ -119,44 +131,66 @@ def _limits(arm: Arm, camera_known: bool) -> NDArray[np.float64]:
     return limits
 
 
-def _begun(viewings: list[Viewing], guesses: list[Guess], landmarks: NDArray[np.floating]) -> dict[Viewing, Closer]:
+def _begun(sight: Sight, viewings: list[Viewing], guesses: list[Guess]) -> dict[Viewing, Closer]:
     """First looks at the arm as it is and, if that is not sure, at the last that it may be else.
 
     From afar first; if that is not sure, which may have led astray, at once, too, and from the other guess. Of these
-    that counts which leaves the least. Of the two arms, that which leaves much more is left out.
+    that counts which leaves the least. An arm is left out that leaves much more, and that the video is much less like.
     """
 
     def from_afar(viewing: Viewing, guess: Guess) -> Closer:
-        rough = viewing.halved().look(viewing.marked(guess, landmarks), ROUGHLY)
+        rough = viewing.halved().look(viewing.marked(guess, sight.landmarks), ROUGHLY)
         return viewing.look(rough, CLOSELY[:1])
 
     own, *others = viewings
     begun = {own: from_afar(own, guesses[0])}
     if _is_sure(begun[own]):
         return begun
-    at_once = own.look(own.marked(guesses[0], landmarks), CLOSELY[:1])
+    at_once = own.look(own.marked(guesses[0], sight.landmarks), CLOSELY[:1])
     begun[own] = min(begun[own], at_once, *(from_afar(own, guess) for guess in guesses[1:]), key=_left)
     for other in others[-1:]:
         begun[other] = min((from_afar(other, guess) for guess in guesses), key=_left)
-    least = min(map(_left, begun.values()))
-    return {viewing: now for viewing, now in begun.items() if now.left <= UNCLEAR * least}
+    unlikes = {viewing: unlike(sight, viewing, now) for viewing, now in begun.items()}
+    least, likest = UNCLEAR * min(map(_left, begun.values())), UNCLEAR * min(unlikes.values())
+    return {viewing: now for viewing, now in begun.items() if now.left <= least or unlikes[viewing] <= likest}
 
 
-def _likeliest(read: dict[Viewing, Closer], viewings: list[Viewing], last_look: tuple[Look, ...]) -> Closer:
+def _likeliest(
+    sight: Sight, read: dict[Viewing, Closer], viewings: list[Viewing], last_look: tuple[Look, ...]
+) -> Closer:
     """What is believed. If it is not the robot's own arm, the others that it may be are looked at from there, too."""
-    viewing, best = list(read.items())[likeliest(list(read.values()))]
-    if viewing is viewings[0]:
-        return best
-    others = [other for other in viewings[1:] if other is not viewing]
-    looks = [best, *(other.look(best, (*CLOSELY, *last_look)) for other in others)]
-    return looks[likeliest(looks)]
+
+    def believed(looks: dict[Viewing, Closer]) -> Viewing:
+        return list(looks)[likeliest([unlike(sight, viewing, now) for viewing, now in looks.items()])]
+
+    viewing = believed(read)
+    if viewing is not viewings[0]:
+        best, others = read[viewing], [other for other in viewings[1:] if other is not viewing]
+        read = {viewing: best} | {other: other.look(best, (*CLOSELY, *last_look)) for other in others}
+        viewing = believed(read)
+    return read[viewing]
 
 
-def likeliest(seen: Sequence[Closer]) -> int:
-    """Which: the first, unless the next leaves much less. It takes more to believe in another arm than the robot's."""
+def unlike(sight: Sight, viewing: Viewing, seen: Closer) -> float:
+    """How unlike a video is to what it is believed to show: two opinions, multiplied.
+
+    One is what is left of its pixels, which an arm of another size may explain in another pose. The other is what
+    landmarks that the encoder finds in it are off from those that it finds in what is imagined.
+    """
+    own = viewing.painter.landmarks
+    found = sight.encoder.find(viewing.imagined(seen)(seen.poses))
+    return seen.left * float(np.linalg.norm(found[:, :own] - sight.landmarks[:, :own], axis=-1).mean())
+
+
+def likeliest(unlikes: Sequence[float]) -> int:
+    """Which arm: the first, unless the video is much less unlike the next: to believe in another takes more.
+
+    Args:
+        unlikes: Of the robot's own arm, and of others that it may be, as ``unlike`` has it.
+    """
     best = 0
-    for other in range(1, len(seen)):
-        if seen[other].left < OTHER * seen[best].left:
+    for other in range(1, len(unlikes)):
+        if unlikes[other] < OTHER * unlikes[best]:
             best = other
     return best
 
@@ -165,18 +199,12 @@ def _left(seen: Closer) -> float:
     return seen.left
 
 
-def _read_in_its_room(
-    encoder: TrainedEncoder,
-    embeddings: NDArray[np.float32],
-    viewing: Viewing,
-    now: Closer,
-    last_look: tuple[Look, ...],
-) -> Closer:
+def _read_in_its_room(sight: Sight, viewing: Viewing, now: Closer, last_look: tuple[Look, ...]) -> Closer:
     """By embeddings and by pixels in turn, until enough is explained, or hardly less is left; and a last look."""
     best = now
     for _ in range(MOST):
-        see = partial(_embedded, encoder, viewing.imagined(now))
-        poses = read_poses(embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses
+        see = partial(_embedded, sight.encoder, viewing.imagined(now))
+        poses = read_poses(sight.embeddings, see, now.poses, viewing.seconds, again=AGAIN).poses
         now = viewing.look(now._replace(poses=poses), CLOSELY)
         gain = 1 - now.left / max(best.left, NOTHING)
         if gain > -GAIN:
@@ -220,19 +248,28 @@ def _embedded(
     return encoder.embed(draw(poses))
 
 
-def _within_a_turn(joint: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A joint that turns less than half a turn to either side, rad, frame by frame: a misread one winds nothing."""
-    return (joint + np.pi) % (2 * np.pi) - np.pi
+def _guesses(sight: Sight, arm: Arm, camera: Camera, camera_known: bool) -> list[Guess]:
+    """What may be, the likelier first, as a camera sees it.
+
+    If that is known, the first joint is where it can be, frame by frame: a misread one winds nothing. By another it may
+    turn all the way round.
+    """
+    guesses = []
+    for guess in map(Guess.of, _directions(sight, arm)):
+        poses = as_seen_from(camera, guess.poses, sight.encoder.camera)
+        first = poses[:, 0]
+        poses[:, 0] = (first + np.pi) % (2 * np.pi) - np.pi if camera_known else np.unwrap(first)
+        guesses.append(guess._replace(poses=poses))
+    return guesses
 
 
-def _directions(
-    encoder: TrainedEncoder, embeddings: NDArray[np.float32], landmarks: NDArray[np.float32], arm: Arm
-) -> list[NDArray[np.complex128]]:
-    """Where joints may point, as ``decode_directions`` has it, the likelier first.
+def _directions(sight: Sight, arm: Arm) -> list[NDArray[np.complex128]]:
+    """Where joints may point, as ``decode_directions`` has it.
 
     What the sequence head says, if there is one; then what the pose head says over some frames, of which the surer
     count more. Without both, the robot is home, for all that is known.
     """
+    encoder, embeddings, landmarks = sight
     if encoder.pose_head is None:
         return [np.full((len(embeddings), arm.joints), UNKNOWING)]
     alone = gaussian_filter1d(encoder.decode_directions(embeddings), SURER, axis=0)

@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from imitate.data.viewpoint import OFFSETS, around_base, bearing, moved, polar, turned
 from imitate.envs.cameras import CAMERAS
-from imitate.envs.close_look import CLOSELY, ROUGHLY, UNKNOWN, Closer, Viewing
+from imitate.envs.close_look import CLOSELY, ROUGHLY, UNKNOWN, Closer, Guess, Viewing
 from imitate.envs.kuka import ARMS, CONTROL_HZ, Kuka, body_of
 from imitate.envs.landmarks import pictured, placed
 from imitate.envs.rendering.rasteriser import Rasteriser
@@ -20,6 +20,7 @@ from imitate.pipelines.benchmarking.conditions import CONDITIONS
 from imitate.reading.adjustment import Adjusted, Doubts, adjust
 
 ARM, FRONT, SIZE, LENGTH = ARMS["iiwa"], CAMERAS["front"], 64, 40
+SURE = np.full((LENGTH, 7), 0.7)  # rad, that guesses are doubted by
 BEHIND = Texture("stripes", (0.2, 0.4, 0.3), (0.6, 0.5, 0.7), period=0.4)
 
 
@@ -166,7 +167,7 @@ def test_a_closer_look_finds_the_poses(poses, condition):
         )
         row, column = np.unravel_index(edges[0, SIZE // 2, SIZE // 2, 0] // 3, (SIZE, SIZE))
         seen -= np.array([column - SIZE // 2, row - SIZE // 2]) * 2 / SIZE
-    closer = looked(frames, at(guesses)._replace(offsets=viewing(frames).marked(guesses, seen).offsets))
+    closer = looked(frames, at(guesses)._replace(offsets=viewing(frames).marked(Guess(guesses, SURE), seen).offsets))
     before, after = errors(poses, guesses).mean(), errors(poses, closer.poses).mean()
     assert before > 0.07
     assert after < 0.035
@@ -211,7 +212,7 @@ def test_a_camera_is_found_from_landmarks_and_the_first_pose(poses):
     frames, guesses = filmed(poses, camera=camera), guessed(poses, 0.05)
     guesses[:, 0] -= 0.6  # as it is seen
     view = viewing(frames, unsure=UNKNOWN, first=float(poses[0, 0]))
-    start = view.marked(guesses, marks(poses, camera))
+    start = view.marked(Guess(guesses, SURE), marks(poses, camera))
     assert start.offsets[:2] == pytest.approx([0.02, -0.03], abs=0.03)
     assert start.poses[0, 0] == pytest.approx(poses[0, 0] - 0.6, abs=0.15)
     closer = view.look(start, (*ROUGHLY, *CLOSELY, CLOSELY[-1]))
@@ -291,7 +292,7 @@ def test_joints_stay_within_their_limits(poses):
     assert (held >= within[0]).all()
     assert (held <= within[1]).all()
     assert errors(poses, held).mean() < 0.85 * errors(poses, np.clip(free, *within)).mean()  # others make up for it
-    start = viewing(frames, within=within).marked(poses + 1.0, marks(poses, FRONT))
+    start = viewing(frames, within=within).marked(Guess(poses + 1.0, SURE), marks(poses, FRONT))
     assert (start.poses <= within[1]).all()
 
 

@@ -61,7 +61,7 @@ def test_an_encoder_is_neither_written_nor_read(encoder, tmp_path, part, monkeyp
     with pytest.raises(UserError, match=r"the encoder: NaN or infinity in .*: lower the learning rate"):
         spoilt(encoder, part).save(tmp_path / "encoder")
     assert not (tmp_path / "encoder").exists()
-    monkeypatch.setattr("imitate.embedding.trained_encoder.check_weights", lambda *args: None)
+    monkeypatch.setattr("imitate.embedding.encoder_file.check_weights", lambda *args: None)
     spoilt(encoder, part).save(tmp_path / "encoder")
     monkeypatch.undo()
     with pytest.raises(UserError, match=r"encoder\.safetensors: NaN or infinity in"):

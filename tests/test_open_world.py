@@ -17,6 +17,7 @@ from imitate.data.video.writer import write_video
 from imitate.data.viewpoint import around_base, bearing, moved, turned
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.sequence_head import SequenceHead
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs import close_look, imagination, watching
 from imitate.envs.cameras import CAMERAS
@@ -24,7 +25,7 @@ from imitate.envs.kuka import ARMS, ASSETS, Kuka, body_of
 from imitate.envs.kuka_env import KukaEnv, Reference
 from imitate.envs.landmarks import number_of
 from imitate.envs.robot import Robot
-from imitate.envs.room import Painter, painters_of
+from imitate.envs.room import Painter, Room, painters_of
 from imitate.envs.scenes.scene import Scene
 from imitate.envs.scenes.texture import Texture
 from imitate.envs.studio import POSES, Studio
@@ -315,6 +316,11 @@ def test_a_domain_from_the_command_line(words, said, tmp_path, monkeypatch, caps
     assert (kept.azimuth, kept.scenes) == ((-9.0, 3.0), False)
 
 
+def left_alone(sight, viewing, seen):
+    """An opinion on pixels only."""
+    return seen.left
+
+
 @pytest.mark.parametrize(
     ("lefts", "read", "expected"),
     [
@@ -350,6 +356,7 @@ def test_a_video_in_the_open_is_read_in_its_own_room_until_no_less_is_left(
     monkeypatch.setattr(close_look.Viewing, "marked", lambda *_: start)
     monkeypatch.setattr(close_look.Viewing, "look", looked)
     monkeypatch.setattr(watching, "read_poses", watched)
+    monkeypatch.setattr(watching, "unlike", left_alone)
     np.testing.assert_allclose(watching.watch_closely(blind, frames).poses, expected)
     assert begun == pytest.approx([0.02 + 0.11 * k for k in range(read)])
     assert sizes == [SIZE] * (read + FIRST + 1)
@@ -387,6 +394,7 @@ def test_of_an_arm_that_may_be_another_that_is_read_which_leaves_much_less(
     monkeypatch.setattr(close_look.Viewing, "look", looked)
     monkeypatch.setattr(watching, "read_poses", lambda _, see, guesses, *__, **___: Tracked(guesses, np.zeros(1)))
     monkeypatch.setattr(watching, "within_reach", lambda poses, arm: poses)
+    monkeypatch.setattr(watching, "unlike", left_alone)
     np.testing.assert_allclose(watching.watch_closely(blind, frames).poses, expected)
     assert looks[:FIRST] == [0, 0, 0, 2, 2]
     assert next(left, None) is None
@@ -506,8 +514,8 @@ def test_one_frame_that_was_misread_winds_no_joint(blind, monkeypatch):
     """By a known camera a joint is where it can be, wherever that stands; by another it may turn all the way round."""
     given = []
 
-    def begun(viewings, guesses, landmarks):
-        given.append(guesses[:, 0])
+    def begun(sight, viewings, guesses):
+        given.append(guesses[0].poses[:, 0])
         raise InterruptedError
 
     monkeypatch.setattr(watching, "_begun", begun)
@@ -533,8 +541,87 @@ def test_who_is_not_sure_counts_less(blind, monkeypatch):
     directions = np.exp(1j * np.full((41, 7), 0.5))
     directions[20] = 0.05 * np.exp(-2.5j)
     monkeypatch.setattr(TrainedEncoder, "decode_directions", lambda *_: directions)
-    read = watching._decoded(blind, np.zeros((41, 32), np.float32), ARMS["iiwa"])
-    np.testing.assert_allclose(read, 0.5, atol=0.01)
+    sight = watching.Sight(blind, np.zeros((41, 32), np.float32), np.zeros((41, LANDMARKS, 2), np.float32))
+    (read,) = watching._directions(sight, ARMS["iiwa"])
+    np.testing.assert_allclose(np.angle(read), 0.5, atol=0.01)
+    doubts = close_look.Guess.of(read).doubts
+    assert (doubts[20] > 1.5 * doubts[0]).all()
+
+
+def test_how_sure_a_guess_is():
+    """As of a normal distribution that is wound around the circle."""
+    rng, spread = np.random.default_rng(0), 0.6
+    angles = 0.3 + rng.normal(0, spread, (100_000, 1))
+    guess = close_look.Guess.of(np.exp(1j * angles).mean(axis=0, keepdims=True))
+    assert guess.poses[0, 0] == pytest.approx(0.3, abs=0.01)
+    assert guess.doubts[0, 0] == pytest.approx(spread, abs=0.01)
+    nothing = close_look.Guess.of(np.array([[0.0 + 0j, 2.0 + 0j]]))
+    assert np.isfinite(nothing.doubts).all()
+    assert nothing.doubts[0, 0] > 1.5 > 0.2 > nothing.doubts[0, 1]
+
+
+def test_without_a_head_the_robot_is_home(blind):
+    sight = watching.Sight(replace(blind, pose_head=None), np.zeros((5, 32)), np.zeros((5, LANDMARKS, 2)))
+    (read,) = watching._directions(sight, ARMS["iiwa"])
+    guess = close_look.Guess.of(read)
+    np.testing.assert_array_equal(guess.poses, np.zeros((5, 7)))
+    assert (guess.doubts > 1.5).all()
+
+
+def test_both_heads_are_asked_and_what_leaves_the_least_counts(blind, demonstrations, monkeypatch):
+    """The sequence head first; if that is not sure, what the pose head says, too, of either arm."""
+    together, alone = np.full((9, 7), 0.2), np.full((9, 7), -0.3)
+    head = SequenceHead(32, LANDMARKS, 7, 4)
+    reads = replace(blind, sequence_head=head)
+    monkeypatch.setattr(
+        TrainedEncoder, "decode_directions", lambda *seen: np.exp(1j * (alone if len(seen) == 2 else together))
+    )
+    frames, begun = demonstrations[0].frames[:9, :SIZE, :SIZE], []
+
+    def looked(viewing, before, looks):
+        begun.append((viewing.painter.landmarks == LANDMARKS, round(before.poses[0, 0], 3)))
+        left = 1.0 if before.poses[0, 0] < 0 else 4.0
+        return close_look.Closer(before.poses, before.offsets, np.zeros(9), left)
+
+    monkeypatch.setattr(close_look.Viewing, "marked", lambda _, guess, marks: start(guess.poses))
+    monkeypatch.setattr(close_look.Viewing, "look", looked)
+    monkeypatch.setattr(watching, "read_poses", lambda _, see, guesses, *__, **___: Tracked(guesses, np.zeros(1)))
+    monkeypatch.setattr(watching, "unlike", left_alone)
+    np.testing.assert_allclose(watching.watch_closely(reads, frames).poses, alone)
+    own, sister = (True, 0.2), (False, 0.2)
+    assert begun[:5] == [own, own, own, (True, -0.3), (True, -0.3)]
+    assert begun[5:9] == [sister, sister, (False, -0.3), (False, -0.3)]
+
+
+def start(poses):
+    return close_look.Closer(poses, np.zeros(6), np.zeros(len(poses)), np.inf)
+
+
+def test_landmarks_tell_an_arm_from_its_sister():
+    """Of a video of the sister, she is more like it than the robot's own arm at the same poses, and the other way."""
+    encoder, poses = (
+        load_encoder(ASSETS / "open"),
+        LeRobotDataset(ASSETS / "demonstration").demonstration(0).joints[:30],
+    )
+    own, *_, sister = painters_of(ARMS["iiwa"])
+    room = Room(
+        np.full((64, 64, 3), 255, np.uint8),
+        np.ones((9, 3), np.float32),
+        np.zeros(9, bool),
+        np.zeros((64, 64), bool),
+        0.0,
+    )
+    for painter, other in ((own, sister), (sister, own)):
+        frames = painter.draw(room, poses, FRONT)
+        sight = watching.Sight.of(encoder, frames)
+
+        def unlike(believed, frames=frames, sight=sight):
+            viewing = close_look.Viewing(frames, believed, FRONT, 0.05)
+            return watching.unlike(sight, viewing, viewing.judged(poses))
+
+        assert 3 * unlike(painter) < unlike(other)
+    assert watching.likeliest([1.0, 0.96, 0.94]) == 2
+    assert watching.likeliest([1.0, 0.96, 0.99]) == 0
 
 
 def test_how_far_a_camera_is_from_where_it_should_be():

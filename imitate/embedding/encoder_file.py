@@ -67,6 +67,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         state = load_file(weights)
         facts = {**dict.fromkeys(LATER, 0), **facts}
         _check_sizes(facts)
+    check_weights(str(weights), state, "damaged: train the encoder anew")
     return facts, state
 
 

@@ -25,7 +25,7 @@ from imitate.embedding.pose_head import PoseHead
 from imitate.embedding.preprocess import preprocess
 from imitate.embedding.sequence_head import SequenceHead
 from imitate.errors import UserError
-from imitate.keeping.finite import check_finite, check_weights
+from imitate.keeping.finite import check_finite
 
 CHUNK = 512  # frames that are embedded at once
 
@@ -305,7 +305,6 @@ def load_encoder(folder: str | Path, device: torch.device | None = None) -> Trai
         if width := facts["sequence_head_width"]:
             sequence_head = SequenceHead(dim, landmarks, joints, width)
             sequence_head.load_state_dict(part(state, "sequence_head."))
-    check_weights(str(folder / WEIGHTS), state, "damaged: train the encoder anew")
     camera = Camera.from_json(facts.get("camera"))
     rendering = Rendering.from_json(facts["rendering"]) if "rendering" in facts else None
     domain = Domain.from_json(facts["domain"]) if "domain" in facts else None

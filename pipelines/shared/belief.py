@@ -15,7 +15,7 @@ from imitate.envs.close_look import Viewing, by_second
 from imitate.envs.kuka import CONTROL_HZ
 from imitate.envs.room import Painter, painters_of
 from imitate.envs.tcn_imitate import TCNImitateEnv
-from imitate.envs.watching import likeliest
+from imitate.envs.watching import Sight, likeliest, unlike
 from imitate.keeping.runs import Stage, write_json
 
 from .rollout import PEOPLE, enlarged, misread
@@ -40,8 +40,9 @@ def write_belief(
     painters, usual = painters_of(env.kuka_env.kuka.arm), env.encoder.camera
     camera, painter = demonstration.believed_camera or usual, painters[0]
     if domain is not None:
-        seen = [Viewing(frames, one, camera, 1 / CONTROL_HZ).judged(believed) for one in painters]
-        which = likeliest(seen)
+        viewings = [Viewing(frames, one, camera, 1 / CONTROL_HZ) for one in painters]
+        seen, sight = [viewing.judged(believed) for viewing in viewings], Sight.of(env.encoder, frames)
+        which = likeliest([unlike(sight, viewing, own) for viewing, own in zip(viewings, seen, strict=True)])
         painter, explained = painters[which], seen[which].explained
         written["explained"] = explained.tolist()
         figures |= _least_sure(explained) | _displaced(usual, camera)
