@@ -36,6 +36,8 @@ class Settings:
 
     run: Path = Path("runs/default")
     """The run directory."""
+    name: str = "embed"
+    """The stage of the encoder; of one for the open world it may be another, such as sequence."""
     episode: int = 0
     """The demonstration, an episode of the test split that the run has imitated."""
     open_world: bool = False
@@ -55,7 +57,11 @@ def run(settings: Settings) -> None:
     """
     if not (ASSETS.parent / "setup.cfg").is_file():
         raise UserError(f"{ASSETS}: what is installed stays as it is: promote is for a checkout, with `make install`")
-    encoder = load_encoder(Stage(settings.run / "embed").path("encoder"))
+    if not settings.open_world and settings.name != Settings.name:
+        raise UserError(
+            f"name is {settings.name}, expected {Settings.name}: with that encoder the policies have learned"
+        )
+    encoder = load_encoder(Stage.named(settings.run, settings.name).path("encoder"))
     if settings.open_world:
         if not encoder.any_scene:
             raise UserError(f"{settings.run}: its encoder knows one scene, expected one of the preset open of 'embed'")

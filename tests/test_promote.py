@@ -11,6 +11,7 @@ from imitate.data.domain import Domain
 from imitate.data.lerobot.dataset import LeRobotDataset
 from imitate.embedding.encoders import build_encoder
 from imitate.embedding.pose_head import PoseHead
+from imitate.embedding.sequence_head import SequenceHead
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
 from imitate.errors import UserError
@@ -198,3 +199,9 @@ def test_the_encoder_for_the_open_world_is_promoted_alone(assets, tmp_path, run)
     assert (assets / "open/encoder.safetensors").stat().st_size < 0.6 * size
     with pytest.raises(UserError, match="its encoder knows one scene, expected one of the preset open"):
         promote.run(promote.Settings(run=run, open_world=True))
+    blind.sequence_head = SequenceHead(32, 11, 7, 8)
+    blind.save(tmp_path / "open/sequence/encoder")
+    promote.run(promote.Settings(run=tmp_path / "open", name="sequence", open_world=True))
+    assert load_encoder(assets / "open").sequence_head.width == 8
+    with pytest.raises(UserError, match="name is sequence, expected embed: with that encoder"):
+        promote.run(promote.Settings(run=run, name="sequence"))

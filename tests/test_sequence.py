@@ -69,7 +69,7 @@ def test_what_was_drawn_is_not_drawn_again(tiny, monkeypatch):
         stopped.setattr(sequence, "_fitted", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sequence.run(other)
-    drawn = sorted((other.run / "embed/videos").iterdir())
+    drawn = sorted((other.run / "sequence/videos").iterdir())
     assert [path.stem for path in drawn] == ["0", "1", "2", "held-out"]
     drawn[1].write_bytes(b"damaged")
     files = []

@@ -48,7 +48,7 @@ class Settings:
 
     run: Path = Path("runs/default")
     """The run directory; it need not exist: nothing is recorded."""
-    name: str = "embed"
+    name: str = "sequence"
     """The stage's folder in it: another name keeps another encoder beside the first."""
     encoder: Path | None = None
     """The folder of the encoder that gets the head, one of the preset open; None: the one that comes with the
