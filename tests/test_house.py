@@ -123,7 +123,7 @@ def test_only_bullet_calls_the_physics():
 
 
 def test_what_ships_is_small():
-    assert sum(p.stat().st_size for p in (ROOT / "assets").rglob("*") if p.is_file()) < 7_500_000
+    assert sum(p.stat().st_size for p in (ROOT / "assets").rglob("*") if p.is_file()) < 6_000_000
 
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]

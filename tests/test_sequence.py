@@ -11,7 +11,7 @@ from imitate.embedding.pose_head import PoseHead
 from imitate.embedding.sequence_head import SequenceHead
 from imitate.embedding.trained_encoder import TrainedEncoder, load_encoder
 from imitate.envs.cameras import CAMERAS
-from imitate.envs.kuka import ARMS, ASSETS, body_of
+from imitate.envs.kuka import ARMS, body_of
 from imitate.envs.landmarks import number_of
 from imitate.envs.studio import Studio
 from imitate.envs.trajectories import REST, random_pace
@@ -158,7 +158,3 @@ def test_a_damaged_head_is_named(tmp_path):
     write_json(tmp_path / "encoder.json", facts | {"pose_head_joints": 0})
     with pytest.raises(UserError, match="a sequence head without landmarks, or without a pose head"):
         load_encoder(tmp_path)
-
-
-def test_what_ships_reads_videos_together():
-    assert load_encoder(ASSETS / "open").sequence_head is not None
