@@ -34,10 +34,11 @@ from imitate.keeping.manifest import sha256
 from imitate.keeping.runs import Stage, kept_settings, written_aside
 from imitate.keeping.workers import worked_off
 
+from .training import SHORTEST_CYCLE
+
 VIDEOS = "videos"  # the folder of what was seen in them
 A_FILE = 200  # videos
 SHORTEST = 0.4  # of a video, that is learned from at once
-SHORTEST_CYCLE = 11  # steps: of 10 or fewer, a tenth leaves nothing to rise in
 LIMIT = 1.0  # of the norm of a gradient
 HELD_OUT = 3  # what videos that nothing is learned from are told apart by from the others
 
